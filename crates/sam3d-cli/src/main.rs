@@ -1,0 +1,2 @@
+//! sam3d
+fn main() {}

@@ -1,0 +1,25 @@
+//! The words the sam3d crates share.
+//!
+//! # Axes
+//! Every array is indexed `[D, H, W]`: depth (slices), height (rows), width (columns). Every triple in this crate is in
+//! that order too. World coordinates are millimetres in NIfTI's RAS+ convention (x to the patient's right-to-left,
+//! y posterior-to-anterior, z inferior-to-superior), unless a name says LPS.
+//!
+//! # Validity
+//! A value of one of these types is valid: each has one constructor that checks, and no setters.
+
+mod affine;
+mod bounding_box;
+mod error;
+mod extent;
+mod preprocessing;
+mod prompt;
+mod spacing;
+
+pub use affine::Affine;
+pub use bounding_box::BoundingBox;
+pub use error::GeomError;
+pub use extent::Extent;
+pub use preprocessing::{Intensity, Orientation, Preprocessing, StoredAxes};
+pub use prompt::{Point, PointLabel, Prompt};
+pub use spacing::Spacing;

@@ -1,0 +1,11 @@
+//! Golden data and deterministic inputs for the tests of the sam3d crates.
+//!
+//! Not published: only `dev-dependencies` name this crate.
+
+mod by_name;
+mod golden;
+mod volumes;
+
+pub use by_name::{by_name, parameter};
+pub use golden::{GoldenTensor, GoldenTensors, golden_json, golden_path};
+pub use volumes::test_volume;
