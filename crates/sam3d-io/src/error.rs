@@ -1,0 +1,182 @@
+use std::{io, path::PathBuf};
+
+use sam3d_geom::{Extent, GeomError};
+
+/// Why a volume could not be read, prepared or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IoError {
+    /// The operating system refused to open or read the file.
+    #[error("{path}: cannot be read", path = path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The operating system refused to create, write or rename the file.
+    #[error("{path}: cannot be written", path = path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A file is in the way and may not be replaced.
+    #[error("{path}: exists already; remove it or allow it to be replaced", path = path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The name of a file to write does not say which format it shall have.
+    #[error("{path}: expected a file name that ends in .nii or .nii.gz", path = path.display())]
+    ExtensionUnknown {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The content is not NIfTI.
+    #[error("{path}: not a NIfTI file: {reason}", path = path.display())]
+    NotNifti {
+        /// The file.
+        path: PathBuf,
+        /// What was expected and what was found.
+        reason: String,
+    },
+    /// A header field has a value with which the volume cannot be read.
+    #[error("{path}: NIfTI header: {reason}", path = path.display())]
+    HeaderInvalid {
+        /// The file.
+        path: PathBuf,
+        /// The field, what was expected and what was found.
+        reason: String,
+    },
+    /// The header's geometry is not one.
+    #[error("{path}: NIfTI header: the {origin} gives no usable geometry", path = path.display())]
+    GeometryInvalid {
+        /// The file.
+        path: PathBuf,
+        /// The header fields the geometry was taken from.
+        origin: crate::AffineSource,
+        /// What is wrong with it.
+        source: GeomError,
+    },
+    /// The voxels are not single numbers.
+    #[error(
+        "{path}: expected voxels of an integer or float type, found {found} (datatype code {code}); convert the file",
+        path = path.display()
+    )]
+    TypeUnsupported {
+        /// The file.
+        path: PathBuf,
+        /// The type's name.
+        found: &'static str,
+        /// NIfTI's code of the type.
+        code: i16,
+    },
+    /// The file holds more than one volume.
+    #[error(
+        "{path}: expected one three-dimensional volume, found {frames} frames (dimensions {dimensions:?}); extract one of them",
+        path = path.display()
+    )]
+    FramesUnsupported {
+        /// The file.
+        path: PathBuf,
+        /// How many volumes it holds.
+        frames: u64,
+        /// Sizes as the header has them.
+        dimensions: Vec<i64>,
+    },
+    /// The volume has more voxels than the caller accepts.
+    #[error("{path}: the header claims {voxels} voxels, more than the limit of {limit}", path = path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Claimed number of voxels.
+        voxels: u128,
+        /// The limit it was read with.
+        limit: usize,
+    },
+    /// The file ends before the voxels the header claims, or cannot possibly hold them.
+    #[error(
+        "{path}: the file is truncated or its header is wrong: expected {expected} bytes, found {found}; copy or download it again",
+        path = path.display()
+    )]
+    Truncated {
+        /// The file.
+        path: PathBuf,
+        /// Bytes the header asks for (after decompression).
+        expected: u64,
+        /// Bytes there are, or at most can be.
+        found: u64,
+    },
+    /// The compressed data is damaged.
+    #[error("{path}: the gzip data is damaged; copy or download the file again", path = path.display())]
+    GzipDamaged {
+        /// The file.
+        path: PathBuf,
+        /// What the decoder said.
+        source: io::Error,
+    },
+    /// A header without its data file.
+    #[error("{header}: the voxels' file {data} is missing; a .hdr needs its .img beside it",
+        header = header.display(), data = data.display())]
+    PairIncomplete {
+        /// The header file.
+        header: PathBuf,
+        /// The data file that was looked for.
+        data: PathBuf,
+    },
+    /// There is not enough memory for the volume.
+    #[error("not enough memory for {voxels} voxels")]
+    OutOfMemory {
+        /// Number of voxels asked for.
+        voxels: usize,
+    },
+    /// An array is not of the shape of the grid it belongs to.
+    #[error("expected an array of shape {expected:?}, found {found:?}")]
+    ShapeMismatch {
+        /// Shape of the grid.
+        expected: [usize; 3],
+        /// Shape of the array.
+        found: [usize; 3],
+    },
+    /// Resampling would make a volume too large to hold.
+    #[error(
+        "resampling {from} voxels by the factors {factors:?} gives more than {limit} voxels; \
+         choose a larger target spacing or check the file's spacing"
+    )]
+    ResampledTooLarge {
+        /// Size before, `[D, H, W]`.
+        from: Extent,
+        /// Factors, `[D, H, W]`.
+        factors: [f64; 3],
+        /// The limit.
+        limit: usize,
+    },
+    /// A voxel index lies outside the volume.
+    #[error("voxel {index:?} lies outside the volume: i runs from 0 to {}, j from 0 to {}, k from 0 to {}",
+        last[0], last[1], last[2])]
+    VoxelOutside {
+        /// The index, `[i, j, k]`.
+        index: [i64; 3],
+        /// The last valid index, `[i, j, k]`.
+        last: [usize; 3],
+    },
+    /// A point in world space lies outside the volume.
+    #[error(
+        "point {point_mm:?} mm ({space}) lies outside the volume, which spans {low_mm:.1?} to {high_mm:.1?} mm"
+    )]
+    WorldPointOutside {
+        /// The point in mm.
+        point_mm: [f64; 3],
+        /// `RAS` or `LPS`.
+        space: &'static str,
+        /// Smallest coordinates of the volume in that space, mm.
+        low_mm: [f64; 3],
+        /// Largest coordinates of the volume in that space, mm.
+        high_mm: [f64; 3],
+    },
+    /// A value is not a valid geometry.
+    #[error(transparent)]
+    Geometry(#[from] GeomError),
+}
