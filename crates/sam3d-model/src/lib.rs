@@ -1,1 +1,32 @@
-//! model
+//! The 3DSAM-adapter network (Gong et al., "3DSAM-adapter: Holistic adaptation of SAM from 2D to 3D for promptable
+//! medical image segmentation", 2023) on libtorch.
+//!
+//! SAM's image encoder is kept frozen; spatial adapters, position and depth embeddings, a visual-sampler prompt encoder
+//! and a multi-layer 3D decoder are trained.
+//!
+//! # Shapes
+//! `B` batch, `C` channels of a feature map, `D H W` depth, height, width of the crop (all equal to its side `P`),
+//! `G` side of the token grid, `S = 16 G` side of the upsampled crop, `L` tokens of a window, `E` channels of a token,
+//! `N` points. Crops and logits are laid out (D, H, W); tokens and feature maps (H, W, D), as in the published weights.
+//!
+//! # Threads
+//! A tensor is `Send` but not `Sync`: one thread owns a network. Gradient mode belongs to the thread; inference here
+//! turns it off for its own duration.
+
+mod checkpoint;
+mod config;
+mod encoder;
+mod error;
+#[cfg(test)]
+mod golden_tests;
+mod mask_decoder;
+mod network;
+mod prompt_encoder;
+mod role;
+mod tch_ext;
+
+pub use checkpoint::{Checkpoint, FORMAT_VERSION, Metadata, Provenance};
+pub use config::{DecoderConfig, EncoderConfig, ModelConfig, Preset, PromptConfig};
+pub use error::ModelError;
+pub use network::{Embedding, Module, ParameterCount, Sam3d};
+pub use role::{Role, role};

@@ -1,0 +1,224 @@
+//! The project's own checkpoint: safetensors with everything needed to use it.
+//!
+//! One file holds the tensors by name and, as metadata, the model's configuration, how intensities were preprocessed,
+//! and where the weights come from. Nothing in it is executed.
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+    fs,
+    path::Path,
+};
+
+use safetensors::{Dtype, SafeTensors, View};
+use sam3d_geom::Preprocessing;
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind, Tensor};
+
+use crate::{config::ModelConfig, error::ModelError, network::Sam3d};
+
+/// The version of the format this crate writes, and the newest it reads.
+pub const FORMAT_VERSION: u32 = 1;
+
+const METADATA_KEY: &str = "sam3d";
+
+/// What a checkpoint says of itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metadata {
+    /// Version of the format.
+    pub format_version: u32,
+    /// The network.
+    pub model: ModelConfig,
+    /// How a volume becomes the network's input; `None` if unknown (a converted checkpoint).
+    pub preprocessing: Option<Preprocessing>,
+    /// Where the weights come from.
+    pub provenance: Provenance,
+}
+
+/// Where weights come from.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Provenance {
+    /// What wrote the file, with its version.
+    pub written_by: String,
+    /// One sentence: trained on what, or converted from what.
+    pub source: String,
+    /// Epochs of training behind the weights.
+    pub epoch: Option<u64>,
+    /// Validation score (soft Dice loss) of these weights.
+    pub validation_loss: Option<f64>,
+}
+
+/// A checkpoint in memory, not yet bound to a network.
+#[derive(Debug)]
+pub struct Checkpoint {
+    /// What the file says of itself.
+    pub metadata: Metadata,
+    /// The tensors by name, on the CPU.
+    pub tensors: BTreeMap<String, Tensor>,
+}
+
+impl Checkpoint {
+    /// Reads the checkpoint at `path`.
+    ///
+    /// # Errors
+    /// [`ModelError::File`] if it cannot be read; [`ModelError::Checkpoint`] if it is not a checkpoint of this project
+    /// or of a newer format.
+    pub fn read(path: &Path) -> Result<Self, ModelError> {
+        let broken = |detail: String| ModelError::Checkpoint { path: path.to_owned(), detail };
+        let bytes = fs::read(path).map_err(|source| ModelError::File {
+            action: "read",
+            path: path.to_owned(),
+            source,
+        })?;
+        let not_ours = |error: &dyn std::fmt::Display| {
+            broken(format!(
+                "not a safetensors checkpoint ({error}); a .pth or .pth.tar file is first converted with `sam3d convert`"
+            ))
+        };
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| not_ours(&error))?;
+        let text = header.metadata().as_ref().and_then(|map| map.get(METADATA_KEY)).ok_or_else(|| {
+            broken("safetensors without sam3d metadata; was it written by another program?".to_owned())
+        })?;
+        let metadata: Metadata = serde_json::from_str(text)
+            .map_err(|error| broken(format!("metadata not understood: {error}")))?;
+        if metadata.format_version > FORMAT_VERSION {
+            return Err(broken(format!(
+                "checkpoint format {} is newer than this program's {FORMAT_VERSION}; update the program",
+                metadata.format_version
+            )));
+        }
+        let file = SafeTensors::deserialize(&bytes).map_err(|error| not_ours(&error))?;
+        let mut tensors = BTreeMap::new();
+        for (name, view) in file.iter() {
+            let shape: Vec<i64> = view.shape().iter().map(|n| *n as i64).collect();
+            let kind = match view.dtype() {
+                Dtype::F32 => Kind::Float,
+                Dtype::F16 => Kind::Half,
+                Dtype::BF16 => Kind::BFloat16,
+                other => return Err(broken(format!("{name} has type {other:?}, expected a float type"))),
+            };
+            tensors.insert(name.to_owned(), Tensor::f_from_data_size(view.data(), &shape, kind)?);
+        }
+        Ok(Self { metadata, tensors })
+    }
+
+    /// The network of this checkpoint on `device`.
+    ///
+    /// # Errors
+    /// [`ModelError::Weights`] if names, shapes or types differ from what the configuration asks for.
+    pub fn into_network(self, device: Device) -> Result<Sam3d, ModelError> {
+        let mut network = Sam3d::new(&self.metadata.model, device, 0)?;
+        network.load(&self.tensors)?;
+        Ok(network)
+    }
+
+    /// Writes the weights of `network` with `metadata` to `path`: to a temporary file beside it, then renamed.
+    ///
+    /// # Errors
+    /// [`ModelError::File`] if the file cannot be written; what was at `path` is then still there.
+    pub fn write(network: &Sam3d, metadata: &Metadata, path: &Path) -> Result<(), ModelError> {
+        let failed = |source| ModelError::File { action: "write", path: path.to_owned(), source };
+        let directory =
+            path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let temporary =
+            tempfile::Builder::new().prefix(".checkpoint-").tempfile_in(directory).map_err(failed)?;
+        let text = serde_json::to_string(metadata).map_err(|error| failed(error.into()))?;
+        let header = HashMap::from([(METADATA_KEY.to_owned(), text)]);
+        let views: BTreeMap<String, TensorView> =
+            network.parameters().into_iter().map(|(name, tensor)| (name, TensorView::new(&tensor))).collect();
+        safetensors::serialize_to_file(views, Some(header), temporary.path()).map_err(
+            |error| match error {
+                safetensors::SafeTensorError::IoError(source) => failed(source),
+                other => ModelError::Checkpoint { path: path.to_owned(), detail: other.to_string() },
+            },
+        )?;
+        temporary.as_file().sync_all().map_err(failed)?;
+        temporary.persist(path).map_err(|error| failed(error.error))?;
+        Ok(())
+    }
+}
+
+impl Sam3d {
+    /// Copies `tensors` into the parameters of the same names. Both sides must agree in names, shapes and types.
+    ///
+    /// # Errors
+    /// [`ModelError::Weights`] for the first difference; the network is then unchanged.
+    pub fn load(&mut self, tensors: &BTreeMap<String, Tensor>) -> Result<(), ModelError> {
+        let missing: Vec<String> =
+            self.parameters().into_keys().filter(|name| !tensors.contains_key(name)).collect();
+        if let Some(first) = missing.first() {
+            let detail = format!("{} tensors are missing, the first is {first}", missing.len());
+            return Err(ModelError::Weights { detail });
+        }
+        self.load_some(tensors)
+    }
+
+    /// Copies `tensors` into the parameters of the same names and leaves the other parameters as they are.
+    ///
+    /// # Errors
+    /// [`ModelError::Weights`] for the first name that the network does not have, or whose shape or type differs; the
+    /// network is then unchanged.
+    pub fn load_some(&mut self, tensors: &BTreeMap<String, Tensor>) -> Result<(), ModelError> {
+        let parameters = self.parameters();
+        for (name, tensor) in tensors {
+            let Some(own) = parameters.get(name) else {
+                return Err(ModelError::Weights { detail: format!("{name} is not a tensor of the model") });
+            };
+            if own.size() != tensor.size() {
+                let detail = format!("{name} has shape {:?}, expected {:?}", tensor.size(), own.size());
+                return Err(ModelError::Weights { detail });
+            }
+            if own.kind() != tensor.kind() {
+                let detail = format!("{name} has type {:?}, expected {:?}", tensor.kind(), own.kind());
+                return Err(ModelError::Weights { detail });
+            }
+        }
+        let _no_grad = tch::no_grad_guard();
+        for (name, tensor) in tensors {
+            if let Some(own) = parameters.get(name) {
+                own.shallow_clone().f_copy_(tensor)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A tensor that is copied to the CPU only when its bytes are asked for, so that a file of 2.5 GB is written without a
+/// second copy of it in memory.
+struct TensorView {
+    tensor: Tensor,
+    shape: Vec<usize>,
+}
+
+impl TensorView {
+    fn new(tensor: &Tensor) -> Self {
+        Self { tensor: tensor.detach(), shape: tensor.size().iter().map(|n| *n as usize).collect() }
+    }
+}
+
+impl View for TensorView {
+    fn dtype(&self) -> Dtype {
+        match self.tensor.kind() {
+            Kind::Half => Dtype::F16,
+            Kind::BFloat16 => Dtype::BF16,
+            _ => Dtype::F32,
+        }
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        let tensor = self.tensor.to_device(Device::Cpu).contiguous();
+        let mut bytes = vec![0; self.data_len()];
+        tensor.copy_data_u8(&mut bytes, tensor.numel());
+        Cow::Owned(bytes)
+    }
+
+    fn data_len(&self) -> usize {
+        self.tensor.numel() * self.dtype().bitsize() / 8
+    }
+}

@@ -1,0 +1,33 @@
+//! The spatial adapter: `x + relu(linear2(relu(conv(relu(linear1(x))))))`.
+
+use tch::{Tensor, nn::Path};
+
+use crate::tch_ext::{Conv3d, Conv3dShape, Linear};
+
+/// A bottleneck with a depth-wise 3 x 3 x 3 convolution, in front of each block.
+#[derive(Debug)]
+pub(crate) struct Adapter {
+    linear1: Linear,
+    conv: Conv3d,
+    linear2: Linear,
+}
+
+impl Adapter {
+    pub(crate) fn new(path: Path<'_>, channels: i64) -> Self {
+        let hidden = channels / 2;
+        let shape = Conv3dShape { inputs: hidden, outputs: hidden, kernel: 3, groups: hidden, bias: true };
+        Self {
+            linear1: Linear::new(&path / "linear1", channels, hidden),
+            conv: Conv3d::new(&path / "conv", shape),
+            linear2: Linear::new(&path / "linear2", hidden, channels),
+        }
+    }
+
+    /// # Shapes
+    /// Tokens `[B, G, G, G, E]` in (H, W, D), unchanged.
+    pub(crate) fn forward(&self, xs: &Tensor) -> Tensor {
+        let hidden = self.linear1.forward(xs).relu().permute([0, 4, 1, 2, 3]);
+        let hidden = self.conv.forward(&hidden).relu().permute([0, 2, 3, 4, 1]);
+        xs + self.linear2.forward(&hidden).relu()
+    }
+}

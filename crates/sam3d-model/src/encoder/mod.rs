@@ -1,0 +1,68 @@
+//! SAM's image encoder, adapted to volumes (spec: "Image encoder").
+
+mod adapter;
+mod attention;
+mod block;
+mod neck;
+mod patch_embed;
+mod window;
+
+use tch::{Tensor, nn::Path};
+
+use self::{block::Block, neck::Neck, patch_embed::PatchEmbed, window::Windows};
+use crate::config::EncoderConfig;
+
+/// Patch and slice embedding, the blocks, and a neck for each of four levels.
+#[derive(Debug)]
+pub(crate) struct ImageEncoder {
+    pub(crate) embed: PatchEmbed,
+    blocks: Vec<Block>,
+    neck_3d: Vec<Neck>,
+    levels: [usize; 4],
+    shift_mask: Tensor,
+}
+
+impl ImageEncoder {
+    pub(crate) fn new(path: &Path<'_>, config: &EncoderConfig) -> Self {
+        let windows = Windows { grid: config.token_grid as i64, side: config.window as i64 };
+        let (blocks, necks) = (path / "blocks", path / "neck_3d");
+        Self {
+            embed: PatchEmbed::new(path, config),
+            blocks: (0..config.depth).map(|i| Block::new(&blocks / i, config, i)).collect(),
+            neck_3d: (0..4).map(|i| Neck::new(&necks / i, config)).collect(),
+            levels: config.levels(),
+            shift_mask: windows.shift_mask(path.device()),
+        }
+    }
+
+    pub(crate) fn reset_depth_positions(&mut self) {
+        for block in &mut self.blocks {
+            block.reset_depth_positions();
+        }
+    }
+
+    /// # Shapes
+    /// Intensities `[B, 1, D, H, W]` to four feature maps `[B, C, G, G, G]` in (H, W, D), from shallow to deep.
+    pub(crate) fn forward(&self, image: &Tensor) -> Vec<Tensor> {
+        self.forward_traced(image, &mut |_, _| {})
+    }
+
+    /// Like [`Self::forward`], and shows `observe` the tokens: 0 for the embedding, i + 1 after block i.
+    pub(crate) fn forward_traced(
+        &self,
+        image: &Tensor,
+        observe: &mut dyn FnMut(usize, &Tensor),
+    ) -> Vec<Tensor> {
+        let mut tokens = self.embed.forward(image);
+        observe(0, &tokens);
+        let mut maps = Vec::with_capacity(self.levels.len());
+        for (index, block) in self.blocks.iter().enumerate() {
+            tokens = block.forward(&tokens, &self.shift_mask);
+            observe(index + 1, &tokens);
+            if self.levels.contains(&index) {
+                maps.push(self.neck_3d[maps.len()].forward(&tokens));
+            }
+        }
+        maps
+    }
+}

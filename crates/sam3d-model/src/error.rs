@@ -1,0 +1,73 @@
+use std::path::PathBuf;
+
+use sam3d_geom::{Extent, GeomError};
+
+/// What can go wrong with a network or its checkpoint.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// A size in the configuration does not fit the others.
+    #[error("{field} is {found}, expected it to be {rule}")]
+    Config {
+        /// The field, as in the configuration file.
+        field: &'static str,
+        /// Its value.
+        found: usize,
+        /// What it must satisfy.
+        rule: String,
+    },
+    /// An image does not have the shape the network takes.
+    #[error("image has shape {found:?}, expected {expected:?} (batch, channel, D, H, W)")]
+    ImageShape {
+        /// The shape handed in.
+        found: Vec<i64>,
+        /// The shape the network takes.
+        expected: Vec<i64>,
+    },
+    /// The number of prompts differs from the batch size.
+    #[error("found {found} prompts for a batch of {expected}")]
+    PromptCount {
+        /// Prompts handed in.
+        found: usize,
+        /// Batch size.
+        expected: usize,
+    },
+    /// A prompt is on another grid than the crop.
+    #[error("a prompt is on a grid of {found} voxels, expected a crop of side {side}")]
+    PromptExtent {
+        /// The prompt's grid.
+        found: Extent,
+        /// The crop's side.
+        side: usize,
+    },
+    /// A tensor of a checkpoint is missing, of another shape or type, or unknown.
+    #[error("weights do not fit the model: {detail}")]
+    Weights {
+        /// What differs.
+        detail: String,
+    },
+    /// A checkpoint file is not what it should be.
+    #[error("{path}: {detail}")]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        detail: String,
+    },
+    /// A file could not be read or written.
+    #[error("cannot {action} {path}")]
+    File {
+        /// What was attempted.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A geometry is not valid.
+    #[error(transparent)]
+    Geometry(#[from] GeomError),
+    /// libtorch refused an operation whose failure depends on the input.
+    #[error("libtorch: {0}")]
+    Torch(#[from] tch::TchError),
+}

@@ -1,0 +1,213 @@
+//! The whole network: build, name its parameters, run.
+
+use std::collections::BTreeMap;
+
+use sam3d_geom::Prompt;
+use tch::{Device, Kind, Tensor, nn::VarStore};
+
+use crate::{
+    config::ModelConfig,
+    encoder::ImageEncoder,
+    error::ModelError,
+    mask_decoder::MaskDecoder,
+    prompt_encoder::PromptEncoder,
+    role::{Role, role},
+};
+
+/// A part of the network that has an optimiser and a gradient norm of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Module {
+    /// Parameters under `image_encoder.`
+    ImageEncoder,
+    /// Parameters under `prompt_encoder.`
+    PromptEncoder,
+    /// Parameters under `mask_decoder.`
+    MaskDecoder,
+}
+
+impl Module {
+    /// Every part.
+    pub const ALL: [Self; 3] = [Self::ImageEncoder, Self::PromptEncoder, Self::MaskDecoder];
+
+    /// First part of the names of its parameters.
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Self::ImageEncoder => "image_encoder.",
+            Self::PromptEncoder => "prompt_encoder.",
+            Self::MaskDecoder => "mask_decoder.",
+        }
+    }
+}
+
+/// What a click does not change: the four feature maps and the crop itself.
+#[derive(Debug)]
+pub struct Embedding {
+    pub(crate) maps: Vec<Tensor>,
+    image: Tensor,
+}
+
+/// The network. Holds its parameters; every parameter has the name it has in a checkpoint.
+#[derive(Debug)]
+pub struct Sam3d {
+    config: ModelConfig,
+    store: VarStore,
+    pub(crate) image_encoder: ImageEncoder,
+    pub(crate) prompt_encoder: Option<PromptEncoder>,
+    mask_decoder: MaskDecoder,
+}
+
+impl Sam3d {
+    /// A network of `config` on `device`, with random parameters drawn from `seed`. What is frozen takes no gradient.
+    ///
+    /// # Errors
+    /// [`ModelError::Config`] if the sizes do not fit each other.
+    pub fn new(config: &ModelConfig, device: Device, seed: u64) -> Result<Self, ModelError> {
+        config.validate()?;
+        // libtorch draws initial values from one generator for the process.
+        tch::manual_seed(seed as i64);
+        let store = VarStore::new(device);
+        let root = store.root();
+        let mut image_encoder = ImageEncoder::new(&(&root / "image_encoder"), &config.encoder);
+        image_encoder.reset_depth_positions();
+        let channels = config.encoder.neck_channels as i64;
+        let prompt_encoder = config
+            .prompt
+            .as_ref()
+            .map(|prompt| PromptEncoder::new(&(&root / "prompt_encoder"), prompt, channels));
+        let mask_decoder = MaskDecoder::new(&(&root / "mask_decoder"), config);
+        let network = Self { config: config.clone(), store, image_encoder, prompt_encoder, mask_decoder };
+        for (name, tensor) in network.parameters() {
+            let _ = tensor.set_requires_grad(role(&name) == Role::Trained);
+        }
+        Ok(network)
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// Where the parameters live.
+    pub fn device(&self) -> Device {
+        self.store.device()
+    }
+
+    /// Every tensor of a checkpoint by name, sorted. The tensors are the network's own, not copies.
+    pub fn parameters(&self) -> BTreeMap<String, Tensor> {
+        self.store.variables().into_iter().collect()
+    }
+
+    /// The trained parameters by name, sorted.
+    pub fn trained_parameters(&self) -> BTreeMap<String, Tensor> {
+        self.parameters().into_iter().filter(|(name, _)| role(name) == Role::Trained).collect()
+    }
+
+    /// Number of values of each role: trained and frozen.
+    pub fn count_parameters(&self) -> ParameterCount {
+        let mut count = ParameterCount::default();
+        for (name, tensor) in self.parameters() {
+            match role(&name) {
+                Role::Trained => count.trained += tensor.numel(),
+                Role::Frozen => count.frozen += tensor.numel(),
+                Role::Buffer => {}
+            }
+        }
+        count
+    }
+
+    /// Sets the relative positions along depth to the mean of SAM's two, as published, after SAM's weights are loaded.
+    pub fn reset_depth_positions(&mut self) {
+        self.image_encoder.reset_depth_positions();
+    }
+
+    /// The logits of background and target.
+    ///
+    /// # Shapes
+    /// Normalised intensities `[B, 1, P, P, P]` in (D, H, W), B prompts on a grid of side P (none for the auto variant);
+    /// gives `[B, 2, P, P, P]`.
+    ///
+    /// # Errors
+    /// [`ModelError`] if the image or the prompts do not fit the configuration.
+    pub fn forward(&self, image: &Tensor, prompts: &[Prompt]) -> Result<Tensor, ModelError> {
+        self.decode(&self.encode(image)?, prompts)
+    }
+
+    /// Everything a click does not change.
+    ///
+    /// # Shapes
+    /// Normalised intensities `[B, 1, P, P, P]` in (D, H, W).
+    ///
+    /// # Errors
+    /// [`ModelError::ImageShape`] if the image does not fit the configuration.
+    pub fn encode(&self, image: &Tensor) -> Result<Embedding, ModelError> {
+        let side = self.config.crop as i64;
+        let found = image.size();
+        if found.len() != 5 || found[0] < 1 || found[1..] != [1, side, side, side] {
+            let batch = found.first().copied().unwrap_or(1).max(1);
+            return Err(ModelError::ImageShape { found, expected: vec![batch, 1, side, side, side] });
+        }
+        let maps = self.image_encoder.forward(image);
+        Ok(Embedding { maps, image: image.shallow_clone() })
+    }
+
+    /// The logits for clicks on an encoded crop.
+    ///
+    /// # Shapes
+    /// B prompts on a grid of side P; gives `[B, 2, P, P, P]` in (D, H, W).
+    ///
+    /// # Errors
+    /// [`ModelError::PromptCount`] or [`ModelError::PromptExtent`] if the prompts do not fit.
+    pub fn decode(&self, embedding: &Embedding, prompts: &[Prompt]) -> Result<Tensor, ModelError> {
+        let batch = embedding.image.size()[0] as usize;
+        let Some(prompt_encoder) = &self.prompt_encoder else {
+            check_count(prompts, 0)?;
+            return Ok(self.mask_decoder.forward(&embedding.maps, &embedding.image));
+        };
+        check_count(prompts, batch)?;
+        let side = self.config.crop;
+        if let Some(prompt) = prompts.iter().find(|prompt| prompt.extent().sizes() != [side; 3]) {
+            return Err(ModelError::PromptExtent { found: prompt.extent(), side });
+        }
+        let mut maps: Vec<Tensor> = embedding.maps.iter().map(Tensor::shallow_clone).collect();
+        if let Some(deepest) = maps.last_mut() {
+            *deepest = prompt_encoder.forward(deepest, prompts);
+        }
+        Ok(self.mask_decoder.forward(&maps, &embedding.image))
+    }
+
+    /// The probability of the target in every voxel of one crop, without gradients.
+    ///
+    /// # Shapes
+    /// `crop` holds P^3 normalised intensities in C order over (D, H, W); so does the result.
+    ///
+    /// # Errors
+    /// As [`Self::forward`].
+    pub fn predict(&self, crop: &[f32], prompts: &[Prompt]) -> Result<Vec<f32>, ModelError> {
+        let _no_grad = tch::no_grad_guard();
+        let side = self.config.crop as i64;
+        let expected = vec![1, 1, side, side, side];
+        if crop.len() as i64 != side.pow(3) {
+            return Err(ModelError::ImageShape { found: vec![crop.len() as i64], expected });
+        }
+        let image = Tensor::from_slice(crop).view(expected.as_slice()).to_device(self.device());
+        let probability = self.forward(&image, prompts)?.softmax(1, Kind::Float).select(1, 1);
+        Ok(Vec::<f32>::try_from(probability.flatten(0, -1).to_device(Device::Cpu))?)
+    }
+}
+
+/// Numbers of values in a network's parameters.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ParameterCount {
+    /// Values that training updates.
+    pub trained: usize,
+    /// Values kept as SAM has them.
+    pub frozen: usize,
+}
+
+fn check_count(prompts: &[Prompt], expected: usize) -> Result<(), ModelError> {
+    if prompts.len() == expected {
+        Ok(())
+    } else {
+        Err(ModelError::PromptCount { found: prompts.len(), expected })
+    }
+}
