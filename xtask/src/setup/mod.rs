@@ -1,0 +1,117 @@
+//! `cargo xtask setup`: the libtorch that tch wants, in the user's cache, linked into the workspace.
+//!
+//! tch checks libtorch's version only where a `build-version` file lies in it, and a wrong version shows as compiler
+//! errors in C++ or as crashes; hence one pinned version, checked here.
+
+mod install;
+mod link;
+mod lock;
+mod own;
+mod tools;
+mod wheels;
+
+use std::{env, path::PathBuf, time::Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use crate::workspace;
+
+/// The version tch 0.26.0 is made for.
+pub(crate) const TORCH_VERSION: &str = "2.13.0";
+
+/// Arguments of `cargo xtask setup`.
+#[derive(Debug, Default, Args)]
+pub(crate) struct SetupArguments {
+    /// Install the CUDA build with NVIDIA's libraries (several GB) instead of its CPU part.
+    #[arg(long)]
+    cuda: bool,
+}
+
+/// Which part of the PyTorch wheel is installed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flavour {
+    /// The libraries that run on the CPU.
+    Cpu,
+    /// All of it, with NVIDIA's libraries.
+    Cuda,
+}
+
+impl Flavour {
+    /// Name in directory names and in `build-version`.
+    fn name(self) -> &'static str {
+        match self {
+            Flavour::Cpu => "cpu",
+            Flavour::Cuda => "cu130",
+        }
+    }
+}
+
+/// Puts libtorch in place, unless it is.
+pub(crate) fn run(arguments: &SetupArguments) -> Result<()> {
+    let link = workspace::libtorch_link();
+    if let Some(own) = own::libtorch_of_user(env::var_os("LIBTORCH"), &link) {
+        let found = own::check(&own)?;
+        println!("libtorch: {} (yours, from LIBTORCH): {found}", own.display());
+        return Ok(());
+    }
+
+    // Either flavour serves the other tasks: only `--cuda` asks for a certain one.
+    let accepted: &[Flavour] = if arguments.cuda { &[Flavour::Cuda] } else { &[Flavour::Cpu, Flavour::Cuda] };
+    if let Some(flavour) = accepted.iter().find(|flavour| link::leads_to(&link, **flavour)) {
+        println!("libtorch: {} is in place, version {TORCH_VERSION}+{}", link.display(), flavour.name());
+        return Ok(());
+    }
+    if !cfg!(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu")) {
+        bail!(
+            "there is no ready-made libtorch for this platform: install libtorch {TORCH_VERSION} and set LIBTORCH to its directory"
+        );
+    }
+
+    let flavour = if arguments.cuda { Flavour::Cuda } else { Flavour::Cpu };
+    let cache = cache_directory(|name| env::var_os(name))?;
+    let target = cache.join(format!("libtorch-{TORCH_VERSION}-{}", flavour.name()));
+    let tools = tools::find()?;
+    let start = Instant::now();
+    install::ensure(&target, flavour, &tools)?;
+    link::point(&link, &target.join("torch"))?;
+    println!(
+        "libtorch {TORCH_VERSION} ({}) is in {} and linked as {} ({:.1} s)",
+        flavour.name(),
+        target.display(),
+        link.display(),
+        start.elapsed().as_secs_f64()
+    );
+    Ok(())
+}
+
+/// `$SAM3D_CACHE`, else `sam3d` in the user's cache directory.
+fn cache_directory(variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> Result<PathBuf> {
+    let set = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let directory = set("SAM3D_CACHE")
+        // The XDG specification has relative paths ignored.
+        .or_else(|| set("XDG_CACHE_HOME").filter(|path| path.is_absolute()).map(|path| path.join("sam3d")))
+        .or_else(|| set("HOME").map(|home| home.join(".cache/sam3d")))
+        .context("no place for libtorch: set SAM3D_CACHE to a directory with 2 GB of free space")?;
+    std::path::absolute(&directory).with_context(|| format!("{}", directory.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cache_with(variables: &[(&str, &str)]) -> Option<PathBuf> {
+        let variables = variables.to_vec();
+        cache_directory(|name| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| value.into())).ok()
+    }
+
+    #[test]
+    fn cache_directory_by_precedence() {
+        let home = ("HOME", "/h");
+        let xdg = ("XDG_CACHE_HOME", "/x");
+        assert_eq!(cache_with(&[home, xdg, ("SAM3D_CACHE", "/s")]), Some("/s".into()));
+        assert_eq!(cache_with(&[home, xdg, ("SAM3D_CACHE", "")]), Some("/x/sam3d".into()));
+        assert_eq!(cache_with(&[home, ("XDG_CACHE_HOME", "relative")]), Some("/h/.cache/sam3d".into()));
+        assert_eq!(cache_with(&[]), None);
+    }
+}

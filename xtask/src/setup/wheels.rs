@@ -1,0 +1,158 @@
+//! The Python packages that libtorch is taken from: which, and that they are the ones meant.
+
+use std::{
+    fs::{self, File},
+    io::Read,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
+
+use super::{Flavour, tools::Tools};
+
+/// One pinned package.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wheel {
+    /// Name in the index.
+    pub(super) project: &'static str,
+    /// Exact version.
+    pub(super) version: &'static str,
+    /// SHA-256 of the wheel for Python 3.11 on x86_64 Linux, in hexadecimal.
+    pub(super) sha256: &'static str,
+}
+
+/// torch and the two of NVIDIA's packages whose libraries its CPU half is linked to.
+pub(super) const PINNED: [Wheel; 3] = [
+    Wheel {
+        project: "torch",
+        version: super::TORCH_VERSION,
+        sha256: "60fcdcb2f3876e21146cb4524ef06397d727ca9ad5f020818547e25075fe3cb7",
+    },
+    Wheel {
+        project: "nvidia-cuda-cupti",
+        version: "13.0.85",
+        sha256: "4eb01c08e859bf924d222250d2e8f8b8ff6d3db4721288cf35d14252a4d933c8",
+    },
+    Wheel {
+        project: "nvidia-cuda-runtime",
+        version: "13.0.96",
+        sha256: "7f82250d7782aa23b6cfe765ecc7db554bd3c2870c43f3d1821f1d18aebf0548",
+    },
+];
+
+/// The wheel of one fixed Python and platform, whatever Python runs pip. The packages name three manylinux levels.
+const FOR_PYTHON: [&str; 13] = [
+    "--only-binary=:all:",
+    "--implementation",
+    "cp",
+    "--python-version",
+    "3.11",
+    "--abi",
+    "cp311",
+    "--platform",
+    "manylinux_2_28_x86_64",
+    "--platform",
+    "manylinux_2_25_x86_64",
+    "--platform",
+    "manylinux2014_x86_64",
+];
+
+/// Downloads the packages of `flavour` into `directory` with pip, and returns the wheels.
+///
+/// # Errors
+/// If pip is missing or fails, or a pinned package is not the one it should be.
+pub(super) fn download(tools: &Tools, flavour: Flavour, directory: &Path) -> Result<Vec<PathBuf>> {
+    let mut pip = tools.pip()?;
+    pip.args(["download", "--no-input", "--disable-pip-version-check", "--no-cache-dir"]).args(FOR_PYTHON);
+    if flavour == Flavour::Cpu {
+        pip.arg("--no-deps");
+    }
+    pip.arg("--dest").arg(directory);
+    pip.args(PINNED.map(|wheel| format!("{}=={}", wheel.project, wheel.version)));
+    // pip unpacks and downloads in its own temporary directory first, which may be a small one in memory.
+    pip.env("TMPDIR", directory).stdin(Stdio::null()).stderr(Stdio::piped());
+    let output = pip.spawn().and_then(|child| child.wait_with_output()).context("cannot start pip")?;
+    if !output.status.success() {
+        let messages = String::from_utf8_lossy(&output.stderr);
+        let mut lines = messages.lines().rev().filter(|line| !line.trim().is_empty());
+        let reason = lines.next().unwrap_or("no message");
+        bail!("pip could not download libtorch: {}", reason.trim_start_matches("ERROR: "));
+    }
+    verify(&PINNED, directory)?;
+    wheels_in(directory)
+}
+
+/// Checks that `directory` holds each of `pinned`, with the right contents.
+///
+/// # Errors
+/// For the first that is missing or different.
+pub(super) fn verify(pinned: &[Wheel], directory: &Path) -> Result<()> {
+    let found = wheels_in(directory)?;
+    for wheel in pinned {
+        let prefix = format!("{}-{}-", wheel.project.replace('-', "_"), wheel.version);
+        let name_matches = |path: &&PathBuf| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix))
+        };
+        let path =
+            found.iter().find(name_matches).with_context(|| format!("pip downloaded no {prefix}*.whl"))?;
+        let sha256 = sha256_of(path)?;
+        if sha256 != wheel.sha256 {
+            bail!(
+                "{} has SHA-256 {sha256}, expected {}: it is not the published file, nothing was installed",
+                path.display(),
+                wheel.sha256
+            );
+        }
+    }
+    Ok(())
+}
+
+fn wheels_in(directory: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?;
+    let paths: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    let mut wheels: Vec<PathBuf> = paths
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "whl"))
+        .collect();
+    wheels.sort();
+    Ok(wheels)
+}
+
+fn sha256_of(path: &Path) -> Result<String> {
+    let mut file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let count = file.read(&mut buffer).with_context(|| format!("cannot read {}", path.display()))?;
+        if count == 0 {
+            break;
+        }
+        hasher.update(&buffer[..count]);
+    }
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// SHA-256 of the bytes `abc`, from FIPS 180-2.
+    const ABC: Wheel = Wheel {
+        project: "a-package",
+        version: "1.0",
+        sha256: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+    };
+
+    #[test]
+    fn accepts_the_pinned_file_only() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a_package-1.0-py3-none-any.whl");
+        assert!(verify(&[ABC], directory.path()).unwrap_err().to_string().contains("a_package-1.0-*.whl"));
+        fs::write(&path, "abc").unwrap();
+        verify(&[ABC], directory.path()).unwrap();
+        fs::write(&path, "abd").unwrap();
+        assert!(verify(&[ABC], directory.path()).unwrap_err().to_string().contains("expected ba7816bf"));
+    }
+}

@@ -1,0 +1,25 @@
+//! Where the workspace is, and cargo run inside it.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// The workspace's root directory.
+pub(crate) fn root() -> &'static Path {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().unwrap_or(manifest)
+}
+
+/// The link to libtorch that `.cargo/config.toml` names.
+pub(crate) fn libtorch_link() -> PathBuf {
+    root().join(".libtorch")
+}
+
+/// The cargo that started this task, to be run in the workspace's root.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    command
+}
