@@ -1,1 +1,41 @@
-//! metrics
+//! Segmentation metrics in millimetres.
+//!
+//! - [`Overlap`]: Dice, intersection over union and volume error, from voxel counts.
+//! - [`SurfaceDistances`]: normalized surface dice, surface overlap, Hausdorff and average distances, between surfaces
+//!   whose elements carry an area.
+//! - [`protocol`]: the rule by which published scores treat empty masks, and the mean over cases.
+//! - [`distance_transform_mm`]: the exact Euclidean distance transform they rest on.
+//!
+//! # Masks
+//! A mask is an `ArrayView3<u8>` indexed `[D, H, W]`; every value but 0 belongs to the target. The first mask of a pair is
+//! the truth, the second the prediction; both lie on one grid.
+//!
+//! # Undefined and infinite
+//! No metric is ever NaN. One that has no meaning for the masks at hand is `None` (the Dice of two empty masks); a
+//! distance to an empty mask is [`f64::INFINITY`]. Each method says when.
+
+#![forbid(unsafe_code)]
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+mod area;
+mod bounds;
+mod directed;
+mod distance;
+mod error;
+mod overlap;
+mod parameters;
+pub mod protocol;
+mod summary;
+mod surface;
+mod surface_distances;
+
+pub use directed::DirectedDistances;
+pub use distance::distance_transform_mm;
+pub use error::MetricsError;
+pub use overlap::Overlap;
+pub use parameters::{Percentile, Tolerance};
+pub use summary::Summary;
+pub use surface_distances::SurfaceDistances;

@@ -1,0 +1,38 @@
+use ndarray::ArrayView3;
+
+/// Why a metric cannot be computed.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MetricsError {
+    /// The two masks do not lie on one grid.
+    #[error("truth of {truth:?} voxels and prediction of {prediction:?} voxels do not lie on one grid")]
+    ShapesDiffer {
+        /// Sizes of the truth, `[D, H, W]`.
+        truth: [usize; 3],
+        /// Sizes of the prediction, `[D, H, W]`.
+        prediction: [usize; 3],
+    },
+    /// A tolerance is negative or not finite.
+    #[error("tolerance {tolerance_mm} mm is not a finite number of at least 0")]
+    ToleranceInvalid {
+        /// The rejected tolerance in mm.
+        tolerance_mm: f64,
+    },
+    /// A percentile lies outside 0 to 100.
+    #[error("percentile {percent} is not between 0 and 100")]
+    PercentileInvalid {
+        /// The rejected percentile.
+        percent: f64,
+    },
+}
+
+/// Fails unless the two masks have the same shape.
+pub(crate) fn check_same_shape(
+    truth: ArrayView3<u8>,
+    prediction: ArrayView3<u8>,
+) -> Result<(), MetricsError> {
+    if truth.dim() == prediction.dim() {
+        return Ok(());
+    }
+    Err(MetricsError::ShapesDiffer { truth: truth.dim().into(), prediction: prediction.dim().into() })
+}

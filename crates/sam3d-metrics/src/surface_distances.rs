@@ -1,0 +1,151 @@
+use ndarray::{Array3, ArrayView3};
+use sam3d_geom::Spacing;
+
+use crate::{
+    DirectedDistances, MetricsError, Percentile, Tolerance,
+    area::areas_mm2,
+    bounds::bounds_of_union,
+    distance::squared_distances_mm2,
+    error::check_same_shape,
+    surface::{SurfaceElement, surface_elements},
+};
+
+/// Distances between the surfaces of two masks, both ways.
+///
+/// The surface passes between voxels: each 2 x 2 x 2 neighbourhood that has voxels of both kinds holds one element, whose
+/// area is that of the marching-cubes surface in it. Outside the grid is background. Distances are Euclidean, in mm,
+/// between the places of elements (the surface distance based measures of Nikolov et al. 2021).
+#[derive(Debug, Clone, PartialEq)]
+pub struct SurfaceDistances {
+    truth_to_prediction: DirectedDistances,
+    prediction_to_truth: DirectedDistances,
+}
+
+impl SurfaceDistances {
+    /// The distances between two masks, `[D, H, W]`, on a grid of `spacing`; every value but 0 belongs to a mask.
+    ///
+    /// Only the box around both masks is looked at, so a small target in a large volume is quick.
+    ///
+    /// # Errors
+    /// [`MetricsError::ShapesDiffer`] if the masks do not have the same shape.
+    pub fn between(
+        truth: ArrayView3<u8>,
+        prediction: ArrayView3<u8>,
+        spacing: Spacing,
+    ) -> Result<Self, MetricsError> {
+        check_same_shape(truth, prediction)?;
+        let Some(bounds) = bounds_of_union(truth, prediction) else {
+            let nothing = DirectedDistances::new(Vec::new());
+            return Ok(Self { truth_to_prediction: nothing.clone(), prediction_to_truth: nothing });
+        };
+        let areas_mm2 = areas_mm2(spacing);
+        let truth = surface_elements(truth, bounds, &areas_mm2);
+        let prediction = surface_elements(prediction, bounds, &areas_mm2);
+        let cubes = bounds.sizes().map(|n| n + 1);
+        Ok(Self {
+            truth_to_prediction: directed(&truth, &prediction, cubes, spacing),
+            prediction_to_truth: directed(&prediction, &truth, cubes, spacing),
+        })
+    }
+
+    /// Distances from the truth's surface to the prediction's: large where the prediction misses something.
+    pub fn truth_to_prediction(&self) -> &DirectedDistances {
+        &self.truth_to_prediction
+    }
+
+    /// Distances from the prediction's surface to the truth's: large where the prediction adds something.
+    pub fn prediction_to_truth(&self) -> &DirectedDistances {
+        &self.prediction_to_truth
+    }
+
+    /// Normalized surface dice (surface dice at `tolerance`): the area of both surfaces that lies within `tolerance` of
+    /// the other one, over the area of both.
+    ///
+    /// `None` if both masks are empty; 0 if one is.
+    pub fn nsd(&self, tolerance: Tolerance) -> Option<f64> {
+        let (a, b) = (&self.truth_to_prediction, &self.prediction_to_truth);
+        let area_mm2 = a.area_mm2() + b.area_mm2();
+        (area_mm2 > 0.0).then(|| (a.area_within_mm2(tolerance) + b.area_within_mm2(tolerance)) / area_mm2)
+    }
+
+    /// Hausdorff distance at `percentile`: the larger of the two surfaces' percentile distances.
+    ///
+    /// [`f64::INFINITY`] if a mask is empty, or both are.
+    pub fn hausdorff_mm(&self, percentile: Percentile) -> f64 {
+        let (a, b) = (&self.truth_to_prediction, &self.prediction_to_truth);
+        match (a.percentile_mm(percentile), b.percentile_mm(percentile)) {
+            (Some(a), Some(b)) => a.max(b),
+            _ => f64::INFINITY,
+        }
+    }
+
+    /// Average symmetric surface distance: the mean over the area of both surfaces.
+    ///
+    /// `None` if both masks are empty; infinite if one is.
+    pub fn average_symmetric_mm(&self) -> Option<f64> {
+        let (a, b) = (&self.truth_to_prediction, &self.prediction_to_truth);
+        match (a.average_mm(), b.average_mm()) {
+            (Some(from_a), Some(from_b)) => {
+                let (area_a, area_b) = (a.area_mm2(), b.area_mm2());
+                Some((from_a * area_a + from_b * area_b) / (area_a + area_b))
+            }
+            (one, other) => one.or(other),
+        }
+    }
+}
+
+/// From each element of `from` to the nearest element of `to`, in a grid of `cubes`.
+fn directed(
+    from: &[SurfaceElement],
+    to: &[SurfaceElement],
+    cubes: [usize; 3],
+    spacing: Spacing,
+) -> DirectedDistances {
+    if from.is_empty() || to.is_empty() {
+        return DirectedDistances::new(
+            from.iter().map(|element| (f64::INFINITY, element.area_mm2)).collect(),
+        );
+    }
+    let mut squared_mm2 = Array3::from_elem(cubes, f64::INFINITY);
+    for element in to {
+        squared_mm2[element.cube] = 0.0;
+    }
+    squared_distances_mm2(&mut squared_mm2, spacing);
+    DirectedDistances::new(
+        from.iter().map(|element| (squared_mm2[element.cube].sqrt(), element.area_mm2)).collect(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use approx::assert_abs_diff_eq;
+
+    use super::*;
+
+    #[test]
+    fn a_shift_by_one_slice_is_one_step() {
+        let mut truth = Array3::zeros([6, 5, 5]);
+        truth[[2, 2, 2]] = 1;
+        let mut prediction = Array3::zeros([6, 5, 5]);
+        prediction[[4, 2, 2]] = 1;
+        let spacing = Spacing::new([3.0, 1.0, 1.0]).unwrap();
+        let distances = SurfaceDistances::between(truth.view(), prediction.view(), spacing).unwrap();
+        // The far side of one voxel is two steps away, the near side one.
+        assert_eq!(distances.hausdorff_mm(Percentile::MAX), 6.0);
+        assert_abs_diff_eq!(distances.average_symmetric_mm().unwrap(), 4.5, epsilon = 1e-12);
+        assert_eq!(distances.nsd(Tolerance::new(3.0).unwrap()), Some(0.5));
+    }
+
+    #[test]
+    fn empty_masks() {
+        let (empty, full) = (Array3::zeros([2, 2, 2]), Array3::ones([2, 2, 2]));
+        let spacing = Spacing::new([1.0; 3]).unwrap();
+        let both = SurfaceDistances::between(empty.view(), empty.view(), spacing).unwrap();
+        assert_eq!((both.nsd(Tolerance::PUBLISHED), both.average_symmetric_mm()), (None, None));
+        assert_eq!(both.hausdorff_mm(Percentile::P95), f64::INFINITY);
+        let missed = SurfaceDistances::between(full.view(), empty.view(), spacing).unwrap();
+        assert_eq!(missed.nsd(Tolerance::PUBLISHED), Some(0.0));
+        assert_eq!(missed.average_symmetric_mm(), Some(f64::INFINITY));
+        assert_eq!(missed.prediction_to_truth().overlap(Tolerance::PUBLISHED), None);
+    }
+}
