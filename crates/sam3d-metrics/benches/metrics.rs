@@ -1,6 +1,5 @@
 //! Distance transform and surface distances on a tumour-sized pair and on one that fills a crop.
 
-#![expect(missing_docs, reason = "criterion's macros generate public items without them")]
 #![expect(clippy::unwrap_used, reason = "the masks of a bench have one shape")]
 
 use std::hint::black_box;
