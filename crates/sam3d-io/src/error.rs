@@ -58,7 +58,7 @@ pub enum IoError {
         /// The header fields the geometry was taken from.
         origin: crate::AffineSource,
         /// What is wrong with it.
-        source: GeomError,
+        source: Box<GeomError>,
     },
     /// The voxels are not single numbers.
     #[error(
@@ -117,14 +117,14 @@ pub enum IoError {
         /// What the decoder said.
         source: io::Error,
     },
-    /// A header without its data file.
-    #[error("{header}: the voxels' file {data} is missing; a .hdr needs its .img beside it",
-        header = header.display(), data = data.display())]
+    /// Half of a `.hdr` and `.img` pair.
+    #[error("{path}: its other half {partner} is missing; a .hdr and its .img belong side by side",
+        path = path.display(), partner = partner.display())]
     PairIncomplete {
-        /// The header file.
-        header: PathBuf,
-        /// The data file that was looked for.
-        data: PathBuf,
+        /// The half that was found or asked for.
+        path: PathBuf,
+        /// The half that was looked for.
+        partner: PathBuf,
     },
     /// There is not enough memory for the volume.
     #[error("not enough memory for {voxels} voxels")]

@@ -362,8 +362,13 @@ mod tests {
             let grid = Grid::from_affine([3, 4, 5], Affine::new(rows).unwrap()).unwrap();
             prop_assert_eq!(grid.header().qform_code, 1);
             let by_qform = Grid::from_header([3, 4, 5], HeaderGeometry { sform_code: 0, ..*grid.header() }).unwrap();
-            for (a, b) in grid.world_from_ijk().rows().iter().flatten().zip(by_qform.world_from_ijk().rows().iter().flatten()) {
-                prop_assert!((a - b).abs() < 1e-4, "{:?} {:?}", grid, by_qform);
+            // The real part of a quaternion is not stored but follows from the others; near a half turn it is the root
+            // of a rounding error, about 5e-4.
+            for (a, b) in grid.world_from_ijk().rows().iter().zip(by_qform.world_from_ijk().rows()) {
+                for column in 0..3 {
+                    prop_assert!((a[column] - b[column]).abs() < 1e-3 * lengths[column], "{:?} {:?}", grid, by_qform);
+                }
+                prop_assert_eq!(a[3], b[3]);
             }
         }
     }

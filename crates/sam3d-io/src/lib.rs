@@ -17,9 +17,17 @@
 //! network's patch; [`nifti::write_mask`] writes a result in the grid of the file it came from.
 
 pub mod atomic;
+pub mod crop;
 mod error;
 mod grid;
+pub mod intensity;
 pub mod nifti;
+pub mod orient;
+pub mod overlay;
+pub mod phantom;
+pub mod prepare;
+pub mod resample;
+pub mod sampling;
 mod volume;
 
 pub use error::IoError;

@@ -1,1 +1,13 @@
 //! NIfTI-1 and NIfTI-2: reading (`.nii`, `.nii.gz`, `.hdr` with `.img`) and writing (NIfTI-1 `.nii`, `.nii.gz`).
+//!
+//! Every size a header claims is checked against the file and the caller's limit before memory is taken for it, and
+//! every field before it is used: a damaged or hostile file gives an [`IoError`](crate::IoError), never a panic.
+
+mod decode;
+mod header;
+mod read;
+mod source;
+mod write;
+
+pub use read::{ReadLimits, read};
+pub use write::{write_f32, write_i16, write_mask};

@@ -1,0 +1,83 @@
+use super::source::Source;
+use crate::{IoError, Rescale, ValueType};
+
+/// A whole number of values of every type.
+const CHUNK_BYTES: usize = 1 << 18;
+
+/// How stored bytes become values.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Encoding {
+    pub(super) value_type: ValueType,
+    pub(super) big_endian: bool,
+    pub(super) rescale: Option<Rescale>,
+}
+
+/// The next `count` values of `source` and how many of them were NaN. `end` is the byte after the last value.
+pub(super) fn decode(
+    source: &mut Source,
+    count: usize,
+    encoding: Encoding,
+    end: u64,
+) -> Result<(Vec<f32>, usize), IoError> {
+    let mut values = Values { values: Vec::new(), nan: 0 };
+    values.values.try_reserve_exact(count).map_err(|_| IoError::OutOfMemory { voxels: count })?;
+    let mut chunk = vec![0; CHUNK_BYTES];
+    let mut remaining = count * encoding.value_type.bytes();
+    while remaining > 0 {
+        let bytes = &mut chunk[..remaining.min(CHUNK_BYTES)];
+        if source.fill(bytes)? < bytes.len() {
+            return Err(source.truncated(end));
+        }
+        values.extend(bytes, encoding);
+        remaining -= bytes.len();
+    }
+    Ok((values.values, values.nan))
+}
+
+struct Values {
+    values: Vec<f32>,
+    nan: usize,
+}
+
+impl Values {
+    fn extend(&mut self, bytes: &[u8], encoding: Encoding) {
+        let Encoding { value_type, big_endian, rescale } = encoding;
+        match value_type {
+            ValueType::Uint8 => self.push(bytes, big_endian, rescale, |b| u8::from_le_bytes(b).into()),
+            ValueType::Int8 => self.push(bytes, big_endian, rescale, |b| i8::from_le_bytes(b).into()),
+            ValueType::Uint16 => self.push(bytes, big_endian, rescale, |b| u16::from_le_bytes(b).into()),
+            ValueType::Int16 => self.push(bytes, big_endian, rescale, |b| i16::from_le_bytes(b).into()),
+            ValueType::Uint32 => self.push(bytes, big_endian, rescale, |b| u32::from_le_bytes(b).into()),
+            ValueType::Int32 => self.push(bytes, big_endian, rescale, |b| i32::from_le_bytes(b).into()),
+            ValueType::Uint64 => self.push(bytes, big_endian, rescale, |b| u64::from_le_bytes(b) as f64),
+            ValueType::Int64 => self.push(bytes, big_endian, rescale, |b| i64::from_le_bytes(b) as f64),
+            ValueType::Float32 => self.push(bytes, big_endian, rescale, |b| f32::from_le_bytes(b).into()),
+            ValueType::Float64 => self.push(bytes, big_endian, rescale, f64::from_le_bytes),
+        }
+    }
+
+    fn push<const N: usize>(
+        &mut self,
+        bytes: &[u8],
+        big_endian: bool,
+        rescale: Option<Rescale>,
+        value_of: impl Fn([u8; N]) -> f64,
+    ) {
+        let Rescale { slope, intercept } = rescale.unwrap_or(Rescale { slope: 1.0, intercept: 0.0 });
+        let (stored, _) = bytes.as_chunks::<N>();
+        let mut nan = 0;
+        self.values.extend(stored.iter().map(|stored| {
+            let mut stored = *stored;
+            if big_endian {
+                stored.reverse();
+            }
+            let value = slope * value_of(stored) + intercept;
+            if value.is_nan() {
+                nan += 1;
+                return 0.0;
+            }
+            value.clamp(f32::MIN.into(), f32::MAX.into()) as f32
+        }));
+        self.nan += nan;
+    }
+}

@@ -1,0 +1,116 @@
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader, Read, Seek},
+    path::{Path, PathBuf},
+};
+
+use flate2::bufread::MultiGzDecoder;
+
+use crate::IoError;
+
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+/// The most bytes deflate can make of one: 258 bytes for two bits.
+const DEFLATE_LARGEST_RATIO: u64 = 1032;
+const BUFFER_BYTES: usize = 1 << 16;
+
+/// The bytes of a file, decompressed if it starts as gzip does, whatever its name.
+pub(super) struct Source {
+    path: PathBuf,
+    reader: Box<dyn Read>,
+    /// How many bytes there can be in all.
+    largest_bytes: u64,
+    /// Whether `largest_bytes` is only an upper bound.
+    compressed: bool,
+    consumed: u64,
+}
+
+impl Source {
+    pub(super) fn open(path: &Path) -> Result<Self, IoError> {
+        let failed = |source| IoError::Read { path: path.to_owned(), source };
+        let mut file = File::open(path).map_err(failed)?;
+        let metadata = file.metadata().map_err(failed)?;
+        if metadata.is_dir() {
+            return Err(failed(io::ErrorKind::IsADirectory.into()));
+        }
+        let mut start = Vec::with_capacity(2);
+        (&mut file).take(2).read_to_end(&mut start).map_err(failed)?;
+        file.rewind().map_err(failed)?;
+        let file = BufReader::with_capacity(BUFFER_BYTES, file);
+        Ok(Self::new(path, file, metadata.len(), start == GZIP_MAGIC))
+    }
+
+    fn new(path: &Path, file: impl BufRead + 'static, stored_bytes: u64, compressed: bool) -> Self {
+        let (reader, largest_bytes): (Box<dyn Read>, _) = if compressed {
+            (Box::new(MultiGzDecoder::new(file)), stored_bytes.saturating_mul(DEFLATE_LARGEST_RATIO))
+        } else {
+            (Box::new(file), stored_bytes)
+        };
+        Self { path: path.to_owned(), reader, largest_bytes, compressed, consumed: 0 }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Fails if the file cannot hold `expected` bytes: before memory is taken for them.
+    pub(super) fn check_holds(&self, expected: u64) -> Result<(), IoError> {
+        if expected <= self.largest_bytes {
+            return Ok(());
+        }
+        Err(IoError::Truncated { path: self.path.clone(), expected, found: self.largest_bytes })
+    }
+
+    /// Fills `buffer` as far as the file goes and returns the number of bytes.
+    pub(super) fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, IoError> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match self.reader.read(&mut buffer[filled..]) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // A gzip stream that stops short: the file ends here.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break,
+                Err(error) => return Err(self.failed(error)),
+            }
+        }
+        self.consumed += filled as u64;
+        Ok(filled)
+    }
+
+    /// Moves to byte `offset`, which must not lie behind.
+    pub(super) fn skip_to(&mut self, offset: u64) -> Result<(), IoError> {
+        let distance = offset.saturating_sub(self.consumed);
+        let skipped = match io::copy(&mut (&mut self.reader).take(distance), &mut io::sink()) {
+            Ok(skipped) => skipped,
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
+            Err(error) => return Err(self.failed(error)),
+        };
+        self.consumed += skipped;
+        if skipped < distance { Err(self.truncated(offset)) } else { Ok(()) }
+    }
+
+    /// Fails if a compressed stream that ends here has a wrong checksum or no end. What follows is not read.
+    pub(super) fn check_end(&mut self) -> Result<(), IoError> {
+        if !self.compressed {
+            return Ok(());
+        }
+        // The decoder checks the sum when it meets the end; a byte that follows instead is none of this volume's.
+        self.reader.read(&mut [0]).map(|_following| ()).map_err(|error| self.failed(error))
+    }
+
+    /// The error for a file that ended before byte `expected`.
+    pub(super) fn truncated(&self, expected: u64) -> IoError {
+        IoError::Truncated { path: self.path.clone(), expected, found: self.consumed }
+    }
+
+    fn failed(&self, source: io::Error) -> IoError {
+        let path = self.path.clone();
+        // The decoder reports what is wrong with the stream by these kinds; the rest comes from the file below it.
+        let stream = [io::ErrorKind::InvalidData, io::ErrorKind::InvalidInput, io::ErrorKind::UnexpectedEof];
+        if self.compressed && stream.contains(&source.kind()) {
+            IoError::GzipDamaged { path, source }
+        } else {
+            IoError::Read { path, source }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! From a volume as read to the network's input, and from the network's output back to the file's grid.
+
+use ndarray::{Array3, ArrayView3};
+use sam3d_geom::{Extent, Preprocessing};
+
+use crate::{
+    Grid, IoError, Volume, intensity,
+    orient::{AxisMap, check_shape},
+    resample,
+};
+
+/// An image in the grid the network sees, and the way back.
+#[derive(Debug, Clone)]
+pub struct PreparedImage {
+    /// Values, `[D, H, W]`, at the target spacing.
+    pub image: Array3<f32>,
+    /// How the file's grid and the image's belong together.
+    pub frame: Frame,
+}
+
+/// Orients, resamples, clips and normalises a volume.
+///
+/// # Errors
+/// [`IoError::ShapeMismatch`] if the volume's array is not of its grid's shape, [`IoError::ResampledTooLarge`].
+pub fn prepare_image(volume: &Volume, preprocessing: &Preprocessing) -> Result<PreparedImage, IoError> {
+    let mut prepared = prepare_clipped(volume, preprocessing)?;
+    intensity::normalise(&mut prepared.image, preprocessing.intensity);
+    Ok(prepared)
+}
+
+/// Orients, resamples and clips a volume, in HU: what training augments before it normalises.
+///
+/// # Errors
+/// As [`prepare_image`].
+pub fn prepare_clipped(volume: &Volume, preprocessing: &Preprocessing) -> Result<PreparedImage, IoError> {
+    let frame = Frame::new(&volume.grid, preprocessing)?;
+    let native = frame.axis_map.to_dhw(volume.data.view())?;
+    let mut image = resample::to_spacing(native.view(), frame.factors)?;
+    intensity::clip(&mut image, preprocessing.intensity);
+    Ok(PreparedImage { image, frame })
+}
+
+/// The mask (0 or 1, `[D, H, W]`) of the voxels of `label` that are `target_class`, resampled like the image: the
+/// class's mask is interpolated and counts where it exceeds one half.
+///
+/// # Errors
+/// As [`prepare_image`].
+pub fn prepare_label(
+    label: &Volume,
+    target_class: u32,
+    preprocessing: &Preprocessing,
+) -> Result<Array3<u8>, IoError> {
+    let frame = Frame::new(&label.grid, preprocessing)?;
+    let native = frame.axis_map.to_dhw(native_label(label, target_class).view())?;
+    let resampled = resample::to_spacing(native.view(), frame.factors)?;
+    Ok(resampled.mapv(|share| u8::from(share > 0.5)))
+}
+
+/// The mask (0 or 1, `[k, j, i]`) of the voxels of `label` that are `target_class`, in the file's own grid.
+pub fn native_label(label: &Volume, target_class: u32) -> Array3<u8> {
+    // Compared in f64, which holds every class; labels are whole numbers, small enough for the f32 they were read as.
+    label.data.mapv(|value| u8::from(f64::from(value) == f64::from(target_class)))
+}
+
+/// How a file's grid and the resampled one belong together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Frame {
+    grid: Grid,
+    axis_map: AxisMap,
+    native_extent: Extent,
+    resampled_extent: Extent,
+    factors: [f64; 3],
+}
+
+impl Frame {
+    /// The frame of volumes on `grid`.
+    ///
+    /// # Errors
+    /// [`IoError::ResampledTooLarge`].
+    pub fn new(grid: &Grid, preprocessing: &Preprocessing) -> Result<Self, IoError> {
+        let axis_map = AxisMap::new(grid, preprocessing.orientation);
+        let native_extent = axis_map.extent()?;
+        let factors = resample::factors(axis_map.spacing(grid)?, preprocessing.spacing_mm);
+        let resampled_extent = resample::resampled_extent(native_extent, factors)?;
+        Ok(Self { grid: grid.clone(), axis_map, native_extent, resampled_extent, factors })
+    }
+
+    /// The file's grid.
+    pub fn grid(&self) -> &Grid {
+        &self.grid
+    }
+
+    /// How the file's axes become `[D, H, W]`.
+    pub fn axis_map(&self) -> &AxisMap {
+        &self.axis_map
+    }
+
+    /// Size of the file's grid, `[D, H, W]`.
+    pub fn native_extent(&self) -> Extent {
+        self.native_extent
+    }
+
+    /// Size of the resampled image, `[D, H, W]`.
+    pub fn resampled_extent(&self) -> Extent {
+        self.resampled_extent
+    }
+
+    /// Native spacing over target spacing, `[D, H, W]`.
+    pub fn factors(&self) -> [f64; 3] {
+        self.factors
+    }
+
+    /// The resampled voxel `[D, H, W]` of the file's voxel `[i, j, k]`: `floor((n + 0.5) * factor)`, clamped.
+    ///
+    /// # Errors
+    /// [`IoError::VoxelOutside`], which names the valid range.
+    pub fn resampled_from_native_ijk(&self, ijk: [usize; 3]) -> Result<[usize; 3], IoError> {
+        let ijk = self.grid.voxel(ijk.map(|i| i64::try_from(i).unwrap_or(i64::MAX)))?;
+        let native = self.axis_map.dhw_from_ijk(ijk);
+        Ok(std::array::from_fn(|axis| {
+            let position = (native[axis] as f64 + 0.5) * self.factors[axis];
+            (position as usize).min(self.resampled_extent.sizes()[axis] - 1)
+        }))
+    }
+
+    /// A probability in the resampled grid (`[D, H, W]`) in the file's own grid (`[k, j, i]`): resized to the native
+    /// shape by the ratio of sizes, then put back into the stored axes.
+    ///
+    /// # Errors
+    /// [`IoError::ShapeMismatch`] if the array is not of [`resampled_extent`](Self::resampled_extent).
+    pub fn to_native(&self, probability: ArrayView3<'_, f32>) -> Result<Array3<f32>, IoError> {
+        check_shape(self.resampled_extent.sizes(), probability.dim().into())?;
+        let native = resample::to_shape(probability, self.native_extent)?;
+        self.axis_map.to_stored(native.view())
+    }
+}

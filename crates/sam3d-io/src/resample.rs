@@ -1,0 +1,179 @@
+//! Trilinear resampling.
+//!
+//! Both ways of stating it, a [spacing](to_spacing) or a [shape](to_shape), come down to the source position of each
+//! output voxel along each axis; edges are clamped. Storage is `f32`, positions are computed in `f64`.
+//!
+//! Trilinear interpolation is separable, so a volume is treated plane by plane: two source planes are blended, then rows
+//! of the result, then voxels of a row. For volumes with very unequal spacing (ratio above 8) the published preprocessing
+//! interpolates in the plane first and along the depth after; with linear interpolation at the same positions that is
+//! the same sum in another order, and differs by rounding only.
+
+use ndarray::{Array3, ArrayView3, Axis};
+use rayon::prelude::*;
+use sam3d_geom::{Extent, GeomError, Spacing};
+
+use crate::IoError;
+
+/// The most voxels a resampled volume may have: as many as a file may have by default.
+const MAX_VOXELS: usize = 1 << 30;
+
+/// The factors from `spacing` to `target`, `[D, H, W]`: above 1 where the result has more voxels.
+pub fn factors(spacing: Spacing, target: Spacing) -> [f64; 3] {
+    std::array::from_fn(|axis| spacing.mm()[axis] / target.mm()[axis])
+}
+
+/// Number of voxels after resampling `extent` by `factors`: `floor(n * factor)` on each axis, and at least 1.
+///
+/// # Errors
+/// [`IoError::ResampledTooLarge`] beyond 2^30 voxels.
+pub fn resampled_extent(extent: Extent, factors: [f64; 3]) -> Result<Extent, IoError> {
+    let too_large = || IoError::ResampledTooLarge { from: extent, factors, limit: MAX_VOXELS };
+    let sizes = extent.sizes();
+    // A float beyond the range of usize becomes its largest number, which no product below survives.
+    let sizes = std::array::from_fn(|axis| ((sizes[axis] as f64 * factors[axis]).floor() as usize).max(1));
+    let resampled = Extent::new(sizes).map_err(|_: GeomError| too_large())?;
+    if resampled.voxels() <= MAX_VOXELS { Ok(resampled) } else { Err(too_large()) }
+}
+
+/// Resamples `volume` (`[D, H, W]`) by `factors`: the output voxel `o` is taken at `(o + 0.5) / factor - 0.5`.
+///
+/// # Errors
+/// [`IoError::Geometry`] if an axis has no voxel, [`IoError::ResampledTooLarge`].
+pub fn to_spacing<S>(volume: ArrayView3<'_, S>, factors: [f64; 3]) -> Result<Array3<f32>, IoError>
+where
+    S: Copy + Into<f32> + Sync,
+{
+    let sizes: [usize; 3] = volume.dim().into();
+    let resampled = resampled_extent(Extent::new(sizes)?, factors)?.sizes();
+    let blends = std::array::from_fn(|axis| {
+        Blend::along(sizes[axis], resampled[axis], |o| (o + 0.5) / factors[axis] - 0.5)
+    });
+    Ok(blend(volume, &blends))
+}
+
+/// Resamples `volume` (`[D, H, W]`) to `extent`: the output voxel `o` is taken at
+/// `(o + 0.5) * n_in / n_out - 0.5`, by the ratio of sizes and not of spacings.
+///
+/// # Errors
+/// [`IoError::Geometry`] if an axis has no voxel.
+pub fn to_shape<S>(volume: ArrayView3<'_, S>, extent: Extent) -> Result<Array3<f32>, IoError>
+where
+    S: Copy + Into<f32> + Sync,
+{
+    let sizes = Extent::new(volume.dim().into())?.sizes();
+    let blends = std::array::from_fn(|axis| {
+        let (n_in, n_out) = (sizes[axis] as f64, extent.sizes()[axis]);
+        Blend::along(sizes[axis], n_out, |o| (o + 0.5) * n_in / n_out as f64 - 0.5)
+    });
+    Ok(blend(volume, &blends))
+}
+
+/// Where one output position takes its value from along one axis: `(1 - weight) * [low] + weight * [high]`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Blend {
+    low: usize,
+    high: usize,
+    weight: f32,
+}
+
+impl Blend {
+    /// The blends of `n_out` output voxels on an axis of `n_in`, at clamped positions.
+    fn along(n_in: usize, n_out: usize, position: impl Fn(f64) -> f64) -> Vec<Self> {
+        let last = n_in - 1;
+        (0..n_out)
+            .map(|o| {
+                let position = position(o as f64).clamp(0.0, last as f64);
+                let low = position as usize;
+                Self { low, high: (low + 1).min(last), weight: (position - low as f64) as f32 }
+            })
+            .collect()
+    }
+
+    fn of(self, low: f32, high: f32) -> f32 {
+        low * (1.0 - self.weight) + high * self.weight
+    }
+}
+
+fn blend<S>(volume: ArrayView3<'_, S>, [depth, height, width]: &[Vec<Blend>; 3]) -> Array3<f32>
+where
+    S: Copy + Into<f32> + Sync,
+{
+    let (_, rows, columns) = volume.dim();
+    let mut resampled = Array3::zeros([depth.len(), height.len(), width.len()]);
+    resampled.axis_iter_mut(Axis(0)).into_par_iter().zip(depth).for_each_init(
+        || (vec![0.0f32; rows * columns], vec![0.0f32; columns]),
+        |(plane, row), (mut output, along_depth)| {
+            blend_planes(&volume, *along_depth, plane);
+            for (mut output, along_height) in output.axis_iter_mut(Axis(0)).zip(height) {
+                let low = &plane[along_height.low * columns..][..columns];
+                let high = &plane[along_height.high * columns..][..columns];
+                for ((value, low), high) in row.iter_mut().zip(low).zip(high) {
+                    *value = along_height.of(*low, *high);
+                }
+                for (value, along_width) in output.iter_mut().zip(width) {
+                    *value = along_width.of(row[along_width.low], row[along_width.high]);
+                }
+            }
+        },
+    );
+    resampled
+}
+
+/// Blends two source planes into `plane`, row by row.
+fn blend_planes<S: Copy + Into<f32>>(volume: &ArrayView3<'_, S>, along_depth: Blend, plane: &mut [f32]) {
+    let low = volume.index_axis(Axis(0), along_depth.low);
+    let high = volume.index_axis(Axis(0), along_depth.high);
+    let columns = low.ncols();
+    for ((row, low), high) in plane.chunks_exact_mut(columns).zip(low.rows()).zip(high.rows()) {
+        match (low.to_slice(), high.to_slice()) {
+            (Some(low), Some(high)) => {
+                for ((value, low), high) in row.iter_mut().zip(low).zip(high) {
+                    *value = along_depth.of((*low).into(), (*high).into());
+                }
+            }
+            _ => {
+                for ((value, low), high) in row.iter_mut().zip(low).zip(high) {
+                    *value = along_depth.of((*low).into(), (*high).into());
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use approx::assert_abs_diff_eq;
+    use ndarray::{Array1, arr1};
+
+    use super::*;
+
+    /// The values along W of a volume that varies only there.
+    fn line(values: &[f32]) -> Array3<f32> {
+        Array1::from_vec(values.to_vec()).insert_axis(Axis(0)).insert_axis(Axis(0))
+    }
+
+    #[test]
+    fn doubles_with_clamped_edges() {
+        let doubled = to_spacing(line(&[0.0, 4.0, 8.0]).view(), [1.0, 1.0, 2.0]).unwrap();
+        assert_eq!(doubled.into_flat(), arr1(&[0.0, 1.0, 3.0, 5.0, 7.0, 8.0]));
+    }
+
+    #[test]
+    fn size_is_rounded_down_and_positions_follow_the_factor() {
+        // floor(3 * 1.9) = 5: the last position is 4.5 / 1.9 - 0.5, not that of a ratio of sizes.
+        let resampled = to_spacing(line(&[0.0, 1.0, 2.0]).view(), [1.0, 1.0, 1.9]).unwrap();
+        assert_eq!(resampled.dim(), (1, 1, 5));
+        assert_abs_diff_eq!(resampled[[0, 0, 4]], (4.5 / 1.9 - 0.5) as f32, epsilon = 1e-6);
+        let resized = to_shape(line(&[0.0, 1.0, 2.0]).view(), Extent::new([1, 1, 5]).unwrap()).unwrap();
+        assert_abs_diff_eq!(resized[[0, 0, 3]], 3.5 * 3.0 / 5.0 - 0.5, epsilon = 1e-6);
+    }
+
+    #[test]
+    fn at_least_one_voxel_and_not_too_many() {
+        let extent = Extent::new([1, 4, 4]).unwrap();
+        assert_eq!(resampled_extent(extent, [0.5, 0.5, 1.0]).unwrap().sizes(), [1, 2, 4]);
+        for factors in [[1e6; 3], [1e300, 1.0, 1.0], [f64::INFINITY; 3]] {
+            assert!(matches!(resampled_extent(extent, factors), Err(IoError::ResampledTooLarge { .. })));
+        }
+    }
+}
