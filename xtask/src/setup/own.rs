@@ -13,7 +13,15 @@ use super::TORCH_VERSION;
 /// The directory in `LIBTORCH`, if the user set it: cargo itself sets the variable to the workspace's `link`, for this
 /// program as for every other it runs.
 pub(super) fn libtorch_of_user(variable: Option<OsString>, link: &Path) -> Option<PathBuf> {
-    variable.filter(|value| !value.is_empty()).map(PathBuf::from).filter(|path| path != link)
+    variable.filter(|value| !value.is_empty()).map(PathBuf::from).filter(|path| !is_same_entry(path, link))
+}
+
+/// Whether both paths name the same entry of the same directory, which may be reached in two ways. The entry itself is
+/// not followed: it need not be there.
+fn is_same_entry(a: &Path, b: &Path) -> bool {
+    let directory = |path: &Path| path.parent().and_then(|parent| fs::canonicalize(parent).ok());
+    a == b
+        || (a.file_name() == b.file_name() && directory(a).is_some_and(|parent| directory(b) == Some(parent)))
 }
 
 /// What is known of the version of the libtorch in `directory`, in words.
@@ -76,6 +84,11 @@ mod tests {
         assert_eq!(libtorch_of_user(Some("".into()), link), None);
         assert_eq!(libtorch_of_user(None, link), None);
         assert_eq!(libtorch_of_user(Some("/opt/libtorch".into()), link), Some("/opt/libtorch".into()));
+
+        let workspace = tempfile::tempdir().unwrap();
+        fs::create_dir(workspace.path().join("xtask")).unwrap();
+        let other_way = workspace.path().join("xtask/../.libtorch");
+        assert_eq!(libtorch_of_user(Some(other_way.into()), &workspace.path().join(".libtorch")), None);
     }
 
     #[test]
