@@ -2,8 +2,8 @@
 //!
 //! # Axes
 //! Every array is indexed `[D, H, W]`: depth (slices), height (rows), width (columns). Every triple in this crate is in
-//! that order too. World coordinates are millimetres in NIfTI's RAS+ convention (x to the patient's right-to-left,
-//! y posterior-to-anterior, z inferior-to-superior), unless a name says LPS.
+//! that order too. World coordinates are millimetres in NIfTI's RAS+ convention (x left to right,
+//! y posterior to anterior, z inferior to superior), unless a name says LPS.
 //!
 //! # Validity
 //! A value of one of these types is valid: each has one constructor that checks, and no setters.
