@@ -1,0 +1,29 @@
+//! Prints what a checkpoint or pickle holds: `cargo run -p sam3d-pickle --example inspect -- FILE`.
+
+#![expect(clippy::print_stdout, reason = "printing is what this program is for")]
+
+use std::{env, error::Error, path::Path};
+
+use sam3d_pickle::{Limits, Value, read_file};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let path = env::args_os().nth(1).ok_or("usage: inspect FILE")?;
+    let value = read_file(Path::new(&path), &Limits::default())?;
+    print("", &value);
+    Ok(())
+}
+
+/// One line per value that is no container, after the path of keys that leads to it.
+fn print(path: &str, value: &Value) {
+    match value {
+        Value::Dict(dict) => dict.iter().for_each(|(key, value)| print(&format!("{path}/{key}"), value)),
+        Value::List(items) | Value::Tuple(items) => {
+            items.iter().enumerate().for_each(|(at, item)| print(&format!("{path}/{at}"), item));
+        }
+        // Escaped by their debug form: a file must not control the terminal.
+        Value::Tensor(tensor) => {
+            println!("{}: {:?} {:?}", path.escape_debug(), tensor.dtype(), tensor.shape())
+        }
+        other => println!("{}: {other:?}", path.escape_debug()),
+    }
+}
