@@ -1,12 +1,22 @@
 //! Attention within a cubic window, with SAM's fused projections and relative positions decomposed over three axes:
-//! `score(q, k) = q.k / sqrt(d) + lr (q.Rh[h_q - h_k] + q.Rw[w_q - w_k] + q.Rd[d_q - d_k])`.
+//! `score(q, k) = q.k / sqrt(d) + lr (q.Rh[h_q - h_k] + q.Rw[w_q - w_k] + q.Rd[d_q - d_k])`, and -100 between tokens of
+//! a shifted window that come from different regions.
+//!
+//! All of it is a product of per-token features, so the features are appended to queries and keys and the scores are
+//! never written to memory: `q' = [q / sqrt(d), lr q.Rh[h_q - .], lr q.Rw[w_q - .], lr q.Rd[d_q - .], 100 region]` and
+//! `k' = [k, h, w, d, region]` with one-hot h, w, d and region. Adding 100 within a region is adding -100 across
+//! regions, for a softmax.
 
 use tch::{
     Kind, Tensor,
     nn::{Init, Path},
 };
 
+use super::window::TokenCodes;
 use crate::{config::EncoderConfig, tch_ext::Linear};
+
+/// What the score of two tokens of one region has over that of two regions.
+const REGION_SCORE: f64 = 100.0;
 
 /// Multi-head attention over the tokens of one window.
 #[derive(Debug)]
@@ -47,38 +57,56 @@ impl Attention {
     }
 
     /// # Shapes
-    /// Windows `[N, L, E]` with `L = side^3`, and a mask `[windows, L, L]` that is added to the scores (N is a multiple
-    /// of `windows`); gives `[N, L, E]`.
-    pub(crate) fn forward(&self, xs: &Tensor, mask: Option<&Tensor>) -> Tensor {
+    /// Windows `[N, L, E]` with `L = side^3` and N a multiple of the windows in `codes`; unchanged. `shifted` keeps the
+    /// regions of a window apart.
+    pub(crate) fn forward(&self, xs: &Tensor, codes: &TokenCodes, shifted: bool) -> Tensor {
         let (windows, tokens, channels) = (xs.size()[0], xs.size()[1], xs.size()[2]);
         let width = channels / self.heads;
         let qkv = self.qkv.forward(xs).view([windows, tokens, 3, self.heads, width]).permute([2, 0, 3, 1, 4]);
         let (query, key, value) = (qkv.get(0), qkv.get(1), qkv.get(2));
 
+        let for_all = |code: &Tensor| {
+            let (count, features) = (code.size()[0], code.size()[2]);
+            code.view([1, count, 1, tokens, features])
+                .expand([windows / count, count, self.heads, tokens, features], false)
+                .reshape([windows, self.heads, tokens, features])
+        };
         let scale = (width as f64).powf(-0.5);
-        let mut scores = (&query * scale).matmul(&key.transpose(-2, -1)) + self.relative_scores(&query);
-        if let Some(mask) = mask {
-            let count = mask.size()[0];
-            let grouped = scores.view([windows / count, count, self.heads, tokens, tokens]);
-            scores = (grouped + mask.unsqueeze(1)).view([windows, self.heads, tokens, tokens]);
+        let mut queries = vec![&query * scale, self.relative_scores(&query)];
+        let mut keys = vec![key, for_all(&codes.axes.unsqueeze(0))];
+        if shifted {
+            let regions = for_all(&codes.regions);
+            queries.push(&regions * REGION_SCORE);
+            keys.push(regions);
         }
-        let mixed = scores.softmax(-1, None::<Kind>).matmul(&value);
-        self.proj.forward(&mixed.transpose(1, 2).reshape([windows, tokens, channels]))
+        let (queries, keys) = (Tensor::cat(&queries, 3), Tensor::cat(&keys, 3));
+        // libtorch's memory-efficient kernel wants values as wide as keys and silently writes the scores otherwise.
+        let padding = queries.size()[3] - width;
+        let values = value.constant_pad_nd([0, padding]);
+        let mixed = Tensor::scaled_dot_product_attention::<Tensor>(
+            &queries, &keys, &values, None, 0.0, false, 1.0, false,
+        );
+        let mixed = mixed.narrow(3, 0, width).transpose(1, 2).reshape([windows, tokens, channels]);
+        self.proj.forward(&mixed)
     }
 
+    /// The products of each query with the relative positions of every place along each axis, times `lr`.
+    ///
     /// # Shapes
-    /// Queries `[N, heads, L, E / heads]` to `[N, heads, L, L]`.
+    /// Queries `[N, heads, L, E / heads]` to `[N, heads, L, 3 side]`.
     fn relative_scores(&self, query: &Tensor) -> Tensor {
-        let (windows, heads, tokens, width) = query.size4().unwrap_or_default();
+        let size = query.size();
         let side = self.side;
-        let query = query.reshape([windows * heads, side, side, side, width]);
+        let query = query.reshape([size[0] * size[1], side, side, side, size[3]]);
         let along = |table: &Tensor, equation: &str| {
             Tensor::einsum(equation, &[&query, &self.offsets(table)], None::<i64>)
         };
-        let h = along(&self.rel_pos_h, "nhwdc,hkc->nhwdk").unsqueeze(5).unsqueeze(6);
-        let w = along(&self.rel_pos_w, "nhwdc,wkc->nhwdk").unsqueeze(4).unsqueeze(6);
-        let d = along(&self.rel_pos_d, "nhwdc,dkc->nhwdk").unsqueeze(4).unsqueeze(5);
-        ((h + w + d) * &self.lr).reshape([windows, heads, tokens, tokens])
+        let scores = [
+            along(&self.rel_pos_h, "nhwdc,hkc->nhwdk"),
+            along(&self.rel_pos_w, "nhwdc,wkc->nhwdk"),
+            along(&self.rel_pos_d, "nhwdc,dkc->nhwdk"),
+        ];
+        (Tensor::cat(&scores, 4) * &self.lr).view([size[0], size[1], size[2], 3 * side])
     }
 
     /// The rows `q - k` of a table of relative positions, resized to the `2 side - 1` offsets of a window.
@@ -95,5 +123,73 @@ impl Attention {
         let index = Tensor::arange(self.side, (Kind::Int64, table.device()));
         let offset = index.unsqueeze(1) - index.unsqueeze(0) + (self.side - 1);
         resized.index_select(0, &offset.flatten(0, 1)).view([self.side, self.side, -1])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, nn::VarStore};
+
+    use super::*;
+    use crate::{ModelConfig, encoder::window::Windows};
+
+    impl Attention {
+        /// The definition, with score matrices.
+        fn forward_plain(&self, xs: &Tensor, codes: &TokenCodes, shifted: bool) -> Tensor {
+            let (windows, tokens, channels) = (xs.size()[0], xs.size()[1], xs.size()[2]);
+            let width = channels / self.heads;
+            let qkv =
+                self.qkv.forward(xs).view([windows, tokens, 3, self.heads, width]).permute([2, 0, 3, 1, 4]);
+            let (query, key, value) = (qkv.get(0), qkv.get(1), qkv.get(2));
+            let mut scores = query.matmul(&key.transpose(2, 3)) * (width as f64).powf(-0.5);
+            let place =
+                |token: i64| [token / self.side.pow(2), token / self.side % self.side, token % self.side];
+            let tables = [&self.rel_pos_h, &self.rel_pos_w, &self.rel_pos_d].map(|table| self.offsets(table));
+            for q in 0..tokens {
+                for k in 0..tokens {
+                    let position = (0..3)
+                        .fold(Tensor::zeros([width], (Kind::Float, Device::Cpu)), |sum, axis| {
+                            sum + tables[axis].get(place(q)[axis]).get(place(k)[axis])
+                        });
+                    let mut score = scores.select(2, q).select(2, k);
+                    score += query.select(2, q).matmul(&position) * &self.lr;
+                }
+            }
+            if shifted {
+                let same = codes.regions.matmul(&codes.regions.transpose(1, 2));
+                let mask = ((same - 1.0) * 100.0).repeat([windows / codes.regions.size()[0], 1, 1]);
+                scores += mask.unsqueeze(1);
+            }
+            let mixed = scores.softmax(-1, None::<Kind>).matmul(&value);
+            self.proj.forward(&mixed.transpose(1, 2).reshape([windows, tokens, channels]))
+        }
+    }
+
+    #[test]
+    fn equals_the_definition_with_score_matrices() {
+        tch::manual_seed(1);
+        let _no_grad = tch::no_grad_guard();
+        let config = EncoderConfig {
+            embed_dim: 12,
+            num_heads: 2,
+            token_grid: 4,
+            window: 2,
+            sam_window: 3,
+            ..ModelConfig::tiny().encoder
+        };
+        let store = VarStore::new(Device::Cpu);
+        let mut attention = Attention::new(store.root(), &config, 0);
+        let unit = |rows: i64| Tensor::randn([rows, 6], (Kind::Float, Device::Cpu));
+        for table in [&mut attention.rel_pos_h, &mut attention.rel_pos_w, &mut attention.rel_pos_d] {
+            table.copy_(&unit(5));
+        }
+        let codes = Windows { grid: 4, side: 2 }.codes(Device::Cpu);
+        let xs = Tensor::randn([16, 8, 12], (Kind::Float, Device::Cpu));
+        for shifted in [false, true] {
+            let found = attention.forward(&xs, &codes, shifted);
+            let difference =
+                (found - attention.forward_plain(&xs, &codes, shifted)).abs().max().double_value(&[]);
+            assert!(difference < 1e-5, "shifted {shifted}: {difference}");
+        }
     }
 }

@@ -2,7 +2,11 @@
 
 use tch::{Tensor, nn::Path};
 
-use super::{adapter::Adapter, attention::Attention, window::Windows};
+use super::{
+    adapter::Adapter,
+    attention::Attention,
+    window::{TokenCodes, Windows},
+};
 use crate::{
     config::EncoderConfig,
     tch_ext::{LayerNorm, Linear},
@@ -41,20 +45,20 @@ impl Block {
     }
 
     /// # Shapes
-    /// Tokens `[B, G, G, G, E]` in (H, W, D), unchanged; `shift_mask` `[windows, L, L]`.
-    pub(crate) fn forward(&self, xs: &Tensor, shift_mask: &Tensor) -> Tensor {
+    /// Tokens `[B, G, G, G, E]` in (H, W, D), unchanged.
+    pub(crate) fn forward(&self, xs: &Tensor, codes: &TokenCodes) -> Tensor {
         let xs = self.adapter.forward(xs);
-        let xs = &xs + self.attend(&self.norm1.forward(&xs), shift_mask);
+        let xs = &xs + self.attend(&self.norm1.forward(&xs), codes);
         &xs + self.mlp.forward(&self.norm2.forward(&xs))
     }
 
-    fn attend(&self, xs: &Tensor, shift_mask: &Tensor) -> Tensor {
+    fn attend(&self, xs: &Tensor, codes: &TokenCodes) -> Tensor {
         if !self.shifted {
-            return self.windows.merge(&self.attn.forward(&self.windows.partition(xs), None));
+            return self.windows.merge(&self.attn.forward(&self.windows.partition(xs), codes, false));
         }
         let by = self.windows.side / 2;
         let rolled = xs.roll([-by, -by, -by], [1, 2, 3]);
-        let attended = self.attn.forward(&self.windows.partition(&rolled), Some(shift_mask));
+        let attended = self.attn.forward(&self.windows.partition(&rolled), codes, true);
         self.windows.merge(&attended).roll([by, by, by], [1, 2, 3])
     }
 }

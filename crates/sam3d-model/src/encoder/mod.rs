@@ -9,7 +9,12 @@ mod window;
 
 use tch::{Tensor, nn::Path};
 
-use self::{block::Block, neck::Neck, patch_embed::PatchEmbed, window::Windows};
+use self::{
+    block::Block,
+    neck::Neck,
+    patch_embed::PatchEmbed,
+    window::{TokenCodes, Windows},
+};
 use crate::config::EncoderConfig;
 
 /// Patch and slice embedding, the blocks, and a neck for each of four levels.
@@ -19,7 +24,7 @@ pub(crate) struct ImageEncoder {
     blocks: Vec<Block>,
     neck_3d: Vec<Neck>,
     levels: [usize; 4],
-    shift_mask: Tensor,
+    codes: TokenCodes,
 }
 
 impl ImageEncoder {
@@ -31,7 +36,7 @@ impl ImageEncoder {
             blocks: (0..config.depth).map(|i| Block::new(&blocks / i, config, i)).collect(),
             neck_3d: (0..4).map(|i| Neck::new(&necks / i, config)).collect(),
             levels: config.levels(),
-            shift_mask: windows.shift_mask(path.device()),
+            codes: windows.codes(path.device()),
         }
     }
 
@@ -57,7 +62,7 @@ impl ImageEncoder {
         observe(0, &tokens);
         let mut maps = Vec::with_capacity(self.levels.len());
         for (index, block) in self.blocks.iter().enumerate() {
-            tokens = block.forward(&tokens, &self.shift_mask);
+            tokens = block.forward(&tokens, &self.codes);
             observe(index + 1, &tokens);
             if self.levels.contains(&index) {
                 maps.push(self.neck_3d[maps.len()].forward(&tokens));

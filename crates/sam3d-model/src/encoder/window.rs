@@ -30,25 +30,45 @@ impl Windows {
             .reshape([-1, self.grid, self.grid, self.grid, channels])
     }
 
-    /// What is added to the scores of shifted windows: -100 between tokens that were not neighbours before the shift.
-    ///
-    /// # Shapes
-    /// `[windows, side^3, side^3]`.
-    pub(crate) fn shift_mask(self, device: Device) -> Tensor {
-        let axis = self.region_of_axis(device);
-        // A region is named by its three digits in base 3; each axis has the regions 0, 1 and 2.
-        let regions = axis.view([-1, 1, 1]) * 9 + axis.view([1, -1, 1]) * 3 + axis.view([1, 1, -1]);
-        let regions = self.partition(&regions.view([1, self.grid, self.grid, self.grid, 1])).squeeze_dim(2);
-        let differs = regions.unsqueeze(2).ne_tensor(&regions.unsqueeze(1));
-        differs.to_kind(Kind::Float) * -100.0
+    /// The codes of this grid's tokens, for attention.
+    pub(crate) fn codes(self, device: Device) -> TokenCodes {
+        let side = self.side;
+        let one_hot = Tensor::eye(side, (Kind::Float, device));
+        let along = |shape: [i64; 4]| one_hot.view(shape).expand([side, side, side, side], false);
+        let axes = Tensor::cat(
+            &[along([side, 1, 1, side]), along([1, side, 1, side]), along([1, 1, side, side])],
+            3,
+        );
+        let region = self.regions(device);
+        let regions = region.unsqueeze(2).eq_tensor(&Tensor::arange(REGIONS, (Kind::Float, device)));
+        TokenCodes { axes: axes.view([side.pow(3), 3 * side]), regions: regions.to_kind(Kind::Float) }
     }
 
-    /// Each axis is cut at `-side` and `-side / 2` after the roll.
-    fn region_of_axis(self, device: Device) -> Tensor {
+    /// After the roll of a shifted block, the last window along an axis holds tokens from both ends of that axis: those
+    /// in its second half came from the other end. Three bits, one for each axis, tell the regions of a window apart.
+    ///
+    /// # Shapes
+    /// `[windows, side^3]`, values 0 to 7.
+    fn regions(self, device: Device) -> Tensor {
         let index = Tensor::arange(self.grid, (Kind::Float, device));
-        let past = |cut: i64| index.ge((self.grid - cut) as f64).to_kind(Kind::Float);
-        past(self.side) + past(self.side / 2)
+        let wrapped = index.ge((self.grid - self.side / 2) as f64).to_kind(Kind::Float);
+        let region =
+            wrapped.view([-1, 1, 1]) * 4.0 + wrapped.view([1, -1, 1]) * 2.0 + wrapped.view([1, 1, -1]);
+        self.partition(&region.view([1, self.grid, self.grid, self.grid, 1])).squeeze_dim(2)
     }
+}
+
+/// Regions that one window of a shifted block can hold.
+const REGIONS: i64 = 8;
+
+/// What attention must know of the tokens of a window besides their features, as features: one-hot codes, so that
+/// relative positions and the mask of shifted windows become part of the product of queries and keys.
+#[derive(Debug)]
+pub(crate) struct TokenCodes {
+    /// Place along H, W and D, `[L, 3 side]`.
+    pub(crate) axes: Tensor,
+    /// Region within a shifted window, `[windows, L, 8]`.
+    pub(crate) regions: Tensor,
 }
 
 #[cfg(test)]
@@ -66,14 +86,33 @@ mod tests {
         assert_eq!(parts.double_value(&[0, 1, 0]), xs.double_value(&[0, 0, 0, 1, 0]));
     }
 
+    /// The mask as the method defines it: each axis is cut at `-side` and `-side / 2` after the roll, and tokens of
+    /// different regions are kept apart.
+    fn defined_mask(windows: Windows) -> Tensor {
+        let index = Tensor::arange(windows.grid, (Kind::Float, Device::Cpu));
+        let past = |cut: i64| index.ge((windows.grid - cut) as f64).to_kind(Kind::Float);
+        let axis = past(windows.side) + past(windows.side / 2);
+        let regions = axis.view([-1, 1, 1]) * 9.0 + axis.view([1, -1, 1]) * 3.0 + axis.view([1, 1, -1]);
+        let grid = windows.grid;
+        let regions = windows.partition(&regions.view([1, grid, grid, grid, 1])).squeeze_dim(2);
+        regions.unsqueeze(2).eq_tensor(&regions.unsqueeze(1)).to_kind(Kind::Float)
+    }
+
     #[test]
-    fn only_windows_at_the_far_edge_are_masked() {
-        let mask = Windows { grid: 4, side: 2 }.shift_mask(Device::Cpu);
-        assert_eq!(mask.size(), [8, 8, 8]);
-        assert_eq!(mask.get(0).abs().max().double_value(&[]), 0.0);
-        // The last window holds one token of each of eight regions: it attends to itself only.
-        let last = mask.get(7);
-        assert_eq!(last.diagonal(0, 0, 1).sum(None).double_value(&[]), 0.0);
-        assert_eq!(last.sum(None).double_value(&[]), -100.0 * 56.0);
+    fn region_codes_meet_where_the_mask_is_open() {
+        for windows in
+            [Windows { grid: 4, side: 2 }, Windows { grid: 12, side: 4 }, Windows { grid: 4, side: 4 }]
+        {
+            let regions = windows.codes(Device::Cpu).regions;
+            let same = regions.matmul(&regions.transpose(1, 2));
+            assert!(same.equal(&defined_mask(windows)), "{windows:?}");
+        }
+    }
+
+    #[test]
+    fn axis_codes_name_the_place_of_a_token() {
+        let codes = Windows { grid: 4, side: 2 }.codes(Device::Cpu).axes;
+        // Token 5 of a window of side 2 stands at (1, 0, 1).
+        assert_eq!(Vec::<f32>::try_from(codes.get(5)).unwrap(), [0.0, 1.0, 1.0, 0.0, 0.0, 1.0]);
     }
 }
