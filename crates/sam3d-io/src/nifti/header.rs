@@ -183,7 +183,7 @@ impl Fields {
 
     /// A slope of 0 means no scaling; one that is not a number cannot mean anything else.
     fn rescale(&self) -> Result<Option<Rescale>, String> {
-        let Rescale { slope, intercept } = Rescale { slope: self.scl_slope, intercept: self.scl_inter };
+        let (slope, intercept) = (self.scl_slope, self.scl_inter);
         if slope == 0.0 || !slope.is_finite() || (slope, intercept) == (1.0, 0.0) {
             return Ok(None);
         }

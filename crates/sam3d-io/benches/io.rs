@@ -1,0 +1,92 @@
+//! Reading, resampling and cropping one small CT: 96 x 192 x 192 voxels, generated.
+
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot get its input has failed")]
+
+use std::hint::black_box;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use ndarray::Array3;
+use sam3d_geom::{Affine, Extent, Orientation};
+use sam3d_io::{
+    Grid,
+    atomic::Overwrite,
+    crop::CropWindow,
+    nifti::{self, ReadLimits},
+    orient::AxisMap,
+    resample,
+};
+use sam3d_testkit::by_name;
+
+const SHAPE_IJK: [usize; 3] = [192, 192, 96];
+
+/// Patient to the left, posterior and superior, 0.8 x 0.8 x 2.5 mm.
+fn grid(sign: f64) -> Grid {
+    let rows = [[-0.8 * sign, 0.0, 0.0, 80.0], [0.0, -0.8 * sign, 0.0, 80.0], [0.0, 0.0, 2.5, -100.0]];
+    Grid::from_affine(SHAPE_IJK, Affine::new(rows).unwrap()).unwrap()
+}
+
+/// Smooth tissue with noise in the low bits, which compresses about as a CT does.
+fn image() -> Array3<i16> {
+    let [i, j, k] = SHAPE_IJK;
+    let mut noise = by_name("benches.io.noise", i * j * k).into_iter().map(|u| (8.0 * u) as i16);
+    Array3::from_shape_fn([k, j, i], |(k, j, i)| {
+        let noise = noise.next().unwrap();
+        (100.0 * ((i as f64) / 20.0).sin() * ((j as f64) / 30.0).cos() + k as f64) as i16 + noise
+    })
+}
+
+fn read(criterion: &mut Criterion) {
+    let directory = tempfile::tempdir().unwrap();
+    let image = image();
+    let mut group = criterion.benchmark_group("nifti_read");
+    group.sample_size(20).throughput(Throughput::Bytes(2 * image.len() as u64));
+    for name in ["ct.nii", "ct.nii.gz"] {
+        let path = directory.path().join(name);
+        nifti::write_i16(&path, image.view(), &grid(1.0), Overwrite::Refuse).unwrap();
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| nifti::read(black_box(&path), ReadLimits::default()).unwrap());
+        });
+    }
+    group.finish();
+}
+
+fn write(criterion: &mut Criterion) {
+    let directory = tempfile::tempdir().unwrap();
+    let mask = image().mapv(|value| u8::from(value > 120));
+    let mut group = criterion.benchmark_group("nifti_write");
+    group.sample_size(20).throughput(Throughput::Bytes(mask.len() as u64));
+    let path = directory.path().join("mask.nii.gz");
+    group.bench_function("mask.nii.gz", |bencher| {
+        bencher.iter(|| nifti::write_mask(&path, mask.view(), &grid(1.0), Overwrite::Replace).unwrap());
+    });
+    group.finish();
+}
+
+fn geometry(criterion: &mut Criterion) {
+    let image = image().mapv(f32::from);
+    let factors = [2.5, 0.8, 0.8];
+    let resampled = resample::to_spacing(image.view(), factors).unwrap();
+    let mut group = criterion.benchmark_group("geometry");
+    group.sample_size(20).throughput(Throughput::Elements(resampled.len() as u64));
+    group.bench_function("resample_to_spacing", |bencher| {
+        bencher.iter(|| resample::to_spacing(black_box(image.view()), factors).unwrap());
+    });
+    let native = Extent::new(image.dim().into()).unwrap();
+    group.bench_function("resample_to_shape", |bencher| {
+        bencher.iter(|| resample::to_shape(black_box(resampled.view()), native).unwrap());
+    });
+    group.throughput(Throughput::Elements(image.len() as u64));
+    let flipped = AxisMap::new(&grid(-1.0), Orientation::Lps);
+    group.bench_function("orient_flipped", |bencher| {
+        bencher.iter(|| flipped.to_dhw(black_box(image.view())).unwrap());
+    });
+    group.throughput(Throughput::Elements(128 * 128 * 128));
+    group.bench_function("crop_128", |bencher| {
+        let window = CropWindow::around([120, 20, 70], 128);
+        bencher.iter(|| window.extract(black_box(resampled.view()), 0.0));
+    });
+    group.finish();
+}
+
+criterion_group!(benches, read, write, geometry);
+criterion_main!(benches);

@@ -1,0 +1,75 @@
+//! The way from a file's voxel to the resampled one and from a probability back to the file's grid.
+
+use ndarray::Array3;
+use sam3d_geom::{Affine, Intensity, Orientation, Preprocessing, Spacing};
+use sam3d_io::{
+    Grid, IoError, ValueType, Volume,
+    prepare::{native_label, prepare_clipped, prepare_image, prepare_label},
+};
+
+/// 4 x 6 x 3 voxels (i, j, k) of 2 x 1.5 x 3 mm: i runs to inferior, j to the right, k to anterior.
+fn volume() -> Volume {
+    let rows = [[0.0, 1.5, 0.0, -40.0], [0.0, 0.0, 3.0, 20.0], [-2.0, 0.0, 0.0, 7.0]];
+    let grid = Grid::from_affine([4, 6, 3], Affine::new(rows).unwrap()).unwrap();
+    let data = Array3::from_shape_fn(grid.shape_kji(), |(k, j, i)| (100 * k + 10 * j + i) as f32);
+    Volume { data, grid, nan_voxels: 0, value_type: ValueType::Int16, rescale: None }
+}
+
+fn preprocessing() -> Preprocessing {
+    Preprocessing {
+        intensity: Intensity::new([5.0, 150.0], 50.0, 10.0).unwrap(),
+        spacing_mm: Spacing::new([1.0; 3]).unwrap(),
+        orientation: Orientation::Lps,
+    }
+}
+
+#[test]
+fn voxels_map_to_resampled_voxels() {
+    let frame = prepare_image(&volume(), &preprocessing()).unwrap().frame;
+    assert_eq!(frame.factors(), [2.0, 3.0, 1.5]);
+    assert_eq!(frame.native_extent().sizes(), [4, 3, 6]);
+    assert_eq!(frame.resampled_extent().sizes(), [8, 9, 9]);
+    // D = 3 - i, H = 2 - k, W = 5 - j; then floor((n + 0.5) * factor).
+    assert_eq!(frame.resampled_from_native_ijk([0, 0, 0]).unwrap(), [7, 7, 8]);
+    assert_eq!(frame.resampled_from_native_ijk([3, 5, 2]).unwrap(), [1, 1, 0]);
+    assert_eq!(frame.resampled_from_native_ijk([1, 4, 2]).unwrap(), [5, 1, 2]);
+    let error = frame.resampled_from_native_ijk([0, 6, 0]).unwrap_err();
+    assert!(matches!(error, IoError::VoxelOutside { index: [0, 6, 0], last: [3, 5, 2] }), "{error}");
+}
+
+#[test]
+fn clipped_is_the_image_before_normalisation() {
+    let clipped = prepare_clipped(&volume(), &preprocessing()).unwrap().image;
+    let image = prepare_image(&volume(), &preprocessing()).unwrap().image;
+    assert!(clipped.iter().all(|value| (5.0..=150.0).contains(value)));
+    assert_eq!(clipped.mapv(|value| (value - 50.0) / 10.0), image);
+}
+
+/// A clicked voxel, marked in the resampled grid, comes back around the voxel that was clicked.
+#[test]
+fn probability_comes_back_to_the_stored_axes() {
+    let frame = prepare_image(&volume(), &preprocessing()).unwrap().frame;
+    for ijk in [[0, 0, 0], [3, 5, 2], [1, 4, 2], [2, 1, 0]] {
+        let mut probability = Array3::zeros(frame.resampled_extent().sizes());
+        probability[frame.resampled_from_native_ijk(ijk).unwrap()] = 1.0;
+        let native = frame.to_native(probability.view()).unwrap();
+        assert_eq!(native.shape(), frame.grid().shape_kji());
+        let largest = native.iter().copied().fold(0.0, f32::max);
+        assert_eq!(native[[ijk[2], ijk[1], ijk[0]]], largest);
+        assert!(largest > 0.0);
+    }
+    assert!(frame.to_native(Array3::zeros([9, 9, 8]).view()).is_err());
+}
+
+#[test]
+fn label_is_the_target_class_alone() {
+    let mut label = volume();
+    label.data.mapv_inplace(|value| if value >= 100.0 { 2.0 } else { 1.0 });
+    let native = native_label(&label, 2);
+    assert_eq!(native.iter().map(|voxel| u64::from(*voxel)).sum::<u64>(), 48);
+    // Anterior of the file's k = 0: in [D, H, W] the first two of three rows, three voxels each.
+    let resampled = prepare_label(&label, 2, &preprocessing()).unwrap();
+    assert_eq!(resampled.dim(), (8, 9, 9));
+    assert!(resampled.indexed_iter().all(|((_, h, _), voxel)| *voxel == u8::from(h < 6)));
+    assert!(prepare_label(&label, 3, &preprocessing()).unwrap().iter().all(|voxel| *voxel == 0));
+}
