@@ -1,6 +1,15 @@
-//! Parameter-efficient training of 3DSAM-adapter: what is SAM's stays frozen, the rest learns.
+//! Parameter-efficient training of 3DSAM-adapter, prediction from clicks, and the evaluation protocol.
+//!
+//! What is SAM's stays frozen; adapters, norms, necks, prompt encoder and decoder learn. Nothing here prints: a caller
+//! is told of progress through an observer.
 
+pub mod ball;
+mod error;
+pub mod evaluate;
 pub mod loss;
 pub mod optimiser;
+pub mod predict;
 pub mod schedule;
 pub mod step;
+
+pub use error::TrainError;
