@@ -1,0 +1,36 @@
+use std::path::PathBuf;
+
+use clap::Args;
+use sam3d_model::Preset;
+
+use super::values::preset;
+
+const NOTES: &str = "\
+Only tensors are read: a file that would execute code is refused.
+
+Examples:
+  A published checkpoint of the adapted network:
+    sam3d convert --in kidney.pth.tar --out kidney.safetensors
+  SAM's own weights, to start training from:
+    sam3d convert --in sam_vit_b_01ec64.pth --out sam_vit_b.safetensors";
+
+/// Convert PyTorch weights to this program's format
+#[derive(Debug, Clone, Args)]
+#[command(after_help = NOTES)]
+pub struct ConvertArgs {
+    /// Weights: .pth, .pth.tar or .safetensors
+    #[arg(long = "in", value_name = "FILE")]
+    pub input: PathBuf,
+
+    /// Checkpoint to write (.safetensors)
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+
+    /// Size of the network [default: by the tensors' shapes]
+    #[arg(long, value_name = "NAME", value_parser = preset())]
+    pub model: Option<Preset>,
+
+    /// Replace the file if it exists
+    #[arg(long)]
+    pub force: bool,
+}

@@ -1,0 +1,73 @@
+use std::{num::NonZeroUsize, path::PathBuf};
+
+use clap::{ArgGroup, Args, ValueEnum};
+use sam3d_metrics::Tolerance;
+
+use super::values::tolerance;
+
+const NOTES: &str = "\
+Clicks are drawn inside the target from a seed made of --seed and the case, so a score can be
+had twice. If truth and prediction are both empty the scores are 1, if one is, 0.
+
+Examples:
+  The test cases with 1, 3 and 10 clicks, by the best checkpoint of a run:
+    sam3d eval --run runs/kits21
+  One click, surface dice at 1 and 5 mm, compared with balls around the click, as JSON:
+    sam3d eval --weights best.safetensors --dataset kits21 --data data/kits21 \\
+      --points 1 --tolerance 1,5 --ball --json";
+
+/// Score a network on a dataset by the published protocol
+#[derive(Debug, Clone, Args)]
+#[command(after_help = NOTES, group = ArgGroup::new("network").args(["run", "weights"]).required(true))]
+pub struct EvalArgs {
+    /// Directory of a training run: its best checkpoint, dataset and data
+    #[arg(long, value_name = "DIR")]
+    pub run: Option<PathBuf>,
+
+    /// Checkpoint (.safetensors)
+    #[arg(long, value_name = "FILE")]
+    pub weights: Option<PathBuf>,
+
+    /// Dataset: a name or a TOML file
+    #[arg(long, value_name = "NAME|FILE")]
+    pub dataset: Option<String>,
+
+    /// Directory of the prepared dataset
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+
+    /// Which cases: train, val or test
+    #[arg(long, value_enum, default_value_t = Split::Test, hide_possible_values = true)]
+    pub split: Split,
+
+    /// Numbers of clicks, one row of the result for each
+    #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "1,3,10")]
+    pub points: Vec<NonZeroUsize>,
+
+    /// Draw the clicks of every case this many times and average
+    #[arg(long, value_name = "K", default_value_t = NonZeroUsize::MIN)]
+    pub clicks: NonZeroUsize,
+
+    /// Tolerances of the surface dice in mm
+    #[arg(long, value_name = "MM,...", value_delimiter = ',', default_value = "5", value_parser = tolerance)]
+    pub tolerance: Vec<Tolerance>,
+
+    /// Add a row for the best ball of one fixed radius around the click
+    #[arg(long)]
+    pub ball: bool,
+
+    /// Directory for the predicted masks and the scores of every case
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+/// Part of a dataset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Split {
+    /// Cases trained on
+    Train,
+    /// Cases that choose the best checkpoint
+    Val,
+    /// Cases never looked at in training
+    Test,
+}

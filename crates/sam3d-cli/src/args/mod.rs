@@ -1,0 +1,111 @@
+//! What can be typed: one file for each command, and the values that several share.
+
+mod convert;
+mod eval;
+mod global;
+mod info;
+mod metrics;
+mod segment;
+mod setting;
+mod train;
+mod values;
+
+use clap::{Parser, Subcommand};
+
+pub use convert::ConvertArgs;
+pub use eval::{EvalArgs, Split};
+pub use global::{DeviceArg, GlobalArgs};
+pub use info::InfoArgs;
+pub use metrics::MetricsArgs;
+pub use segment::SegmentArgs;
+pub use setting::Setting;
+pub use train::TrainArgs;
+pub use values::{PointArg, Space};
+
+const CONVENTIONS: &str = "\
+Results go to standard output, everything else to standard error. The exit code is 0 when done,
+1 when something failed and 2 when the command line is wrong. `sam3d COMMAND --help` has examples.";
+
+/// One click in a CT volume becomes a 3D tumour mask
+#[derive(Debug, Parser)]
+#[command(name = "sam3d", version, arg_required_else_help = true, after_help = CONVENTIONS)]
+pub struct Cli {
+    /// Options that every command takes.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Compare two masks: Dice, surface dice, Hausdorff distance and more
+    Metrics(MetricsArgs),
+    /// Describe a volume or a checkpoint
+    Info(InfoArgs),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args, CommandFactory, error::ErrorKind};
+
+    use super::*;
+
+    fn parse<A: Args>(line: &str) -> Result<A, ErrorKind> {
+        let command = A::augment_args(clap::Command::new("sam3d").no_binary_name(true));
+        let matches = command.try_get_matches_from(line.split(' '));
+        matches.and_then(|matches| A::from_arg_matches(&matches)).map_err(|error| error.kind())
+    }
+
+    #[test]
+    fn definitions_are_consistent() {
+        Cli::command().debug_assert();
+        let commands = [
+            SegmentArgs::augment_args,
+            TrainArgs::augment_args,
+            EvalArgs::augment_args,
+            ConvertArgs::augment_args,
+        ];
+        for args in commands {
+            GlobalArgs::augment_args(args(clap::Command::new("sam3d"))).debug_assert();
+        }
+    }
+
+    #[test]
+    fn clicks_may_start_with_a_minus() {
+        let line = "--weights w --image i --out o --space lps --point -1.5,2,3 --point 4,5,6,-";
+        let args: SegmentArgs = parse(line).unwrap();
+        assert_eq!(args.points.iter().map(|point| point.coordinates[0]).collect::<Vec<_>>(), [-1.5, 4.0]);
+        assert_eq!((args.space, args.threshold, args.label.get()), (Space::Lps, 0.5, 1));
+        assert_eq!(
+            parse::<SegmentArgs>("--weights w --image i --out o").unwrap_err(),
+            ErrorKind::MissingRequiredArgument
+        );
+        assert_eq!(
+            parse::<SegmentArgs>("--weights w --image i --out o --point 1,2,3 --threshold 50").unwrap_err(),
+            ErrorKind::ValueValidation
+        );
+    }
+
+    #[test]
+    fn evaluation_needs_one_network() {
+        let args: EvalArgs = parse("--run runs/a").unwrap();
+        assert_eq!(args.points.iter().map(|n| n.get()).collect::<Vec<_>>(), [1, 3, 10]);
+        assert_eq!(args.tolerance.iter().map(|t| t.mm()).collect::<Vec<_>>(), [5.0]);
+        assert_eq!(parse::<EvalArgs>("--ball").unwrap_err(), ErrorKind::MissingRequiredArgument);
+        assert_eq!(parse::<EvalArgs>("--run a --weights b").unwrap_err(), ErrorKind::ArgumentConflict);
+    }
+
+    #[test]
+    fn a_resumed_run_has_its_own_weights() {
+        let args: TrainArgs = parse("--model vit_b --set a.b=1 --set c=2").unwrap();
+        assert_eq!((args.model, args.settings.len()), (Some(sam3d_model::Preset::VitB), 2));
+        assert_eq!(parse::<TrainArgs>("--resume --pretrained w").unwrap_err(), ErrorKind::ArgumentConflict);
+        assert_eq!(
+            parse::<ConvertArgs>("--in a --out b --model vit_x").unwrap_err(),
+            ErrorKind::InvalidValue
+        );
+    }
+}

@@ -1,0 +1,74 @@
+use std::{num::NonZeroU8, path::PathBuf};
+
+use clap::Args;
+
+use super::{PointArg, Space, values::probability};
+
+const NOTES: &str = "\
+The mask has the image's shape and position, is of type uint8 and holds 0 and the label. Files
+are written completely or not at all. Points are voxel indices i,j,k of the file as stored, from
+0, i fastest, as viewers show them; or millimetres, with x to the right and y to anterior (ras,
+NIfTI) or x to the left and y to posterior (lps, DICOM).
+
+Examples:
+  One click at voxel i = 112, j = 87, k = 40:
+    sam3d segment --weights best.safetensors --image ct.nii.gz --point 112,87,40 --out mask.nii.gz
+  Two clicks inside the tumour and one outside, in DICOM's millimetres:
+    sam3d segment --weights best.safetensors --image ct.nii.gz --space lps --out mask.nii.gz \\
+      --point -31.5,12,204 --point -28,15,201 --point -31.5,30,204,-
+  With pictures of the result, outlined against a mask drawn by hand:
+    sam3d segment --weights best.safetensors --image ct.nii.gz --point 112,87,40 --out mask.nii.gz \\
+      --truth drawn.nii.gz --overlay pictures";
+
+/// Segment the structure under one or more clicks
+#[derive(Debug, Clone, Args)]
+#[command(after_help = NOTES)]
+pub struct SegmentArgs {
+    /// Checkpoint (.safetensors), from `sam3d train` or `sam3d convert`
+    #[arg(long, value_name = "FILE")]
+    pub weights: PathBuf,
+
+    /// CT volume (NIfTI)
+    #[arg(long, value_name = "FILE")]
+    pub image: PathBuf,
+
+    /// A click: I,J,K, or I,J,K,- for a place that is not target; repeat for more
+    #[arg(long = "point", value_name = "I,J,K[,+|-]", required = true, allow_hyphen_values = true)]
+    pub points: Vec<PointArg>,
+
+    /// What the numbers of --point are: voxel, ras or lps
+    #[arg(long, value_enum, default_value_t = Space::Voxel, hide_possible_values = true)]
+    pub space: Space,
+
+    /// Mask to write (.nii or .nii.gz)
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+
+    /// Also write the probability of every voxel, float32
+    #[arg(long, value_name = "FILE")]
+    pub prob_out: Option<PathBuf>,
+
+    /// Probability above which a voxel belongs to the mask
+    #[arg(long, value_name = "P", default_value_t = 0.5, value_parser = probability)]
+    pub threshold: f64,
+
+    /// Value of the mask's voxels
+    #[arg(long, value_name = "N", default_value_t = NonZeroU8::MIN)]
+    pub label: NonZeroU8,
+
+    /// Preprocessing of this dataset instead of the checkpoint's: a name or a TOML file
+    #[arg(long, value_name = "NAME|FILE")]
+    pub dataset: Option<String>,
+
+    /// Write axial, coronal and sagittal pictures through the first click to this directory
+    #[arg(long, value_name = "DIR")]
+    pub overlay: Option<PathBuf>,
+
+    /// True mask on the image's grid: prints Dice, and outlines it in the pictures
+    #[arg(long, value_name = "FILE")]
+    pub truth: Option<PathBuf>,
+
+    /// Replace files that exist
+    #[arg(long)]
+    pub force: bool,
+}

@@ -1,0 +1,145 @@
+use std::str::FromStr;
+
+use anyhow::{Context, bail};
+use clap::{
+    ValueEnum,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+use sam3d_geom::PointLabel;
+use sam3d_io::Grid;
+use sam3d_metrics::Tolerance;
+use sam3d_model::Preset;
+
+/// A click as typed: `I,J,K`, `I,J,K,+` or `I,J,K,-`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PointArg {
+    /// Three numbers: a voxel index `i, j, k` or millimetres `x, y, z`, as `--space` says.
+    pub coordinates: [f64; 3],
+    /// Whether the target is at the click.
+    pub label: PointLabel,
+}
+
+/// What the numbers of a point mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Space {
+    /// Voxel index of the file as stored, from 0, i fastest
+    Voxel,
+    /// Millimetres, x to the right, y to anterior, z to superior (NIfTI)
+    Ras,
+    /// Millimetres, x to the left, y to posterior, z to superior (DICOM)
+    Lps,
+}
+
+impl PointArg {
+    /// The voxel `[i, j, k]` of `grid` that was clicked.
+    ///
+    /// # Errors
+    /// If the point is outside the volume, or a voxel index is not a whole number.
+    pub fn voxel_ijk(&self, space: Space, grid: &Grid) -> anyhow::Result<[usize; 3]> {
+        let [a, b, c] = self.coordinates;
+        let voxel = match space {
+            Space::Ras => grid.voxel_from_ras_mm(self.coordinates),
+            Space::Lps => grid.voxel_from_lps_mm(self.coordinates),
+            Space::Voxel if self.coordinates.iter().any(|value| value.fract() != 0.0) => {
+                bail!(
+                    "--point {a},{b},{c}: voxel indices are whole numbers; for millimetres add --space ras or lps"
+                );
+            }
+            // Saturates beyond every index, which is then outside.
+            Space::Voxel => grid.voxel(self.coordinates.map(|value| value as i64)),
+        };
+        voxel.with_context(|| format!("--point {a},{b},{c}"))
+    }
+}
+
+impl FromStr for PointArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = || "expected I,J,K or I,J,K,+ or I,J,K,-".to_owned();
+        let mut parts: Vec<&str> = text.split(',').map(str::trim).collect();
+        let label = match parts.get(3) {
+            None | Some(&"+") => PointLabel::Positive,
+            Some(&"-") => PointLabel::Negative,
+            Some(_) => return Err(expected()),
+        };
+        if parts.len() == 4 {
+            parts.pop();
+        }
+        let numbers: Option<Vec<f64>> = parts.iter().map(|part| part.parse().ok()).collect();
+        let coordinates: [f64; 3] =
+            numbers.and_then(|numbers| numbers.try_into().ok()).ok_or_else(expected)?;
+        if coordinates.iter().all(|value| value.is_finite()) {
+            Ok(Self { coordinates, label })
+        } else {
+            Err(expected())
+        }
+    }
+}
+
+/// A tolerance in mm.
+pub(super) fn tolerance(text: &str) -> Result<Tolerance, String> {
+    let mm: f64 = text.trim().parse().map_err(|_| "expected a number of millimetres".to_owned())?;
+    Tolerance::new(mm).map_err(|error| error.to_string())
+}
+
+/// A probability that is neither certain nor impossible.
+pub(super) fn probability(text: &str) -> Result<f64, String> {
+    let expected = || "expected a number between 0 and 1".to_owned();
+    let value: f64 = text.parse().map_err(|_| expected())?;
+    if value > 0.0 && value < 1.0 { Ok(value) } else { Err(expected()) }
+}
+
+/// The name of a model preset.
+pub(super) fn preset() -> impl TypedValueParser<Value = Preset> {
+    PossibleValuesParser::new(Preset::ALL.map(Preset::name)).try_map(|name| {
+        Preset::ALL.into_iter().find(|preset| preset.name() == name).ok_or("no preset of this name")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use sam3d_geom::Affine;
+
+    use super::*;
+
+    fn point(text: &str) -> PointArg {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn points_and_their_labels() {
+        assert_eq!(point("1,2,3"), PointArg { coordinates: [1.0, 2.0, 3.0], label: PointLabel::Positive });
+        assert_eq!(point("1,2,3,+"), point("1, 2, 3"));
+        assert_eq!(
+            point("-1.5,2,3e1,-"),
+            PointArg { coordinates: [-1.5, 2.0, 30.0], label: PointLabel::Negative }
+        );
+        for bad in ["", "1,2", "1,2,3,4", "1,2,3,+,-", "1,2,x", "1,2,nan", "1,2,inf", "1 2 3", "1,2,3,"] {
+            assert!(bad.parse::<PointArg>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn points_become_voxels() {
+        let affine =
+            Affine::new([[-2.0, 0.0, 0.0, 10.0], [0.0, -2.0, 0.0, 20.0], [0.0, 0.0, 3.0, -30.0]]).unwrap();
+        let grid = Grid::from_affine([5, 6, 7], affine).unwrap();
+        assert_eq!(point("4,5,6").voxel_ijk(Space::Voxel, &grid).unwrap(), [4, 5, 6]);
+        assert_eq!(point("6.9,20.9,-27.1").voxel_ijk(Space::Ras, &grid).unwrap(), [2, 0, 1]);
+        assert_eq!(point("-6.9,-20.9,-27.1").voxel_ijk(Space::Lps, &grid).unwrap(), [2, 0, 1]);
+        let error = |text: &str, space| format!("{:#}", point(text).voxel_ijk(space, &grid).unwrap_err());
+        assert!(error("1.5,2,3", Space::Voxel).contains("whole numbers"));
+        assert!(error("5,0,0", Space::Voxel).contains("i runs from 0 to 4"));
+        assert!(error("-1,0,1e300", Space::Voxel).contains("outside"));
+        assert!(error("900,0,0", Space::Ras).contains("RAS"));
+    }
+
+    #[test]
+    fn numbers_with_bounds() {
+        assert_eq!(tolerance("2.5").map(Tolerance::mm), Ok(2.5));
+        assert!(tolerance("-1").is_err() && tolerance("five").is_err() && tolerance("nan").is_err());
+        assert_eq!(probability("0.5"), Ok(0.5));
+        assert!(probability("0").is_err() && probability("1").is_err() && probability("nan").is_err());
+    }
+}

@@ -1,0 +1,111 @@
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use sam3d_geom::{Orientation, Preprocessing};
+use sam3d_model::{Checkpoint, ModelConfig, Preset, Provenance, Role, role};
+use serde::Serialize;
+
+/// What a checkpoint says of itself, and what its tensors add up to.
+#[derive(Serialize)]
+pub(super) struct CheckpointReport {
+    path: PathBuf,
+    format_version: u32,
+    /// The preset whose encoder and decoder the model has.
+    preset: Option<&'static str>,
+    model: ModelConfig,
+    preprocessing: Option<Preprocessing>,
+    provenance: Provenance,
+    tensors: usize,
+    trained_parameters: usize,
+    frozen_parameters: usize,
+}
+
+impl CheckpointReport {
+    pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
+        let Checkpoint { metadata, tensors } = Checkpoint::read(path)?;
+        let values_of = |wanted: Role| {
+            tensors.iter().filter(|(name, _)| role(name) == wanted).map(|(_, tensor)| tensor.numel()).sum()
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            format_version: metadata.format_version,
+            preset: preset(&metadata.model),
+            tensors: tensors.len(),
+            trained_parameters: values_of(Role::Trained),
+            frozen_parameters: values_of(Role::Frozen),
+            model: metadata.model,
+            preprocessing: metadata.preprocessing,
+            provenance: metadata.provenance,
+        })
+    }
+}
+
+fn preset(model: &ModelConfig) -> Option<&'static str> {
+    let same_parts = |preset: &Preset| {
+        let config = preset.config();
+        config.encoder == model.encoder && config.decoder == model.decoder
+    };
+    Preset::ALL.into_iter().find(same_parts).map(Preset::name)
+}
+
+impl fmt::Display for CheckpointReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { model, provenance, .. } = self;
+        let millions = |count: usize| count as f64 / 1e6;
+        writeln!(f, "{}", self.path.display())?;
+        let prompts = if model.prompt.is_some() { "prompted by clicks" } else { "without prompts" };
+        writeln!(f, "model          {}, crop {}, {prompts}", self.preset.unwrap_or("custom"), model.crop)?;
+        writeln!(
+            f,
+            "parameters     {:.2} M trained, {:.2} M frozen, in {} tensors",
+            millions(self.trained_parameters),
+            millions(self.frozen_parameters),
+            self.tensors
+        )?;
+        match &self.preprocessing {
+            None => writeln!(f, "preprocessing  unknown: name a dataset when using it")?,
+            Some(preprocessing) => {
+                let intensity = preprocessing.intensity;
+                let ([low, high], [d, h, w]) = (intensity.clip_hu(), preprocessing.spacing_mm.mm());
+                let (mean, std) = (intensity.mean(), intensity.std());
+                writeln!(f, "preprocessing  {low} to {high} HU, mean {mean:.2}, std {std:.2}")?;
+                let axes = match preprocessing.orientation {
+                    Orientation::Lps => "oriented by the affine".to_owned(),
+                    Orientation::AsStored(stored) => format!("stored axes {:?}, not flipped", stored.axes()),
+                };
+                writeln!(f, "               {d} x {h} x {w} mm (D, H, W), {axes}")?;
+            }
+        }
+        if let Some(epoch) = provenance.epoch {
+            writeln!(f, "epoch          {epoch}")?;
+        }
+        if let Some(loss) = provenance.validation_loss {
+            writeln!(f, "validation     soft Dice loss {loss:.4}")?;
+        }
+        for (name, text) in [("source", &provenance.source), ("written by", &provenance.written_by)] {
+            if !text.is_empty() {
+                writeln!(f, "{name:<15}{text}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The checkpoints of one directory.
+#[derive(Serialize)]
+#[serde(transparent)]
+pub(super) struct RunReport(pub(super) Vec<CheckpointReport>);
+
+impl fmt::Display for RunReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, report) in self.0.iter().enumerate() {
+            if i > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{report}")?;
+        }
+        Ok(())
+    }
+}

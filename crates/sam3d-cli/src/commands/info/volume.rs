@@ -1,0 +1,133 @@
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use sam3d_geom::Orientation;
+use sam3d_io::{
+    Grid, Volume,
+    nifti::{self, ReadLimits},
+    orient::AxisMap,
+};
+use serde::Serialize;
+
+/// A volume of whole numbers with no more distinct values than this is taken for a label map.
+const MOST_LABELS: usize = 32;
+
+/// What a volume is; indices and spacings in the file's own axis order.
+#[derive(Serialize)]
+pub(super) struct VolumeReport {
+    path: PathBuf,
+    shape_ijk: [usize; 3],
+    spacing_ijk_mm: [f64; 3],
+    /// Where i, j and k lead: one letter each of L R, P A, I S.
+    orientation: String,
+    /// Whether the voxel axes are not orthogonal.
+    sheared: bool,
+    affine_source: String,
+    /// From i, j, k to RAS millimetres.
+    affine_ras_mm: [[f64; 4]; 3],
+    value_type: String,
+    slope: f64,
+    intercept: f64,
+    minimum: f32,
+    maximum: f32,
+    mean: f64,
+    nan_voxels: usize,
+    /// Voxels of each value, if the volume looks like a label map.
+    labels: Option<BTreeMap<i64, u64>>,
+}
+
+impl VolumeReport {
+    pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
+        Ok(Self::new(path.to_owned(), &nifti::read(path, ReadLimits::default())?))
+    }
+
+    fn new(path: PathBuf, volume: &Volume) -> Self {
+        let range = (f32::INFINITY, f32::NEG_INFINITY, 0.0);
+        let (minimum, maximum, sum) = volume.data.iter().fold(range, |(low, high, sum), value| {
+            (low.min(*value), high.max(*value), sum + f64::from(*value))
+        });
+        let grid = &volume.grid;
+        Self {
+            path,
+            shape_ijk: grid.shape_ijk(),
+            spacing_ijk_mm: grid.spacing_ijk_mm(),
+            orientation: orientation(grid),
+            sheared: grid.is_sheared(),
+            affine_source: grid.source().to_string(),
+            affine_ras_mm: grid.world_from_ijk().rows(),
+            value_type: volume.value_type.to_string(),
+            slope: volume.rescale.map_or(1.0, |rescale| rescale.slope),
+            intercept: volume.rescale.map_or(0.0, |rescale| rescale.intercept),
+            minimum,
+            maximum,
+            mean: sum / volume.data.len() as f64,
+            nan_voxels: volume.nan_voxels,
+            labels: labels(volume),
+        }
+    }
+}
+
+/// The body directions nearest to i, j and k.
+fn orientation(grid: &Grid) -> String {
+    let map = AxisMap::new(grid, Orientation::Lps);
+    let mut letters = [' '; 3];
+    // D, H and W lead to superior, posterior and left, unless they run against their stored axis.
+    for ((axis, flip), (with, against)) in
+        map.axes().into_iter().zip(map.flips()).zip([('S', 'I'), ('P', 'A'), ('L', 'R')])
+    {
+        letters[axis] = if flip { against } else { with };
+    }
+    letters.iter().collect()
+}
+
+/// How often each value occurs, unless a value is not whole or there are too many.
+fn labels(volume: &Volume) -> Option<BTreeMap<i64, u64>> {
+    let mut counts = BTreeMap::new();
+    let mut run = (0.0, 0);
+    // Neighbours are mostly equal: the map is asked once for each run of one value.
+    for value in &volume.data {
+        if *value == run.0 {
+            run.1 += 1;
+            continue;
+        }
+        if value.fract() != 0.0 || counts.len() > MOST_LABELS {
+            return None;
+        }
+        *counts.entry(run.0 as i64).or_insert(0) += run.1;
+        run = (*value, 1);
+    }
+    *counts.entry(run.0 as i64).or_insert(0) += run.1;
+    counts.retain(|_, count| *count > 0);
+    (counts.len() <= MOST_LABELS).then_some(counts)
+}
+
+impl fmt::Display for VolumeReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [i, j, k] = self.shape_ijk;
+        let [x, y, z] = self.spacing_ijk_mm;
+        writeln!(f, "{}", self.path.display())?;
+        writeln!(f, "voxels       {i} x {j} x {k} (i, j, k)")?;
+        writeln!(f, "spacing      {x:.4} x {y:.4} x {z:.4} mm")?;
+        let sheared = if self.sheared { "; the axes are not orthogonal" } else { "" };
+        writeln!(f, "orientation  {} (from the {}{sheared})", self.orientation, self.affine_source)?;
+        for (row, name) in self.affine_ras_mm.iter().zip(["affine (RAS)", "", ""]) {
+            let numbers: String = row.iter().map(|value| format!("{value:>12.4}")).collect();
+            writeln!(f, "{name:<12}{numbers}")?;
+        }
+        write!(f, "type         {}", self.value_type)?;
+        if (self.slope, self.intercept) != (1.0, 0.0) {
+            write!(f, ", value = {} * stored + {}", self.slope, self.intercept)?;
+        }
+        writeln!(f, "\nrange        {} to {}, mean {:.3}", self.minimum, self.maximum, self.mean)?;
+        if self.nan_voxels > 0 {
+            writeln!(f, "nan          {} voxels, read as 0", self.nan_voxels)?;
+        }
+        for (label, count) in self.labels.iter().flatten() {
+            writeln!(f, "label {label:<6} {count} voxels")?;
+        }
+        Ok(())
+    }
+}

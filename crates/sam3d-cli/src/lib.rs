@@ -1,0 +1,27 @@
+//! The `sam3d` program: arguments, logging, and wiring of the libraries. Standard output carries data, standard error
+//! everything else.
+//!
+//! - [`args`]: what was typed, one file for each command.
+//! - [`commands`]: what runs, one file for each command.
+//! - [`runtime`]: device and threads, for libtorch and rayon together.
+//! - [`output`]: reports as text or JSON, and errors as one line.
+
+pub mod args;
+pub mod commands;
+pub mod logging;
+pub mod output;
+pub mod runtime;
+
+use args::{Cli, Command};
+
+/// Runs what was typed.
+///
+/// # Errors
+/// Whatever stops the command; the message names the file and says what to do.
+pub fn run(cli: &Cli) -> anyhow::Result<()> {
+    runtime::set_threads(cli.global.threads)?;
+    match &cli.command {
+        Command::Metrics(args) => commands::metrics::run(args, &cli.global),
+        Command::Info(args) => commands::info::run(args, &cli.global),
+    }
+}

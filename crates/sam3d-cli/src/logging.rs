@@ -1,0 +1,41 @@
+//! Log lines on standard error.
+
+use std::io::{self, IsTerminal};
+
+use anyhow::Context;
+use tracing_subscriber::EnvFilter;
+
+use crate::args::GlobalArgs;
+
+/// The variable that overrides `-v` and `-q`, in tracing's filter syntax.
+const FILTER_VARIABLE: &str = "SAM3D_LOG";
+
+/// Installs the subscriber: the level of `-v` and `-q`, unless `SAM3D_LOG` sets a filter.
+///
+/// # Errors
+/// If `SAM3D_LOG` is not a filter, or a subscriber is installed already.
+pub fn init(global: &GlobalArgs) -> anyhow::Result<()> {
+    let filter = match std::env::var(FILTER_VARIABLE) {
+        Ok(text) => EnvFilter::try_new(&text)
+            .with_context(|| format!("{FILTER_VARIABLE}={text} is not a log filter such as debug"))?,
+        Err(_) => EnvFilter::new(default_filter(global)),
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .with_target(false)
+        .without_time()
+        .try_init()
+        .map_err(|error| anyhow::anyhow!("logging: {error}"))
+}
+
+/// The project's own crates (their names all start with sam3d) at the level asked for, others only when they warn.
+fn default_filter(global: &GlobalArgs) -> &'static str {
+    match (global.quiet, global.verbose) {
+        (true, _) => "error",
+        (false, 0) => "warn,sam3d=info",
+        (false, 1) => "warn,sam3d=debug",
+        (false, _) => "info,sam3d=trace",
+    }
+}

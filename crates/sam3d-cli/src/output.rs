@@ -1,0 +1,93 @@
+//! Reports on standard output, errors as one line.
+
+use std::{
+    fmt,
+    io::{self, Write},
+};
+
+use serde::{Serialize, Serializer};
+
+/// Writes a report to standard output: as JSON if `json`, else as text.
+///
+/// # Errors
+/// What the operating system says; a closed pipe, too (see [`is_closed_pipe`]).
+pub fn emit<R: Serialize + fmt::Display>(report: &R, json: bool) -> anyhow::Result<()> {
+    let mut stdout = io::stdout().lock();
+    if json {
+        let text = serde_json::to_string_pretty(report)?;
+        writeln!(stdout, "{text}")?;
+    } else {
+        write!(stdout, "{report}")?;
+    }
+    stdout.flush()?;
+    Ok(())
+}
+
+/// Whether the error is that the reader of standard output has gone.
+pub fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// The error and its causes, joined by colons, on one line.
+pub fn one_line(error: &anyhow::Error) -> String {
+    let text = format!("{error:#}");
+    text.split('\n').map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
+/// A measured number that may be undefined or infinite. In JSON: a number, `null`, or the string `"inf"`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Measured(pub Option<f64>);
+
+impl Measured {
+    /// The number with `digits` decimals and `unit`, or a word.
+    pub fn text(self, digits: usize, unit: &str) -> String {
+        match self.0 {
+            None => "undefined".to_owned(),
+            Some(value) if value.is_infinite() => "infinite".to_owned(),
+            Some(value) => format!("{value:.digits$}{unit}"),
+        }
+    }
+}
+
+impl Serialize for Measured {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Some(value) if value.is_infinite() => serializer.serialize_str("inf"),
+            value => value.serialize(serializer),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::{Context, anyhow};
+
+    use super::*;
+
+    #[test]
+    fn causes_share_one_line() {
+        let error = anyhow!("line 3\n  |\n3 | x\nexpected a number").context("run.toml").context("train");
+        assert_eq!(one_line(&error), "train: run.toml: line 3; |; 3 | x; expected a number");
+    }
+
+    #[test]
+    fn a_closed_pipe_is_told_from_other_errors() {
+        let closed = anyhow::Error::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert!(is_closed_pipe(&closed));
+        assert!(!is_closed_pipe(&io::Error::from(io::ErrorKind::NotFound).into()));
+        // A pipe inside another operation is that operation's failure.
+        let elsewhere = Err::<(), _>(io::Error::from(io::ErrorKind::TimedOut)).context("x").unwrap_err();
+        assert!(!is_closed_pipe(&elsewhere));
+    }
+
+    #[test]
+    fn undefined_and_infinite_are_told_apart() {
+        let json = |value| serde_json::to_string(&Measured(value)).unwrap();
+        assert_eq!(
+            (json(None), json(Some(f64::INFINITY)), json(Some(0.5))),
+            ("null".into(), "\"inf\"".into(), "0.5".into())
+        );
+        assert_eq!(Measured(None).text(2, " mm"), "undefined");
+        assert_eq!(Measured(Some(1.005)).text(1, " mm"), "1.0 mm");
+    }
+}

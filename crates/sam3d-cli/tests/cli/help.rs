@@ -1,0 +1,53 @@
+//! What the program says of itself, and of command lines that are wrong.
+
+use std::path::Path;
+
+use crate::support::{failure_of, sam3d, stdout_of};
+
+fn help(arguments: &[&str]) -> String {
+    stdout_of(sam3d(Path::new(".")).args(arguments))
+}
+
+fn usage_error(arguments: &[&str]) -> String {
+    failure_of(sam3d(Path::new(".")).args(arguments), 2)
+}
+
+#[test]
+fn help_of_the_program() {
+    insta::assert_snapshot!(help(&["--help"]));
+}
+
+#[test]
+fn help_of_metrics() {
+    insta::assert_snapshot!(help(&["metrics", "--help"]));
+}
+
+#[test]
+fn help_of_info() {
+    insta::assert_snapshot!(help(&["info", "--help"]));
+}
+
+#[test]
+fn wrong_usage_exits_with_2() {
+    insta::assert_snapshot!(
+        [
+            usage_error(&["metrics", "--truth", "a.nii"]),
+            usage_error(&["metrics", "--truth", "a.nii", "--pred", "b.nii", "--tolerance", "1,-5"]),
+            usage_error(&["metrics", "--truth", "a.nii", "--pred", "b.nii", "--label", "0"]),
+            usage_error(&["info", "a.nii", "--device", "gpu"]),
+            usage_error(&["info", "a.nii", "-v", "-q"]),
+            usage_error(&["infos"]),
+        ]
+        .join("---\n")
+    );
+}
+
+#[test]
+fn nothing_typed_shows_the_help() {
+    assert!(usage_error(&[]).contains("Usage: sam3d"));
+}
+
+#[test]
+fn version_is_the_package_version() {
+    assert_eq!(help(&["--version"]), concat!("sam3d ", env!("CARGO_PKG_VERSION"), "\n"));
+}

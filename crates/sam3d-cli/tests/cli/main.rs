@@ -1,0 +1,6 @@
+//! The program as users run it.
+
+mod help;
+mod info;
+mod metrics;
+mod support;
