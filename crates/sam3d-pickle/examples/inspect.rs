@@ -1,16 +1,26 @@
 //! Prints what a checkpoint or pickle holds: `cargo run -p sam3d-pickle --example inspect -- FILE`.
 
-#![expect(clippy::print_stdout, reason = "printing is what this program is for")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what this program is for")]
 
-use std::{env, error::Error, path::Path};
+use std::{env, path::Path, process::ExitCode};
 
 use sam3d_pickle::{Limits, Value, read_file};
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let path = env::args_os().nth(1).ok_or("usage: inspect FILE")?;
-    let value = read_file(Path::new(&path), &Limits::default())?;
-    print("", &value);
-    Ok(())
+fn main() -> ExitCode {
+    let Some(path) = env::args_os().nth(1) else {
+        eprintln!("usage: inspect FILE");
+        return ExitCode::FAILURE;
+    };
+    match read_file(Path::new(&path), &Limits::default()) {
+        Ok(value) => {
+            print("", &value);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// One line per value that is no container, after the path of keys that leads to it.

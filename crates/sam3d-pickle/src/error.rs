@@ -29,7 +29,7 @@ impl PickleError {
 
 impl fmt::Display for PickleError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} {}", self.path.display(), self.kind)
+        write!(formatter, "{}: {}", self.path.display(), self.kind)
     }
 }
 
@@ -40,7 +40,7 @@ impl Error for PickleError {
     }
 }
 
-/// What is wrong with a file. The texts continue a sentence that starts with the path.
+/// What is wrong with a file. The texts have the file as their subject.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PickleErrorKind {
@@ -191,7 +191,7 @@ mod tests {
     fn the_cause_is_told_once() {
         let cause = io::Error::other("the disk left");
         let error = PickleError::new(Path::new("a.pth"), PickleErrorKind::Io(cause));
-        assert_eq!(error.to_string(), "a.pth cannot be read");
+        assert_eq!(error.to_string(), "a.pth: cannot be read");
         assert_eq!(error.source().map(ToString::to_string).as_deref(), Some("the disk left"));
     }
 }

@@ -40,28 +40,21 @@ impl Storage {
     }
 
     pub(crate) fn read(&self) -> Result<Cow<'_, [u8]>, PickleError> {
-        if let Place::Memory(bytes) = &self.place {
-            return Ok(Cow::Borrowed(bytes));
-        }
         if let Some(bytes) = self.cache.get() {
             return Ok(Cow::Borrowed(bytes));
         }
-        let bytes = self.read_file()?;
+        let bytes = match &self.place {
+            Place::Memory(bytes) => return Ok(Cow::Borrowed(bytes)),
+            Place::Entry(archive, entry) => {
+                archive.unpack(entry).map_err(|kind| PickleError::new(archive.path(), kind))?
+            }
+            Place::Span { source, start, length } => source
+                .read(*start..start + length)
+                .map_err(|error| PickleError::new(source.path(), PickleErrorKind::Io(error)))?,
+        };
         if self.shared {
             return Ok(Cow::Borrowed(self.cache.get_or_init(|| bytes)));
         }
         Ok(Cow::Owned(bytes))
-    }
-
-    fn read_file(&self) -> Result<Vec<u8>, PickleError> {
-        match &self.place {
-            Place::Memory(bytes) => Ok(bytes.to_vec()),
-            Place::Entry(archive, entry) => {
-                archive.unpack(entry).map_err(|kind| PickleError::new(archive.path(), kind))
-            }
-            Place::Span { source, start, length } => source
-                .read(*start..start + length)
-                .map_err(|error| PickleError::new(source.path(), PickleErrorKind::Io(error))),
-        }
     }
 }

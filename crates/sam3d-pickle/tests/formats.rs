@@ -56,6 +56,13 @@ fn tensors_that_share_a_storage() {
 }
 
 #[test]
+fn values_may_go_to_another_thread() {
+    fn check<T: Send + Sync>() {}
+    check::<Value>();
+    check::<PickleError>();
+}
+
+#[test]
 fn an_untyped_storage_with_a_type_of_its_own() {
     let pickle = Pickle::new()
         .global("torch._utils", "_rebuild_tensor_v3")

@@ -64,7 +64,7 @@ fn sam_is_read() {
 fn code_is_refused_by_name() {
     let error = read_file(&golden_path("hostile_code.pth"), &Limits::default()).unwrap_err();
     assert!(matches!(error.kind(), PickleErrorKind::GlobalRefused { name } if name == "posix.system"));
-    assert!(error.to_string().contains("hostile_code.pth refers to posix.system, "), "{error}");
+    assert!(error.to_string().contains("hostile_code.pth: refers to posix.system, "), "{error}");
     assert!(!Path::new("sam3d_checkpoint_code_ran").exists());
 }
 
@@ -82,7 +82,7 @@ fn a_missing_file_a_directory_and_other_formats_are_named() {
         let error = read_file(&golden_path(name), &Limits::default()).unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
     };
-    check("no_such_file.pth", "no_such_file.pth cannot be read");
+    check("no_such_file.pth", "no_such_file.pth: cannot be read");
     check("", "cannot be read");
     check("tiny.json", "neither a PyTorch checkpoint nor a pickle");
     check("tiny_forward.safetensors", "neither a PyTorch checkpoint nor a pickle");

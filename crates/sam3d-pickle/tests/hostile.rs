@@ -16,7 +16,7 @@ fn read(bytes: Vec<u8>) -> Result<Value, PickleError> {
 fn check(bytes: Vec<u8>, expected: &str) {
     let error = read(bytes).unwrap_err().to_string();
     assert!(
-        error.starts_with("test.pth ") && error.contains(expected),
+        error.starts_with("test.pth: ") && error.contains(expected),
         "expected {expected}, found: {error}"
     );
 }
