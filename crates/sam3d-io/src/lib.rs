@@ -18,6 +18,7 @@
 
 pub mod atomic;
 pub mod crop;
+pub mod dataset;
 mod error;
 mod grid;
 pub mod intensity;
@@ -28,6 +29,7 @@ pub mod phantom;
 pub mod prepare;
 pub mod resample;
 pub mod sampling;
+pub mod splits;
 mod volume;
 
 pub use error::IoError;

@@ -1,0 +1,84 @@
+use std::{fmt, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::DatasetError;
+
+/// Name of a case, unique in its dataset and fit to be part of a file name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct CaseId(String);
+
+impl CaseId {
+    /// The id `id`.
+    ///
+    /// # Errors
+    /// [`DatasetError::CaseIdInvalid`] unless it has 1 to 100 ASCII letters, digits, `_`, `-` or `.`, the first not `.`.
+    pub fn new(id: impl Into<String>) -> Result<Self, DatasetError> {
+        let id = id.into();
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+        if (1..=100).contains(&id.len()) && id.chars().all(allowed) && !id.starts_with('.') {
+            Ok(Self(id))
+        } else {
+            Err(DatasetError::CaseIdInvalid { id })
+        }
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for CaseId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl AsRef<str> for CaseId {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for CaseId {
+    type Error = DatasetError;
+
+    fn try_from(id: String) -> Result<Self, DatasetError> {
+        Self::new(id)
+    }
+}
+
+impl From<CaseId> for String {
+    fn from(id: CaseId) -> Self {
+        id.0
+    }
+}
+
+/// An image and its label, as the dataset ships them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    /// Its name.
+    pub id: CaseId,
+    /// The CT, a NIfTI file.
+    pub image: PathBuf,
+    /// The label map, a NIfTI file on the image's grid.
+    pub label: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_that_could_leave_a_directory_are_refused() {
+        for bad in ["", ".", "..", ".hidden", "a/b", "a\\b", "a b", "ä"] {
+            assert!(CaseId::new(bad).is_err(), "{bad:?}");
+        }
+        assert!(CaseId::new("x".repeat(101)).is_err());
+        assert_eq!(CaseId::new("STS_019-a.1").unwrap().as_str(), "STS_019-a.1");
+        assert!(serde_json::from_str::<CaseId>("\"../x\"").is_err());
+    }
+}
