@@ -4,18 +4,15 @@
 //! and where the weights come from. Nothing in it is executed.
 
 use std::{
-    borrow::Cow,
     collections::{BTreeMap, HashMap},
-    fs,
     path::Path,
 };
 
-use safetensors::{Dtype, SafeTensors, View};
 use sam3d_geom::Preprocessing;
 use serde::{Deserialize, Serialize};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
-use crate::{config::ModelConfig, error::ModelError, network::Sam3d};
+use crate::{config::ModelConfig, error::ModelError, network::Sam3d, tensor_file::TensorFile};
 
 /// The version of the format this crate writes, and the newest it reads.
 pub const FORMAT_VERSION: u32 = 1;
@@ -67,18 +64,8 @@ impl Checkpoint {
     /// or of a newer format.
     pub fn read(path: &Path) -> Result<Self, ModelError> {
         let broken = |detail: String| ModelError::Checkpoint { path: path.to_owned(), detail };
-        let bytes = fs::read(path).map_err(|source| ModelError::File {
-            action: "read",
-            path: path.to_owned(),
-            source,
-        })?;
-        let not_ours = |error: &dyn std::fmt::Display| {
-            broken(format!(
-                "not a safetensors checkpoint ({error}); a .pth or .pth.tar file is first converted with `sam3d convert`"
-            ))
-        };
-        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| not_ours(&error))?;
-        let text = header.metadata().as_ref().and_then(|map| map.get(METADATA_KEY)).ok_or_else(|| {
+        let file = TensorFile::read(path)?;
+        let text = file.metadata.get(METADATA_KEY).ok_or_else(|| {
             broken("safetensors without sam3d metadata; was it written by another program?".to_owned())
         })?;
         let metadata: Metadata = serde_json::from_str(text)
@@ -89,19 +76,7 @@ impl Checkpoint {
                 metadata.format_version
             )));
         }
-        let file = SafeTensors::deserialize(&bytes).map_err(|error| not_ours(&error))?;
-        let mut tensors = BTreeMap::new();
-        for (name, view) in file.iter() {
-            let shape: Vec<i64> = view.shape().iter().map(|n| *n as i64).collect();
-            let kind = match view.dtype() {
-                Dtype::F32 => Kind::Float,
-                Dtype::F16 => Kind::Half,
-                Dtype::BF16 => Kind::BFloat16,
-                other => return Err(broken(format!("{name} has type {other:?}, expected a float type"))),
-            };
-            tensors.insert(name.to_owned(), Tensor::f_from_data_size(view.data(), &shape, kind)?);
-        }
-        Ok(Self { metadata, tensors })
+        Ok(Self { metadata, tensors: file.tensors })
     }
 
     /// The network of this checkpoint on `device`.
@@ -119,24 +94,10 @@ impl Checkpoint {
     /// # Errors
     /// [`ModelError::File`] if the file cannot be written; what was at `path` is then still there.
     pub fn write(network: &Sam3d, metadata: &Metadata, path: &Path) -> Result<(), ModelError> {
-        let failed = |source| ModelError::File { action: "write", path: path.to_owned(), source };
-        let directory =
-            path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let temporary =
-            tempfile::Builder::new().prefix(".checkpoint-").tempfile_in(directory).map_err(failed)?;
-        let text = serde_json::to_string(metadata).map_err(|error| failed(error.into()))?;
-        let header = HashMap::from([(METADATA_KEY.to_owned(), text)]);
-        let views: BTreeMap<String, TensorView> =
-            network.parameters().into_iter().map(|(name, tensor)| (name, TensorView::new(&tensor))).collect();
-        safetensors::serialize_to_file(views, Some(header), temporary.path()).map_err(
-            |error| match error {
-                safetensors::SafeTensorError::IoError(source) => failed(source),
-                other => ModelError::Checkpoint { path: path.to_owned(), detail: other.to_string() },
-            },
-        )?;
-        temporary.as_file().sync_all().map_err(failed)?;
-        temporary.persist(path).map_err(|error| failed(error.error))?;
-        Ok(())
+        let text = serde_json::to_string(metadata)
+            .map_err(|error| ModelError::Checkpoint { path: path.to_owned(), detail: error.to_string() })?;
+        let metadata = HashMap::from([(METADATA_KEY.to_owned(), text)]);
+        TensorFile { tensors: network.parameters(), metadata }.write(path)
     }
 }
 
@@ -182,43 +143,5 @@ impl Sam3d {
             }
         }
         Ok(())
-    }
-}
-
-/// A tensor that is copied to the CPU only when its bytes are asked for, so that a file of 2.5 GB is written without a
-/// second copy of it in memory.
-struct TensorView {
-    tensor: Tensor,
-    shape: Vec<usize>,
-}
-
-impl TensorView {
-    fn new(tensor: &Tensor) -> Self {
-        Self { tensor: tensor.detach(), shape: tensor.size().iter().map(|n| *n as usize).collect() }
-    }
-}
-
-impl View for TensorView {
-    fn dtype(&self) -> Dtype {
-        match self.tensor.kind() {
-            Kind::Half => Dtype::F16,
-            Kind::BFloat16 => Dtype::BF16,
-            _ => Dtype::F32,
-        }
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        let tensor = self.tensor.to_device(Device::Cpu).contiguous();
-        let mut bytes = vec![0; self.data_len()];
-        tensor.copy_data_u8(&mut bytes, tensor.numel());
-        Cow::Owned(bytes)
-    }
-
-    fn data_len(&self) -> usize {
-        self.tensor.numel() * self.dtype().bitsize() / 8
     }
 }

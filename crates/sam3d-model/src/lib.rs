@@ -24,9 +24,11 @@ mod network;
 mod prompt_encoder;
 mod role;
 mod tch_ext;
+mod tensor_file;
 
 pub use checkpoint::{Checkpoint, FORMAT_VERSION, Metadata, Provenance};
 pub use config::{DecoderConfig, EncoderConfig, ModelConfig, Preset, PromptConfig};
 pub use error::ModelError;
 pub use network::{Embedding, Module, ParameterCount, Sam3d};
 pub use role::{Role, role};
+pub use tensor_file::TensorFile;

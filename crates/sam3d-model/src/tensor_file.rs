@@ -1,0 +1,113 @@
+//! Named tensors in a safetensors file, with text as metadata. Nothing in such a file is executed.
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+    fs,
+    path::Path,
+};
+
+use safetensors::{Dtype, SafeTensorError, SafeTensors, View};
+use tch::{Device, Kind, Tensor};
+
+use crate::ModelError;
+
+/// A safetensors file in memory.
+#[derive(Debug, Default)]
+pub struct TensorFile {
+    /// The tensors by name, on the CPU.
+    pub tensors: BTreeMap<String, Tensor>,
+    /// The file's metadata.
+    pub metadata: HashMap<String, String>,
+}
+
+impl TensorFile {
+    /// Reads the file at `path`.
+    ///
+    /// # Errors
+    /// [`ModelError::File`] if it cannot be read; [`ModelError::Checkpoint`] if it is not safetensors of a float type.
+    pub fn read(path: &Path) -> Result<Self, ModelError> {
+        let broken = |detail: String| ModelError::Checkpoint { path: path.to_owned(), detail };
+        let bytes = fs::read(path)
+            .map_err(|source| ModelError::File { action: "read", path: path.to_owned(), source })?;
+        let not_safetensors = |error: SafeTensorError| {
+            broken(format!(
+                "not a complete safetensors file ({error}); a .pth or .pth.tar file is first converted with `sam3d convert`"
+            ))
+        };
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(not_safetensors)?;
+        let file = SafeTensors::deserialize(&bytes).map_err(not_safetensors)?;
+        let mut tensors = BTreeMap::new();
+        for (name, view) in file.iter() {
+            let shape: Vec<i64> = view.shape().iter().map(|n| *n as i64).collect();
+            let kind = match view.dtype() {
+                Dtype::F32 => Kind::Float,
+                Dtype::F16 => Kind::Half,
+                Dtype::BF16 => Kind::BFloat16,
+                other => return Err(broken(format!("{name} has type {other:?}, expected a float type"))),
+            };
+            tensors.insert(name.to_owned(), Tensor::f_from_data_size(view.data(), &shape, kind)?);
+        }
+        Ok(Self { tensors, metadata: header.metadata().clone().unwrap_or_default() })
+    }
+
+    /// Writes the file to `path`: to a temporary file beside it, then renamed.
+    ///
+    /// # Errors
+    /// [`ModelError::File`] if it cannot be written; what was at `path` is then still there.
+    pub fn write(self, path: &Path) -> Result<(), ModelError> {
+        let failed = |source| ModelError::File { action: "write", path: path.to_owned(), source };
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let temporary =
+            tempfile::Builder::new().prefix(".checkpoint-").tempfile_in(directory).map_err(failed)?;
+        let views: BTreeMap<String, TensorView> =
+            self.tensors.iter().map(|(name, tensor)| (name.clone(), TensorView::new(tensor))).collect();
+        safetensors::serialize_to_file(views, Some(self.metadata), temporary.path()).map_err(
+            |error| match error {
+                SafeTensorError::IoError(source) => failed(source),
+                other => ModelError::Checkpoint { path: path.to_owned(), detail: other.to_string() },
+            },
+        )?;
+        temporary.as_file().sync_all().map_err(failed)?;
+        temporary.persist(path).map_err(|error| failed(error.error))?;
+        Ok(())
+    }
+}
+
+/// A tensor that is copied to the CPU only when its bytes are asked for, so that a file of 2.5 GB is written without a
+/// second copy of it in memory.
+struct TensorView {
+    tensor: Tensor,
+    shape: Vec<usize>,
+}
+
+impl TensorView {
+    fn new(tensor: &Tensor) -> Self {
+        Self { tensor: tensor.detach(), shape: tensor.size().iter().map(|n| *n as usize).collect() }
+    }
+}
+
+impl View for TensorView {
+    fn dtype(&self) -> Dtype {
+        match self.tensor.kind() {
+            Kind::Half => Dtype::F16,
+            Kind::BFloat16 => Dtype::BF16,
+            _ => Dtype::F32,
+        }
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        let tensor = self.tensor.to_device(Device::Cpu).contiguous();
+        let mut bytes = vec![0; self.data_len()];
+        tensor.copy_data_u8(&mut bytes, tensor.numel());
+        Cow::Owned(bytes)
+    }
+
+    fn data_len(&self) -> usize {
+        self.tensor.numel() * self.dtype().bitsize() / 8
+    }
+}
