@@ -3,6 +3,8 @@
 //! This crate is built before libtorch is there, so neither it nor anything it depends on may link libtorch.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a task reports to the terminal")]
 
+mod demo;
+mod prepare_data;
 mod setup;
 mod step;
 mod test;
@@ -24,14 +26,20 @@ struct Arguments {
 enum Task {
     /// Put libtorch in place and check its version; does nothing when that is done.
     Setup(setup::SetupArguments),
+    /// Generate CT phantoms, train on them, evaluate, and segment one of them with one click.
+    Demo(demo::DemoArguments),
     /// Run every check: format, lints, documentation, tests.
     Test(test::TestArguments),
+    /// Check the cases of a dataset and write its list of cases and its splits.
+    PrepareData(prepare_data::PrepareDataArguments),
 }
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
         Task::Setup(arguments) => setup::run(&arguments),
+        Task::Demo(arguments) => demo::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
+        Task::PrepareData(arguments) => prepare_data::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,131 @@
+//! `cargo xtask demo`: the whole way once, on generated data: train, evaluate, segment.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Instant,
+};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use sam3d_io::nifti::{self, ReadLimits};
+
+use crate::{
+    prepare_data::{self, PrepareDataArguments},
+    setup::{self, SetupArguments},
+    step, workspace,
+};
+
+/// Arguments of `cargo xtask demo`.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArguments {
+    /// Where data, run and results go; those of an earlier demo are replaced [default: demo in the workspace]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Time for training.
+    #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    minutes: u32,
+}
+
+/// Runs setup, generates data, trains, evaluates, and segments one test case with one click.
+pub(crate) fn run(arguments: &DemoArguments) -> Result<()> {
+    let start = Instant::now();
+    setup::run(&SetupArguments::default())?;
+    let out = arguments.out.clone().unwrap_or_else(|| workspace::root().join("demo"));
+    let out = std::path::absolute(&out).with_context(|| format!("{}", out.display()))?;
+    let [data, run, evaluation, segmentation] =
+        ["data", "run", "evaluation", "segmentation"].map(|name| out.join(name));
+
+    prepare_data::run(&PrepareDataArguments::demo(data.clone()))?;
+
+    remove_earlier_run(&run)?;
+    let minutes = format!("train.max_minutes={}", arguments.minutes);
+    let configuration = workspace::root().join("configs/demo.toml");
+    let mut train = sam3d("train");
+    train.arg("--config").arg(&configuration).arg("--data").arg(&data).arg("--out").arg(&run);
+    train.args(["--set", &minutes]);
+    step::run("training", &mut train)?;
+
+    let mut evaluate = sam3d("eval");
+    evaluate.arg("--run").arg(&run).arg("--data").arg(&data).arg("--out").arg(&evaluation);
+    evaluate.args(["--split", "test", "--points", "1,3,10", "--ball"]);
+    step::run("evaluation", &mut evaluate)?;
+
+    let case = prepare_data::first_test_case(&data)?;
+    let [i, j, k] = click_inside(&case.label)?;
+    fs::create_dir_all(&segmentation).with_context(|| format!("cannot create {}", segmentation.display()))?;
+    let mask = segmentation.join("mask.nii.gz");
+    let mut segment = sam3d("segment");
+    segment.arg("--weights").arg(run.join("best.safetensors")).arg("--image").arg(&case.image);
+    segment.args(["--point", &format!("{i},{j},{k}")]).arg("--out").arg(&mask).arg("--force");
+    segment.arg("--truth").arg(&case.label).arg("--overlay").arg(&segmentation);
+    step::run("segmentation", &mut segment)?;
+
+    println!("\nThe demo took {:.1} minutes. Look at", start.elapsed().as_secs_f64() / 60.0);
+    for (what, path) in [
+        ("the generated CTs and their labels", &data),
+        ("the trained weights and the training log", &run),
+        ("the scores of every test case", &evaluation),
+        ("one segmentation, as a mask and as pictures", &segmentation),
+    ] {
+        println!("  {:<60} {what}", path.display());
+    }
+    Ok(())
+}
+
+/// Removes the run of an earlier demo: a run that exists is not trained over.
+fn remove_earlier_run(run: &Path) -> Result<()> {
+    if !run.join("config.toml").exists() {
+        return Ok(());
+    }
+    println!("replacing the earlier run in {}", run.display());
+    fs::remove_dir_all(run).with_context(|| format!("cannot remove {}", run.display()))
+}
+
+/// The program, built if need be.
+fn sam3d(command: &str) -> Command {
+    let mut cargo = workspace::cargo();
+    cargo.args(["run", "--quiet", "--package", "sam3d-cli", "--", command]);
+    cargo
+}
+
+/// The target voxel of the mask `label` that is nearest to the target's centre, as `[i, j, k]`: where one would click.
+fn click_inside(label: &Path) -> Result<[usize; 3]> {
+    let volume = nifti::read(label, ReadLimits::default())?;
+    let spacing = volume.grid.spacing_ijk_mm();
+    let target: Vec<[usize; 3]> = volume
+        .data
+        .indexed_iter()
+        .filter(|(_, value)| **value > 0.5)
+        .map(|((k, j, i), _)| [i, j, k])
+        .collect();
+    nearest_to_centre(&target, spacing)
+        .with_context(|| format!("{}: no target voxel to click on", label.display()))
+}
+
+fn nearest_to_centre(voxels: &[[usize; 3]], spacing_mm: [f64; 3]) -> Option<[usize; 3]> {
+    let count = voxels.len() as f64;
+    let centre: [f64; 3] =
+        std::array::from_fn(|axis| voxels.iter().map(|voxel| voxel[axis] as f64).sum::<f64>() / count);
+    let distance = |voxel: &[usize; 3]| -> f64 {
+        (0..3).map(|axis| ((voxel[axis] as f64 - centre[axis]) * spacing_mm[axis]).powi(2)).sum()
+    };
+    voxels.iter().copied().min_by(|a, b| distance(a).total_cmp(&distance(b)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_click_is_in_the_target() {
+        // Two ends of a line without its middle: the centre itself is no target.
+        assert_eq!(nearest_to_centre(&[[0, 0, 0], [4, 0, 0], [5, 0, 0]], [1.0; 3]), Some([4, 0, 0]));
+        // (1, 3, 0) is two voxels from the centre (1, 1, 0), the others nearer in voxels but not in mm.
+        let corners = [[0, 0, 0], [2, 0, 0], [1, 3, 0]];
+        assert_eq!(nearest_to_centre(&corners, [1.0; 3]), Some([0, 0, 0]));
+        assert_eq!(nearest_to_centre(&corners, [3.0, 1.0, 1.0]), Some([1, 3, 0]));
+        assert_eq!(nearest_to_centre(&[], [1.0; 3]), None);
+    }
+}
