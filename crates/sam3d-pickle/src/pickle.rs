@@ -10,6 +10,7 @@ mod heap;
 mod input;
 mod machine;
 mod numpy;
+mod opcode;
 mod storages;
 mod torch;
 

@@ -49,6 +49,9 @@ fn memory_stays_within_the_limits() {
         .fold(Pickle::new().raw(b"N"), |pickle, number| pickle.raw(b"r").raw(&number.to_le_bytes()));
     check_refused("memo", memo.stop(), &limits, 4 * MIB);
 
+    // Small tuples taken from a stack that once was large.
+    let nested = Pickle::new().raw(b"(").raw(&b"N".repeat(5000)).raw(b"t").raw(&b"\x85".repeat(4000));
+    check_refused("a tuple in 4000 tuples", nested.stop(), &limits, 4 * MIB);
     let long = Pickle::new().raw(b"((").raw(&b"N".repeat(5000)).raw(b"tq\x00");
     let copied = (0..4000).fold(long, |pickle, _| pickle.global("builtins", "set").raw(b"h\x00\x85R"));
     check_refused("a list copied 4000 times", copied.stop(), &limits, 4 * MIB);

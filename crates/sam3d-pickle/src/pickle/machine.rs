@@ -4,12 +4,12 @@ use super::{
     Unpickled, globals,
     heap::{Heap, Node, Slot},
     input::Input,
-    malformed,
+    malformed, opcode as op,
     storages::Storages,
 };
 use crate::{Limits, PickleErrorKind, error::within};
 
-/// The stack machine. Python's `pickletools` module documents the instructions.
+/// The stack machine. Python's `pickletools` module documents what each instruction does.
 pub(super) struct Machine<'a> {
     pub(super) heap: Heap,
     pub(super) storages: Storages,
@@ -40,13 +40,13 @@ impl<'a> Machine<'a> {
 
     pub(super) fn run<R: Read>(mut self, input: &mut Input<R>) -> Result<Unpickled, PickleErrorKind> {
         let [start, protocol] = input.array()?;
-        if start != 0x80 || !(2..=5).contains(&protocol) {
+        if start != op::PROTO || !(2..=5).contains(&protocol) {
             return Err(malformed("it does not start with a protocol from 2 to 5"));
         }
         loop {
             let position = input.position();
             let opcode = input.byte()?;
-            if opcode == b'.' {
+            if opcode == op::STOP {
                 let root = self.pop()?;
                 return Ok(Unpickled { heap: self.heap, root, requests: self.storages.into_requests() });
             }
@@ -62,107 +62,111 @@ impl<'a> Machine<'a> {
     ) -> Result<(), PickleErrorKind> {
         match opcode {
             // FRAME announces how many bytes follow; the stream needs no such hint.
-            0x95 => input.array::<8>().map(drop),
-            b'(' => self.mark(),
-            b'N' => self.push(Slot::None),
-            0x88 => self.push(Slot::Bool(true)),
-            0x89 => self.push(Slot::Bool(false)),
-            b'J' => {
+            op::FRAME => input.array::<8>().map(drop),
+            op::MARK => self.mark(),
+            op::NONE => self.push(Slot::None),
+            op::NEWTRUE => self.push(Slot::Bool(true)),
+            op::NEWFALSE => self.push(Slot::Bool(false)),
+            op::BININT => {
                 let value = i32::from_le_bytes(input.array()?);
                 self.push(Slot::Int(value.into()))
             }
-            b'K' => {
+            op::BININT1 => {
                 let value = input.byte()?;
                 self.push(Slot::Int(value.into()))
             }
-            b'M' => {
+            op::BININT2 => {
                 let value = u16::from_le_bytes(input.array()?);
                 self.push(Slot::Int(value.into()))
             }
-            0x8a => {
+            op::LONG1 => {
                 let count = input.byte()?;
                 self.long(count.into(), input)
             }
-            0x8b => {
+            op::LONG4 => {
                 let count = u32::from_le_bytes(input.array()?);
                 self.long(count.into(), input)
             }
-            b'G' => {
+            op::BINFLOAT => {
                 let value = f64::from_be_bytes(input.array()?);
                 self.push(Slot::Float(value))
             }
-            0x8c | b'X' | 0x8d => {
-                let count = length(opcode == 0x8c, opcode == 0x8d, input)?;
+            op::SHORT_BINUNICODE | op::BINUNICODE | op::BINUNICODE8 => {
+                let count = length(opcode == op::SHORT_BINUNICODE, opcode == op::BINUNICODE8, input)?;
                 let text = input.text(count)?;
                 self.push_node(Node::Str(text.into()))
             }
-            b'C' | b'B' | 0x8e | 0x96 => {
-                let count = length(opcode == b'C', matches!(opcode, 0x8e | 0x96), input)?;
+            op::SHORT_BINBYTES | op::BINBYTES | op::BINBYTES8 | op::BYTEARRAY8 => {
+                let count = length(
+                    opcode == op::SHORT_BINBYTES,
+                    matches!(opcode, op::BINBYTES8 | op::BYTEARRAY8),
+                    input,
+                )?;
                 let bytes = input.bytes(count)?;
                 self.push_node(Node::Bytes(bytes.into()))
             }
-            b'U' | b'T' => {
+            op::SHORT_BINSTRING | op::BINSTRING => {
                 // Python 2's strings, which are text or bytes.
-                let count = length(opcode == b'U', false, input)?;
+                let count = length(opcode == op::SHORT_BINSTRING, false, input)?;
                 let node = match String::from_utf8(input.bytes(count)?) {
                     Ok(text) => Node::Str(text.into()),
                     Err(error) => Node::Bytes(error.into_bytes().into()),
                 };
                 self.push_node(node)
             }
-            b')' => self.push_node(Node::Tuple(Vec::new())),
-            0x85..=0x87 => {
-                let items = self.pop_many(usize::from(opcode - 0x84))?;
+            op::EMPTY_TUPLE => self.push_node(Node::Tuple(Vec::new())),
+            op::TUPLE1..=op::TUPLE3 => {
+                let items = self.pop_many(usize::from(opcode - op::TUPLE1 + 1))?;
                 self.push_node(Node::Tuple(items))
             }
-            b't' => {
+            op::TUPLE => {
                 let items = self.pop_group()?;
                 self.push_node(Node::Tuple(items))
             }
-            b']' | 0x8f => self.push_node(Node::List(Vec::new())),
-            0x91 => {
+            op::EMPTY_LIST | op::EMPTY_SET => self.push_node(Node::List(Vec::new())),
+            op::FROZENSET => {
                 let items = self.pop_group()?;
                 self.push_node(Node::List(items))
             }
-            b'a' => {
+            op::APPEND => {
                 let item = self.pop()?;
                 self.append(&[item])
             }
-            b'e' | 0x90 => {
+            op::APPENDS | op::ADDITEMS => {
                 let items = self.pop_group()?;
                 self.append(&items)
             }
-            b'}' => self.push_node(Node::Dict(Vec::new())),
-            b's' => {
+            op::EMPTY_DICT => self.push_node(Node::Dict(Vec::new())),
+            op::SETITEM => {
                 let entry = self.pop_many(2)?;
                 self.insert(&entry)
             }
-            b'u' => {
+            op::SETITEMS => {
                 let entries = self.pop_group()?;
                 self.insert(&entries)
             }
-            b'q' => {
+            op::BINPUT => {
                 let number = input.byte()?;
                 self.memorise(number.into())
             }
-            b'r' => {
+            op::LONG_BINPUT => {
                 let number = u32::from_le_bytes(input.array()?);
                 self.memorise(number)
             }
-            0x94 => self.memorise(self.memo.len() as u32),
-            b'h' => {
+            op::MEMOIZE => self.memorise(self.memo.len() as u32),
+            op::BINGET => {
                 let number = input.byte()?;
                 self.recall(number.into())
             }
-            b'j' => {
+            op::LONG_BINGET => {
                 let number = u32::from_le_bytes(input.array()?);
                 self.recall(number)
             }
-            b'c' => {
+            op::GLOBAL => {
                 let (module, name) = (input.line()?, input.line()?);
                 self.push(Slot::Global(globals::resolve(&module, &name)?))
             }
-            0x93 => {
+            op::STACK_GLOBAL => {
                 let (name, module) = (self.pop()?, self.pop()?);
                 let global = match (self.heap.text(module), self.heap.text(name)) {
                     (Some(module), Some(name)) => globals::resolve(module, name)?,
@@ -170,12 +174,12 @@ impl<'a> Machine<'a> {
                 };
                 self.push(Slot::Global(global))
             }
-            b'Q' => {
+            op::BINPERSID => {
                 let id = self.pop()?;
                 let storage = self.storage(id)?;
                 self.push(storage)
             }
-            b'R' => {
+            op::REDUCE => {
                 let (arguments, function) = (self.pop()?, self.pop()?);
                 let Slot::Global(function) = function else {
                     return Err(malformed("it calls something that is not a function"));
@@ -183,7 +187,7 @@ impl<'a> Machine<'a> {
                 let result = self.call(function, arguments)?;
                 self.push(result)
             }
-            b'b' => {
+            op::BUILD => {
                 let state = self.pop()?;
                 let object = self.top()?;
                 self.build(object, state)
