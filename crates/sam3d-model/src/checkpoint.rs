@@ -57,6 +57,11 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
+    /// Whether `file` is a checkpoint of this project.
+    pub(crate) fn is_own(file: &TensorFile) -> bool {
+        file.metadata.contains_key(METADATA_KEY)
+    }
+
     /// Reads the checkpoint at `path`.
     ///
     /// # Errors

@@ -2,6 +2,8 @@ use std::path::PathBuf;
 
 use sam3d_geom::{Extent, GeomError};
 
+use crate::import::ImportError;
+
 /// What can go wrong with a network or its checkpoint.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -64,6 +66,9 @@ pub enum ModelError {
         /// Why.
         source: std::io::Error,
     },
+    /// A checkpoint of another program could not be read.
+    #[error(transparent)]
+    Import(#[from] ImportError),
     /// A geometry is not valid.
     #[error(transparent)]
     Geometry(#[from] GeomError),

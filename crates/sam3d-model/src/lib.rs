@@ -15,10 +15,12 @@
 
 mod checkpoint;
 mod config;
+mod convert;
 mod encoder;
 mod error;
 #[cfg(test)]
 mod golden_tests;
+mod import;
 mod mask_decoder;
 mod network;
 mod prompt_encoder;
@@ -28,7 +30,9 @@ mod tensor_file;
 
 pub use checkpoint::{Checkpoint, FORMAT_VERSION, Metadata, Provenance};
 pub use config::{DecoderConfig, EncoderConfig, ModelConfig, Preset, PromptConfig};
+pub use convert::convert;
 pub use error::ModelError;
+pub use import::{CheckpointKind, ImportError, ImportedState, read_state};
 pub use network::{Embedding, Module, ParameterCount, Sam3d};
 pub use role::{Role, role};
 pub use tensor_file::TensorFile;

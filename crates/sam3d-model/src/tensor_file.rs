@@ -28,8 +28,11 @@ impl TensorFile {
     /// [`ModelError::File`] if it cannot be read; [`ModelError::Checkpoint`] if it is not safetensors of a float type.
     pub fn read(path: &Path) -> Result<Self, ModelError> {
         let broken = |detail: String| ModelError::Checkpoint { path: path.to_owned(), detail };
-        let bytes = fs::read(path)
-            .map_err(|source| ModelError::File { action: "read", path: path.to_owned(), source })?;
+        let bytes = fs::read(path).map_err(|source| ModelError::File {
+            action: "read",
+            path: path.to_owned(),
+            source,
+        })?;
         let not_safetensors = |error: SafeTensorError| {
             broken(format!(
                 "not a complete safetensors file ({error}); a .pth or .pth.tar file is first converted with `sam3d convert`"
@@ -57,17 +60,18 @@ impl TensorFile {
     /// [`ModelError::File`] if it cannot be written; what was at `path` is then still there.
     pub fn write(self, path: &Path) -> Result<(), ModelError> {
         let failed = |source| ModelError::File { action: "write", path: path.to_owned(), source };
-        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let directory =
+            path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let temporary =
             tempfile::Builder::new().prefix(".checkpoint-").tempfile_in(directory).map_err(failed)?;
         let views: BTreeMap<String, TensorView> =
             self.tensors.iter().map(|(name, tensor)| (name.clone(), TensorView::new(tensor))).collect();
-        safetensors::serialize_to_file(views, Some(self.metadata), temporary.path()).map_err(
-            |error| match error {
+        safetensors::serialize_to_file(views, Some(self.metadata), temporary.path()).map_err(|error| {
+            match error {
                 SafeTensorError::IoError(source) => failed(source),
                 other => ModelError::Checkpoint { path: path.to_owned(), detail: other.to_string() },
-            },
-        )?;
+            }
+        })?;
         temporary.as_file().sync_all().map_err(failed)?;
         temporary.persist(path).map_err(|error| failed(error.error))?;
         Ok(())
