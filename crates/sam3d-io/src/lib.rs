@@ -17,6 +17,7 @@
 //! network's patch; [`nifti::write_mask`] writes a result in the grid of the file it came from.
 
 pub mod atomic;
+pub mod augment;
 pub mod crop;
 pub mod dataset;
 mod error;
@@ -35,3 +36,8 @@ mod volume;
 pub use error::IoError;
 pub use grid::{AffineSource, Grid};
 pub use volume::{Rescale, ValueType, Volume};
+
+/// The README's example, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
