@@ -4,11 +4,15 @@
 //! is told of progress through an observer.
 
 pub mod ball;
+pub mod cases;
+pub mod config;
 mod error;
 pub mod evaluate;
+pub mod fit;
 pub mod loss;
 pub mod optimiser;
 pub mod predict;
+pub mod run;
 pub mod schedule;
 pub mod step;
 

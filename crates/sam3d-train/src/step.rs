@@ -29,7 +29,8 @@ pub struct StepReport {
     pub grad_norms: [f64; 3],
 }
 
-/// Takes one optimiser step on `batch` at `factor` times the configured learning rate.
+/// Takes one optimiser step on `batch` at `factor` times the configured learning rate. A loss that is no finite number
+/// changes nothing: it is reported with gradient norms of zero.
 ///
 /// # Errors
 /// [`ModelError`] if the batch does not fit the network.
@@ -43,8 +44,12 @@ pub fn train_step(
     optimiser.zero_grad();
     let logits = network.forward(&batch.image, &batch.prompts)?;
     let loss = dice_cross_entropy(&logits, &batch.label, loss);
+    let value = loss.double_value(&[]);
+    if !value.is_finite() {
+        return Ok(StepReport { loss: value, grad_norms: [0.0; 3] });
+    }
     loss.f_backward()?;
     let grad_norms = optimiser.clip_gradients();
     optimiser.step(factor);
-    Ok(StepReport { loss: loss.double_value(&[]), grad_norms })
+    Ok(StepReport { loss: value, grad_norms })
 }
