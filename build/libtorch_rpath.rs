@@ -19,8 +19,8 @@ fn main() {
         return;
     };
     let library = root.join("lib");
-    // `cargo xtask setup` gives this file a new time whenever it points the link at another libtorch, which may have
-    // CUDA where the last one had none. While the file is missing, this script runs in every build.
+    // `cargo xtask setup` gives this file a new time when it points the link at another libtorch than before, which may
+    // have CUDA where the other had none. While the file is missing, this script runs in every build.
     println!("cargo:rerun-if-changed={}", root.join("build-version").display());
     if !library.is_dir() {
         println!("cargo:warning=no libtorch at {}: run `cargo xtask setup` first", library.display());

@@ -37,6 +37,8 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result<()> {
     let [data, run, evaluation, segmentation] =
         ["data", "run", "evaluation", "segmentation"].map(|name| out.join(name));
 
+    // Built by itself first: a build takes minutes, and should show what it does.
+    step::run("build", workspace::cargo().args(["build", "--package", "sam3d-cli"]))?;
     prepare_data::run(&PrepareDataArguments::demo(data.clone()))?;
 
     remove_earlier_run(&run)?;
@@ -83,7 +85,7 @@ fn remove_earlier_run(run: &Path) -> Result<()> {
     fs::remove_dir_all(run).with_context(|| format!("cannot remove {}", run.display()))
 }
 
-/// The program, built if need be.
+/// The program, which is built already.
 fn sam3d(command: &str) -> Command {
     let mut cargo = workspace::cargo();
     cargo.args(["run", "--quiet", "--package", "sam3d-cli", "--", command]);

@@ -76,7 +76,8 @@ fn only_programs_touch_the_process() {
     let found: Vec<String> = files(&[".rs"])
         .into_iter()
         .filter(|(path, _)| libraries.iter().any(|library| path.starts_with(library)))
-        .filter(|(path, _)| !path.to_string_lossy().ends_with("tests.rs"))
+        // Unit tests in files of their own ask the environment which of them to run.
+        .filter(|(path, _)| !path.to_string_lossy().contains("tests"))
         .flat_map(|(path, text)| {
             let used = calls.iter().filter(|call| text.contains(**call)).map(|call| call.to_string());
             used.map(|call| format!("{}: {call}", path.display())).collect::<Vec<_>>()

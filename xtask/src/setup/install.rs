@@ -56,6 +56,10 @@ pub(super) fn is_complete(installation: &Path, flavour: Flavour) -> bool {
 /// # Errors
 /// If the download, the disk or a tool fails; `target` is then as it was.
 pub(super) fn ensure(target: &Path, flavour: Flavour, tools: &Tools) -> Result<()> {
+    // Asked without the lock first: a cache that others share may be read-only.
+    if is_complete(target, flavour) {
+        return Ok(());
+    }
     let cache = target.parent().context("the installation needs a parent directory")?;
     let _lock = lock::acquire(cache)?;
     if is_complete(target, flavour) {

@@ -20,13 +20,17 @@ pub(super) fn point(link: &Path, torch: &Path) -> Result<()> {
     if fs::symlink_metadata(link).is_ok_and(|metadata| !metadata.is_symlink()) {
         bail!("{} is not the link that setup makes: move it away, or set LIBTORCH to use it", link.display());
     }
+    let earlier = fs::read_link(link).ok();
     let workspace = link.parent().context("the link has no parent directory")?;
     tempfile::Builder::new()
         .prefix(".libtorch-")
         .make_in(workspace, |path| symlink(torch, path))
         .and_then(|made| Ok(made.into_temp_path().persist(link)?))
         .with_context(|| format!("cannot link {} to {}", link.display(), torch.display()))?;
-    // The build scripts look at this file's time to notice that libtorch is another one.
+    if earlier.is_none_or(|earlier| earlier == torch) {
+        return Ok(());
+    }
+    // The build scripts look at this file's time to notice that libtorch is another one than before.
     fs::File::options()
         .append(true)
         .open(torch.join(install::BUILD_VERSION))
@@ -60,9 +64,17 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let [first, second] = ["first", "second"].map(|name| directory_with_version(name, root.path()));
         let link = root.path().join(".libtorch");
+        let version_time =
+            |torch: &Path| fs::metadata(torch.join(install::BUILD_VERSION)).unwrap().modified().unwrap();
+        for torch in [&first, &second] {
+            let file = fs::File::options().append(true).open(torch.join(install::BUILD_VERSION)).unwrap();
+            file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        }
         point(&link, &first).unwrap();
+        assert_eq!(version_time(&first), SystemTime::UNIX_EPOCH);
         point(&link, &second).unwrap();
         assert_eq!(fs::read_link(&link).unwrap(), second);
+        assert!(version_time(&second) > SystemTime::UNIX_EPOCH, "the build scripts would not notice");
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 3, "a temporary link was left");
 
         let directory = root.path().join("directory");
