@@ -1,11 +1,11 @@
 use std::fmt;
 
-use sam3d_geom::{Affine, GeomError};
+use sam3d_geom::{Affine, Extent, GeomError};
 
-use crate::IoError;
+use crate::{IoError, header_geometry::HeaderGeometry};
 
 /// Cosine between two axes above which a grid counts as sheared: well above what rounding to `f32` causes.
-const SHEAR_TOLERANCE: f64 = 1e-4;
+pub(crate) const SHEAR_TOLERANCE: f64 = 1e-4;
 /// Relative difference between `pixdim` and the affine's columns up to which both say the same.
 const SPACING_TOLERANCE: f64 = 1e-3;
 
@@ -42,19 +42,6 @@ pub struct Grid {
     header: HeaderGeometry,
 }
 
-/// The geometry fields of a NIfTI header, widened to `f64` (exact for NIfTI-1, so that they are written back as read).
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct HeaderGeometry {
-    pub(crate) qform_code: i16,
-    pub(crate) sform_code: i16,
-    pub(crate) qfac: f64,
-    pub(crate) pixdim: [f64; 3],
-    pub(crate) quaternion: [f64; 3],
-    pub(crate) offset: [f64; 3],
-    pub(crate) srow: [[f64; 4]; 3],
-    pub(crate) xyzt_units: u8,
-}
-
 impl Grid {
     /// A grid of `shape_ijk` voxels (i is stored fastest) at `world_from_ijk` (RAS, mm), for volumes that are generated.
     ///
@@ -64,21 +51,8 @@ impl Grid {
     /// # Errors
     /// [`IoError::Geometry`] if the rounded affine is singular or an axis has no voxel.
     pub fn from_affine(shape_ijk: [usize; 3], world_from_ijk: Affine) -> Result<Self, IoError> {
-        sam3d_geom::Extent::new(shape_ijk)?;
-        let as_stored = |value: f64| f64::from(value as f32);
-        let srow = world_from_ijk.rows().map(|row| row.map(as_stored));
-        let rounded = Affine::new(srow)?;
-        let (qfac, quaternion) = quaternion_from_affine(&rounded);
-        let header = HeaderGeometry {
-            qform_code: i16::from(rounded.shear() <= SHEAR_TOLERANCE),
-            sform_code: 1,
-            qfac,
-            pixdim: rounded.column_lengths_mm().map(as_stored),
-            quaternion: quaternion.map(as_stored),
-            offset: srow.map(|row| row[3]),
-            srow,
-            xyzt_units: UNITS_MM,
-        };
+        Extent::new(shape_ijk)?;
+        let header = HeaderGeometry::of_affine(&world_from_ijk)?;
         Ok(Self::from_header(shape_ijk, header).map_err(|(_, error)| error)?)
     }
 
@@ -87,11 +61,9 @@ impl Grid {
         shape_ijk: [usize; 3],
         header: HeaderGeometry,
     ) -> Result<Self, (AffineSource, GeomError)> {
-        let millimetres = millimetres_per_unit(header.xyzt_units);
-        let (source, rows) = header.affine_rows();
-        let affine = Affine::new(rows.map(|row| row.map(|value| value * millimetres)));
-        let world_from_ijk = affine.map_err(|error| (source, error))?;
-        let spacing_ijk_mm = spacing_ijk_mm(&world_from_ijk, header.pixdim.map(|v| v.abs() * millimetres));
+        let (source, rows) = header.affine_rows_mm();
+        let world_from_ijk = Affine::new(rows).map_err(|error| (source, error))?;
+        let spacing_ijk_mm = spacing_ijk_mm(&world_from_ijk, header.pixdim_mm());
         Ok(Self { shape_ijk, world_from_ijk, spacing_ijk_mm, source, header })
     }
 
@@ -136,9 +108,7 @@ impl Grid {
 
     /// Whether the header's `pixdim` was set aside for the affine's column lengths.
     pub(crate) fn spacing_is_from_columns(&self) -> bool {
-        self.spacing_ijk_mm == self.world_from_ijk.column_lengths_mm()
-            && self.spacing_ijk_mm
-                != self.header.pixdim.map(|v| v.abs() * millimetres_per_unit(self.header.xyzt_units))
+        self.spacing_ijk_mm != self.header.pixdim_mm()
     }
 
     /// The voxel `[i, j, k]` of a signed index, for indices that come from outside.
@@ -203,90 +173,15 @@ impl Grid {
     }
 }
 
-/// NIfTI's code for millimetres.
-const UNITS_MM: u8 = 2;
-
-/// The spatial part of `xyzt_units`; files that name no unit mean millimetres.
-fn millimetres_per_unit(xyzt_units: u8) -> f64 {
-    match xyzt_units & 0o7 {
-        1 => 1000.0,
-        3 => 0.001,
-        _ => 1.0,
-    }
-}
-
 fn spacing_ijk_mm(world_from_ijk: &Affine, stored: [f64; 3]) -> [f64; 3] {
     let columns = world_from_ijk.column_lengths_mm();
     let agree = stored.iter().zip(&columns).all(|(s, c)| (s - c).abs() <= SPACING_TOLERANCE * c);
     if agree && world_from_ijk.shear() <= SHEAR_TOLERANCE { stored } else { columns }
 }
 
-impl HeaderGeometry {
-    /// The affine's rows in the file's own unit, and where they come from.
-    fn affine_rows(&self) -> (AffineSource, [[f64; 4]; 3]) {
-        if self.sform_code > 0 {
-            return (AffineSource::Sform, self.srow);
-        }
-        let [x, y, z] = self.pixdim.map(f64::abs);
-        if self.qform_code > 0 {
-            // qfac is 1 unless it is explicitly negative: 0 is found in files, too.
-            let lengths = [x, y, if self.qfac < 0.0 { -z } else { z }];
-            let rotation = rotation_from_quaternion(self.quaternion);
-            let rows = std::array::from_fn(|row| {
-                let [a, b, c]: [f64; 3] =
-                    std::array::from_fn(|column| rotation[row][column] * lengths[column]);
-                [a, b, c, self.offset[row]]
-            });
-            return (AffineSource::Qform, rows);
-        }
-        (AffineSource::Pixdim, [[x, 0.0, 0.0, 0.0], [0.0, y, 0.0, 0.0], [0.0, 0.0, z, 0.0]])
-    }
-}
-
-/// Rotation of the unit quaternion with the imaginary parts `[b, c, d]` and a real part that is not negative.
-fn rotation_from_quaternion([b, c, d]: [f64; 3]) -> [[f64; 3]; 3] {
-    let square = b * b + c * c + d * d;
-    // Rounding may leave the imaginary part of a half turn slightly longer than 1.
-    let (a, scale) = if square > 1.0 { (0.0, square.sqrt().recip()) } else { ((1.0 - square).sqrt(), 1.0) };
-    let [b, c, d] = [b * scale, c * scale, d * scale];
-    [
-        [a * a + b * b - c * c - d * d, 2.0 * (b * c - a * d), 2.0 * (b * d + a * c)],
-        [2.0 * (b * c + a * d), a * a + c * c - b * b - d * d, 2.0 * (c * d - a * b)],
-        [2.0 * (b * d - a * c), 2.0 * (c * d + a * b), a * a + d * d - b * b - c * c],
-    ]
-}
-
-/// `qfac` and the imaginary parts of the quaternion of an affine with orthogonal columns.
-fn quaternion_from_affine(affine: &Affine) -> (f64, [f64; 3]) {
-    let (rows, lengths) = (affine.rows(), affine.column_lengths_mm());
-    let mut r: [[f64; 3]; 3] = std::array::from_fn(|row| std::array::from_fn(|c| rows[row][c] / lengths[c]));
-    let determinant = r[0][0] * (r[1][1] * r[2][2] - r[1][2] * r[2][1])
-        - r[0][1] * (r[1][0] * r[2][2] - r[1][2] * r[2][0])
-        + r[0][2] * (r[1][0] * r[2][1] - r[1][1] * r[2][0]);
-    let qfac = if determinant < 0.0 { -1.0 } else { 1.0 };
-    for row in &mut r {
-        row[2] *= qfac;
-    }
-    // Squares of the four parts; the largest one is the divisor, so that nothing small is divided by.
-    let trace = r[0][0] + r[1][1] + r[2][2];
-    let squares =
-        [1.0 + trace, 1.0 + 2.0 * r[0][0] - trace, 1.0 + 2.0 * r[1][1] - trace, 1.0 + 2.0 * r[2][2] - trace];
-    let largest = (0..4).fold(0, |best, part| if squares[part] > squares[best] { part } else { best });
-    let twice = squares[largest].max(0.0).sqrt();
-    let parts = match largest {
-        0 => [twice * twice, r[2][1] - r[1][2], r[0][2] - r[2][0], r[1][0] - r[0][1]],
-        1 => [r[2][1] - r[1][2], twice * twice, r[0][1] + r[1][0], r[0][2] + r[2][0]],
-        2 => [r[0][2] - r[2][0], r[0][1] + r[1][0], twice * twice, r[1][2] + r[2][1]],
-        _ => [r[1][0] - r[0][1], r[0][2] + r[2][0], r[1][2] + r[2][1], twice * twice],
-    };
-    let sign = if parts[0] < 0.0 { -1.0 } else { 1.0 };
-    (qfac, [1, 2, 3].map(|part| sign * parts[part] / (2.0 * twice)))
-}
-
 #[cfg(test)]
 mod tests {
     use approx::assert_abs_diff_eq;
-    use proptest::prelude::*;
 
     use super::*;
 
@@ -343,33 +238,5 @@ mod tests {
         assert!(error.contains("[-11.0, -21.0, -31.5] to [-1.0, -9.0, -10.5]"), "{error}");
         let error = grid.voxel([0, 6, -1]).unwrap_err().to_string();
         assert!(error.contains("j from 0 to 5"), "{error}");
-    }
-
-    proptest! {
-        /// The qform of a generated grid is the same map as its sform.
-        #[test]
-        fn qform_of_an_orthogonal_affine_agrees_with_it(
-            quaternion in proptest::array::uniform3(-1.0..1.0f64),
-            lengths in proptest::array::uniform3(0.2..5.0f64),
-            offset in proptest::array::uniform3(-400.0..400.0f64),
-            mirrored: bool,
-        ) {
-            let rotation = rotation_from_quaternion(quaternion);
-            let sign = if mirrored { -1.0 } else { 1.0 };
-            let rows = std::array::from_fn(|r| [
-                rotation[r][0] * lengths[0], rotation[r][1] * lengths[1], sign * rotation[r][2] * lengths[2], offset[r],
-            ]);
-            let grid = Grid::from_affine([3, 4, 5], Affine::new(rows).unwrap()).unwrap();
-            prop_assert_eq!(grid.header().qform_code, 1);
-            let by_qform = Grid::from_header([3, 4, 5], HeaderGeometry { sform_code: 0, ..*grid.header() }).unwrap();
-            // The real part of a quaternion is not stored but follows from the others; near a half turn it is the root
-            // of a rounding error, about 5e-4.
-            for (a, b) in grid.world_from_ijk().rows().iter().zip(by_qform.world_from_ijk().rows()) {
-                for column in 0..3 {
-                    prop_assert!((a[column] - b[column]).abs() < 1e-3 * lengths[column], "{:?} {:?}", grid, by_qform);
-                }
-                prop_assert_eq!(a[3], b[3]);
-            }
-        }
     }
 }

@@ -22,6 +22,7 @@ pub mod crop;
 pub mod dataset;
 mod error;
 mod grid;
+mod header_geometry;
 pub mod intensity;
 pub mod nifti;
 pub mod orient;

@@ -92,6 +92,17 @@ impl Blend {
     fn of(self, low: f32, high: f32) -> f32 {
         low * (1.0 - self.weight) + high * self.weight
     }
+
+    fn rows<'a, S: Copy + Into<f32> + 'a>(
+        self,
+        low: impl Iterator<Item = &'a S>,
+        high: impl Iterator<Item = &'a S>,
+        blended: &mut [f32],
+    ) {
+        for ((value, low), high) in blended.iter_mut().zip(low).zip(high) {
+            *value = self.of((*low).into(), (*high).into());
+        }
+    }
 }
 
 fn blend<S>(volume: ArrayView3<'_, S>, [depth, height, width]: &[Vec<Blend>; 3]) -> Array3<f32>
@@ -107,9 +118,7 @@ where
             for (mut output, along_height) in output.axis_iter_mut(Axis(0)).zip(height) {
                 let low = &plane[along_height.low * columns..][..columns];
                 let high = &plane[along_height.high * columns..][..columns];
-                for ((value, low), high) in row.iter_mut().zip(low).zip(high) {
-                    *value = along_height.of(*low, *high);
-                }
+                along_height.rows(low.iter(), high.iter(), row);
                 for (value, along_width) in output.iter_mut().zip(width) {
                     *value = along_width.of(row[along_width.low], row[along_width.high]);
                 }
@@ -126,16 +135,9 @@ fn blend_planes<S: Copy + Into<f32>>(volume: &ArrayView3<'_, S>, along_depth: Bl
     let columns = low.ncols();
     for ((row, low), high) in plane.chunks_exact_mut(columns).zip(low.rows()).zip(high.rows()) {
         match (low.to_slice(), high.to_slice()) {
-            (Some(low), Some(high)) => {
-                for ((value, low), high) in row.iter_mut().zip(low).zip(high) {
-                    *value = along_depth.of((*low).into(), (*high).into());
-                }
-            }
-            _ => {
-                for ((value, low), high) in row.iter_mut().zip(low).zip(high) {
-                    *value = along_depth.of((*low).into(), (*high).into());
-                }
-            }
+            // The usual case: neighbours in memory are blended several at a time.
+            (Some(low), Some(high)) => along_depth.rows(low.iter(), high.iter(), row),
+            _ => along_depth.rows(low.iter(), high.iter(), row),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! From a file to the network's patch, against the golden data.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot get its input has failed")]
+#![expect(clippy::print_stdout, reason = "a test that measures says what it found")]
 
 use std::path::PathBuf;
 

@@ -3,7 +3,7 @@ use std::path::Path;
 use nifti::NiftiHeader;
 
 use super::source::Source;
-use crate::{IoError, Rescale, ValueType, grid::HeaderGeometry};
+use crate::{IoError, Rescale, ValueType, header_geometry::HeaderGeometry};
 
 const NIFTI1_BYTES: usize = 348;
 const NIFTI2_BYTES: usize = 540;
@@ -120,6 +120,7 @@ impl Fields {
             }
         };
         let field = Nifti2Bytes { bytes, big_endian };
+        // The codes are wider here, but those that are defined are small: any other says nothing, as 0 does.
         let code = |at: usize| i16::try_from(field.i32(at)).unwrap_or(0);
         Ok(Self {
             dim: std::array::from_fn(|axis| field.i64(16 + 8 * axis)),

@@ -79,14 +79,14 @@ impl Source {
 
     /// Moves to byte `offset`, which must not lie behind.
     pub(super) fn skip_to(&mut self, offset: u64) -> Result<(), IoError> {
-        let distance = offset.saturating_sub(self.consumed);
-        let skipped = match io::copy(&mut (&mut self.reader).take(distance), &mut io::sink()) {
-            Ok(skipped) => skipped,
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
-            Err(error) => return Err(self.failed(error)),
-        };
-        self.consumed += skipped;
-        if skipped < distance { Err(self.truncated(offset)) } else { Ok(()) }
+        let mut skipped = [0; 4096];
+        while self.consumed < offset {
+            let count = (offset - self.consumed).min(skipped.len() as u64) as usize;
+            if self.fill(&mut skipped[..count])? < count {
+                return Err(self.truncated(offset));
+            }
+        }
+        Ok(())
     }
 
     /// Fails if a compressed stream that ends here has a wrong checksum or no end. What follows is not read.

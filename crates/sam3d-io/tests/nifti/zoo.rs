@@ -99,6 +99,25 @@ fn big_endian_int16_and_qform() {
     assert_eq!(volume.grid.spacing_ijk_mm(), [4.0, 4.0, 6.0]);
 }
 
+/// A file whose two affines are meant to be the same, with a mirrored third axis: without the sform the qform says it.
+#[test]
+fn qform_and_sform_of_one_file_agree() {
+    let Some(path) = test_volume("nifti_zoo/anatomical.nii") else { return };
+    let by_sform = read(&path).unwrap().grid;
+    assert_eq!(by_sform.source(), AffineSource::Sform);
+    let mut bytes = std::fs::read(path).unwrap();
+    bytes[254..256].fill(0);
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.nii");
+    std::fs::write(&path, bytes).unwrap();
+    let by_qform = read(&path).unwrap().grid;
+    assert_eq!(by_qform.source(), AffineSource::Qform);
+    let rows = by_sform.world_from_ijk().rows();
+    for (sform, qform) in rows.iter().flatten().zip(by_qform.world_from_ijk().rows().iter().flatten()) {
+        assert_abs_diff_eq!(sform, qform, epsilon = 1e-4);
+    }
+}
+
 #[test]
 fn what_is_no_scalar_volume_is_refused() {
     let refused = |name: &str| Some(read(&test_volume(&format!("nifti_zoo/{name}"))?).unwrap_err());
