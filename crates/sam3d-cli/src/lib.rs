@@ -21,6 +21,10 @@ use args::{Cli, Command};
 pub fn run(cli: &Cli) -> anyhow::Result<()> {
     runtime::set_threads(cli.global.threads)?;
     match &cli.command {
+        Command::Segment(args) => commands::segment::run(args, &cli.global),
+        Command::Train(args) => commands::train::run(args, &cli.global),
+        Command::Eval(args) => commands::eval::run(args, &cli.global),
+        Command::Convert(args) => commands::convert::run(args, &cli.global),
         Command::Metrics(args) => commands::metrics::run(args, &cli.global),
         Command::Info(args) => commands::info::run(args, &cli.global),
     }

@@ -50,6 +50,8 @@ pub struct LoopConfig {
     pub end_factor: f64,
     /// Minutes after which no further epoch starts; the run can be resumed.
     pub max_minutes: Option<f64>,
+    /// Epochs after which the run stops, to be resumed later; the schedule still spans all `epochs`.
+    pub stop_after: Option<u64>,
     /// Memory for prepared volumes in GiB; cases beyond it are prepared anew in every epoch.
     pub cache_gib: f64,
 }
@@ -62,6 +64,7 @@ impl Default for LoopConfig {
             validate_every: 1,
             end_factor: 0.01,
             max_minutes: None,
+            stop_after: None,
             cache_gib: 4.0,
         }
     }

@@ -1,9 +1,9 @@
 //! The published evaluation protocol, click by click and case by case.
 
-use ndarray::Array3;
+use ndarray::{Array3, ArrayView3};
 use sam3d_geom::{BoundingBox, Point, Preprocessing, Spacing};
 use sam3d_io::{
-    Volume,
+    IoError, Volume,
     prepare::{native_label, prepare_image, prepare_label},
     sampling::{clicks, rng_for},
 };
@@ -70,6 +70,9 @@ pub struct CaseEvaluation {
     balls: Vec<BallDice>,
 }
 
+/// Takes a score and its mask in the file's own grid, `[k, j, i]`.
+pub type Keep<'a> = dyn FnMut(&ClickScore, ArrayView3<'_, u8>) -> Result<(), IoError> + 'a;
+
 /// A network with what it takes to use it on a case.
 #[derive(Debug, Clone, Copy)]
 pub struct Evaluator<'a> {
@@ -87,14 +90,23 @@ impl Evaluator<'_> {
     /// Evaluates one case: for each number of clicks and each set, clicks drawn from the resampled label's target, one
     /// crop, the probability resized to the native shape, and scores against the native label.
     ///
+    /// `keep` is given every score with its mask in the file's own grid, `[k, j, i]`.
+    ///
     /// # Errors
-    /// [`TrainError`] if the image and the label do not fit each other or there is no target to click on.
-    pub fn case(&self, case: &str, image: &Volume, label: &Volume) -> Result<CaseEvaluation, TrainError> {
+    /// [`TrainError`] if the image and the label do not fit each other or there is no target to click on, and what
+    /// `keep` returns.
+    pub fn case(
+        &self,
+        case: &str,
+        image: &Volume,
+        label: &Volume,
+        keep: &mut Keep<'_>,
+    ) -> Result<CaseEvaluation, TrainError> {
         let prepared = prepare_image(image, self.preprocessing)?;
         let frame = &prepared.frame;
         let resampled = prepare_label(label, self.target_class, self.preprocessing)?;
-        let to_dhw = |mask: Array3<u8>| frame.axis_map().to_dhw(mask.view());
-        let truth = to_dhw(native_label(label, self.target_class))?;
+        let to_dhw = |mask: &Array3<u8>| frame.axis_map().to_dhw(mask.view());
+        let truth = to_dhw(&native_label(label, self.target_class))?;
         let spacing = frame.axis_map().spacing(frame.grid())?;
 
         let mut evaluation = CaseEvaluation { scores: Vec::new(), balls: Vec::new() };
@@ -109,7 +121,8 @@ impl Evaluator<'_> {
                 let placement = place(&clicked, frame.resampled_extent(), self.network.config().crop)?;
                 let whole = probability(self.network, prepared.image.view(), &placement)?;
                 let native = frame.to_native(whole.view())?;
-                let mask = to_dhw(native.mapv(|p| u8::from(p > THRESHOLD)))?;
+                let stored = native.mapv(|p| u8::from(p > THRESHOLD));
+                let mask = to_dhw(&stored)?;
                 let score = protocol::score(truth.view(), mask.view(), spacing, &self.config.tolerances)?;
                 let native_click = |index: &[usize; 3]| {
                     let centre = native_from_resampled(frame, index.map(|i| i as i64));
@@ -118,7 +131,7 @@ impl Evaluator<'_> {
                         std::array::from_fn(|a| (centre[a].round().max(0.0) as usize).min(sizes[a] - 1));
                     frame.axis_map().ijk_from_dhw(dhw)
                 };
-                evaluation.scores.push(ClickScore {
+                let score = ClickScore {
                     case: case.to_owned(),
                     points,
                     click_set,
@@ -127,7 +140,9 @@ impl Evaluator<'_> {
                     nsd: score.nsd,
                     truth_ml: volume_ml(&truth, spacing),
                     prediction_ml: volume_ml(&mask, spacing),
-                });
+                };
+                keep(&score, stored.view())?;
+                evaluation.scores.push(score);
                 let centre = native_from_resampled(frame, bounds.midpoint());
                 evaluation.balls.push(BallDice::around(centre, truth.view(), spacing));
             }

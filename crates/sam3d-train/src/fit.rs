@@ -138,7 +138,8 @@ pub fn fit(
     };
     let run = Run { config, dataset, network: &network, crops: &crops };
     let mut out_of_time = false;
-    while progress.epochs < config.train.epochs {
+    let last = config.train.stop_after.unwrap_or(u64::MAX).min(config.train.epochs);
+    while progress.epochs < last {
         let minutes = start.elapsed().as_secs_f64() / 60.0;
         if config.train.max_minutes.is_some_and(|limit| minutes >= limit) {
             out_of_time = true;

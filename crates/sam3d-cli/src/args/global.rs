@@ -16,9 +16,9 @@ pub struct GlobalArgs {
     #[arg(long, global = true, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
 
-    /// Seed of everything random; the same seed gives the same result
-    #[arg(long, global = true, value_name = "N", default_value_t = 0)]
-    pub seed: u64,
+    /// Seed of everything random; the same seed gives the same result [default: 0]
+    #[arg(long, global = true, value_name = "N")]
+    pub seed: Option<u64>,
 
     /// Print the result as JSON
     #[arg(long, global = true)]

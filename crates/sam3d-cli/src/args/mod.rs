@@ -41,8 +41,16 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Segment the structure under one or more clicks
+    Segment(SegmentArgs),
+    /// Train on a prepared dataset
+    Train(TrainArgs),
+    /// Score a network on a dataset by the published protocol
+    Eval(EvalArgs),
     /// Compare two masks: Dice, surface dice, Hausdorff distance and more
     Metrics(MetricsArgs),
+    /// Convert PyTorch weights to this program's format
+    Convert(ConvertArgs),
     /// Describe a volume or a checkpoint
     Info(InfoArgs),
 }

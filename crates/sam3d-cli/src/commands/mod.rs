@@ -1,5 +1,11 @@
 //! What runs: one file for each command.
 
+pub mod convert;
+pub mod eval;
 pub mod info;
 pub mod metrics;
+pub mod network;
 pub mod same_grid;
+pub mod segment;
+pub mod train;
+pub mod writable;

@@ -23,6 +23,26 @@ fn help_of_metrics() {
 }
 
 #[test]
+fn help_of_segment() {
+    insta::assert_snapshot!(help(&["segment", "--help"]));
+}
+
+#[test]
+fn help_of_train() {
+    insta::assert_snapshot!(help(&["train", "--help"]));
+}
+
+#[test]
+fn help_of_eval() {
+    insta::assert_snapshot!(help(&["eval", "--help"]));
+}
+
+#[test]
+fn help_of_convert() {
+    insta::assert_snapshot!(help(&["convert", "--help"]));
+}
+
+#[test]
 fn help_of_info() {
     insta::assert_snapshot!(help(&["info", "--help"]));
 }

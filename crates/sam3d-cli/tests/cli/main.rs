@@ -3,4 +3,6 @@
 mod help;
 mod info;
 mod metrics;
+mod segment;
 mod support;
+mod train;

@@ -1,0 +1,52 @@
+//! `sam3d convert`: weights of PyTorch become a checkpoint.
+
+use std::{fmt, path::PathBuf};
+
+use sam3d_model::{Checkpoint, Metadata, ParameterCount, convert};
+use sam3d_pickle::Limits;
+use serde::Serialize;
+
+use super::writable::check_writable;
+use crate::{
+    args::{ConvertArgs, GlobalArgs},
+    output,
+};
+
+/// Converts the file and prints what it was.
+///
+/// # Errors
+/// If the file is refused, does not fit a network, or the result cannot be written.
+pub fn run(args: &ConvertArgs, global: &GlobalArgs) -> anyhow::Result<()> {
+    check_writable(&args.out, args.force)?;
+    let (network, metadata) =
+        convert(&args.input, args.model, global.seed.unwrap_or_default(), &Limits::default())?;
+    Checkpoint::write(&network, &metadata, &args.out)?;
+    let ParameterCount { trained, frozen } = network.count_parameters();
+    output::emit(&Report { out: args.out.clone(), metadata, trained, frozen }, global.json)
+}
+
+#[derive(Serialize)]
+struct Report {
+    out: PathBuf,
+    metadata: Metadata,
+    trained: usize,
+    frozen: usize,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let encoder = &self.metadata.model.encoder;
+        writeln!(f, "written       {}", self.out.display())?;
+        writeln!(
+            f,
+            "model         {} blocks of {} channels, crop {}",
+            encoder.depth, encoder.embed_dim, self.metadata.model.crop
+        )?;
+        writeln!(f, "parameters    {} trained, {} frozen", self.trained, self.frozen)?;
+        writeln!(f, "provenance    {}", self.metadata.provenance.source)?;
+        if self.metadata.preprocessing.is_none() {
+            writeln!(f, "preprocessing not in the file: give --dataset to segment and eval")?;
+        }
+        Ok(())
+    }
+}
