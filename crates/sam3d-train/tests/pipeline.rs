@@ -1,6 +1,5 @@
 //! From a file and one click to a mask in the file's grid, against the golden data. Skipped without the volumes.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![expect(clippy::print_stdout, reason = "a test that measures says what it found")]
 
 use std::collections::BTreeMap;
 
