@@ -96,7 +96,7 @@ pub(super) fn draw_scene(rng: &mut impl Rng) -> Scene {
     paint_vessels(&mut layers, rng, &liver);
     paint_skeleton(&mut layers, rng, &torso);
     let tumours = lesions::paint(&mut layers, rng, &liver);
-    Scene { layers, tumours, noise_hu: rng.random_range(9.0..12.0) }
+    Scene { layers, tumours, noise_hu: rng.random_range(8.0..10.0) }
 }
 
 /// Skin, fat rim, muscle wall with the muscles of the back, and the fat between the organs.
@@ -104,27 +104,30 @@ fn paint_torso(layers: &mut Vec<Layer>, rng: &mut impl Rng, torso: &Torso) {
     let at_depth = |hu, depth_mm: f64| Layer::new(torso.surface.clone(), hu).grown(-depth_mm);
     layers.push(at_depth(20.0, 0.0));
     layers.push(at_depth(-105.0, 1.5).mottled(rng, 12.0, 10.0));
-    layers.push(at_depth(64.0, torso.muscle_depth_mm).mottled(rng, 9.0, 12.0));
+    let muscle_hu = rng.random_range(62.0..78.0);
+    layers.push(at_depth(muscle_hu, torso.muscle_depth_mm).mottled(rng, 9.0, 12.0));
     layers.push(at_depth(-98.0, torso.cavity_depth_mm).mottled(rng, 7.0, 14.0));
     for side in [-1.0, 1.0] {
         let psoas = vec![[-70.0, 22.0, 20.0 * side], [0.0, 23.0, 16.0 * side], [70.0, 24.0, 13.0 * side]];
-        layers.push(Layer::new(Shape::Tube(Tube::new(psoas, [9.0, 5.0])), 66.0).mottled(rng, 5.0, 10.0));
+        layers.push(
+            Layer::new(Shape::Tube(Tube::new(psoas, [9.0, 5.0])), muscle_hu + 3.0).mottled(rng, 5.0, 10.0),
+        );
         let back = vec![[-90.0, 35.0, 14.0 * side], [90.0, 35.0, 14.0 * side]];
         let back = Shape::Tube(Tube::new(back, [9.0; 2])).within(&torso.surface, -torso.muscle_depth_mm);
-        layers.push(Layer::new(back, 62.0).mottled(rng, 5.0, 14.0));
+        layers.push(Layer::new(back, muscle_hu).mottled(rng, 5.0, 14.0));
     }
 }
 
 /// Loops of bowel, some with gas, and a stomach on the left with a bubble in front.
 fn paint_bowel(layers: &mut Vec<Layer>, rng: &mut impl Rng, torso: &Torso) {
-    for loop_number in 0..rng.random_range(5..9) {
+    for loop_number in 0..rng.random_range(6..10) {
         let start =
             [rng.random_range(-58.0..-4.0), rng.random_range(-26.0..6.0), rng.random_range(6.0..36.0)];
         let path = wander(rng, start, 6, 10.0);
         let radius = rng.random_range(3.5..6.0);
-        let wall = Shape::Tube(Tube::new(path.clone(), [radius + 1.5; 2]));
+        let wall = Shape::Tube(Tube::new(path.clone(), [radius + 2.0; 2]));
         layers.push(Layer::new(torso.inside(wall), rng.random_range(60.0..95.0)));
-        let content = if loop_number % 3 == 0 { -850.0 } else { rng.random_range(15.0..70.0) };
+        let content = if loop_number % 5 == 0 { -850.0 } else { rng.random_range(25.0..90.0) };
         let lumen =
             Shape::Tube(Tube::new(path, [radius; 2])).within(&torso.surface, -torso.cavity_depth_mm - 2.0);
         layers.push(Layer::new(lumen, content).mottled(rng, 3.0, 25.0));
@@ -157,7 +160,7 @@ fn paint_organs(layers: &mut Vec<Layer>, rng: &mut impl Rng, torso: &Torso) -> L
     .turned(rng, 0.25)
     .bumpy(rng, 24.0, 7.0);
     let shape = torso.inside(Shape::Blob(shape));
-    layers.push(Layer::new(shape.clone(), liver_hu).mottled(rng, 6.0, 6.0));
+    layers.push(Layer::new(shape.clone(), liver_hu).mottled(rng, 6.0, 5.0));
 
     for side in [-1.0, 1.0] {
         let height = rng.random_range(-42.0..-32.0);

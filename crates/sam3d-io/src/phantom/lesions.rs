@@ -12,7 +12,7 @@ const TRIES: usize = 60;
 
 /// Paints cysts and tumours into the liver and returns the tumours' shapes.
 pub(super) fn paint(layers: &mut Vec<Layer>, rng: &mut impl Rng, liver: &Liver) -> Vec<Shape> {
-    let tumour_hu = liver.hu - rng.random_range(21.0..30.0);
+    let tumour_hu = liver.hu - rng.random_range(24.0..30.0);
     let tumours = draw_tumours(rng, liver);
     for cyst in draw_cysts(rng, liver, &tumours) {
         layers.push(Layer::new(cyst, tumour_hu + rng.random_range(-4.0..4.0)));
@@ -22,14 +22,14 @@ pub(super) fn paint(layers: &mut Vec<Layer>, rng: &mut impl Rng, liver: &Liver) 
         layers.push(Layer::new(tumour.clone(), liver.hu + 14.0).grown(1.6));
     }
     for tumour in &tumours {
-        layers.push(Layer::new(tumour.clone(), tumour_hu).mottled(rng, 4.5, 16.0));
+        layers.push(Layer::new(tumour.clone(), tumour_hu).mottled(rng, 4.5, 9.0));
     }
     tumours
 }
 
 /// One tumour of 9 to 19 mm equivalent radius, and up to two small satellites close to it.
 fn draw_tumours(rng: &mut impl Rng, liver: &Liver) -> Vec<Shape> {
-    let radius_mm = rng.random_range(10.0..17.5);
+    let radius_mm = rng.random_range(11.0..17.5);
     let centre = (0..TRIES)
         .map(|_| along(liver.centre, random_direction(rng), rng.random_range(0.0..24.0)))
         .find(|centre| liver.shape.distance_mm(*centre) < -0.8 * radius_mm)

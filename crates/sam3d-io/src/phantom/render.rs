@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::{
     anatomy::{Layer, Scene},
     grid::PhantomGrid,
-    shape::{Point, Shape, distance_from_segment_mm},
+    shape::{Point, Shape},
 };
 
 /// Half the width over which a surface fades from one material to the next: the scanner's in-plane resolution.
@@ -45,14 +45,10 @@ fn render_row(
         |slice_offset: f64, w: usize| grid.patient_from_voxel([d as f64 + slice_offset, h as f64, w as f64]);
     let ends = [position(0.0, 0), position(0.0, grid.sizes[2] - 1)];
     // A row meets a handful of shapes; to ask all of them at every voxel would take ten times as long.
-    let near = |shape: &Shape, margin_mm: f64| {
-        let (centre, radius) = shape.bounding_ball();
-        distance_from_segment_mm(centre, ends) < radius + margin_mm
-    };
     let slice_reach_mm = grid.spacing_mm[0] * SLICE_SAMPLES[1] + EDGE_MM;
-    let layers: Vec<&Layer> =
-        scene.layers.iter().filter(|layer| near(&layer.shape, layer.grow_mm + slice_reach_mm)).collect();
-    let tumours: Vec<&Shape> = scene.tumours.iter().filter(|tumour| near(tumour, 0.0)).collect();
+    let reached = |layer: &&Layer| layer.shape.may_meet(ends, layer.grow_mm + slice_reach_mm);
+    let layers: Vec<&Layer> = scene.layers.iter().filter(reached).collect();
+    let tumours: Vec<&Shape> = scene.tumours.iter().filter(|tumour| tumour.may_meet(ends, 0.0)).collect();
     for (w, (value, label)) in values.into_iter().zip(labels).enumerate() {
         let sum: f64 = SLICE_SAMPLES.iter().map(|offset| hounsfield(&layers, position(*offset, w))).sum();
         *value += (sum / SLICE_SAMPLES.len() as f64) as f32;

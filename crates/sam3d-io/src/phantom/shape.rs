@@ -46,18 +46,17 @@ impl Shape {
         }
     }
 
-    /// Centre and radius of a ball that holds the whole shape.
-    pub(super) fn bounding_ball(&self) -> (Point, f64) {
+    /// Whether a point of the segment between `ends` may lie in the shape or within `margin_mm` of it. In doubt, yes.
+    pub(super) fn may_meet(&self, ends: [Point; 2], margin_mm: f64) -> bool {
         match self {
-            Self::Blob(blob) => (blob.centre, blob.reach_mm()),
+            Self::Blob(blob) => blob.may_meet(ends, margin_mm),
+            // Growing together moves the surface out by a quarter of the blend for each pair.
             Self::Lobed(lobes) => {
-                let centre = lobes.first().map_or([0.0; 3], |lobe| lobe.centre);
-                let reach = lobes.iter().map(|lobe| norm(subtract(lobe.centre, centre)) + lobe.reach_mm());
-                // Growing together may push the surface out by a quarter of the blend per pair.
-                (centre, reach.fold(0.0, f64::max) + BLEND_MM * 0.25 * lobes.len() as f64)
+                let margin_mm = margin_mm + 0.25 * BLEND_MM * lobes.len() as f64;
+                lobes.iter().any(|lobe| lobe.may_meet(ends, margin_mm))
             }
-            Self::Tube(tube) => tube.bounds,
-            Self::Confined { shape, .. } => shape.bounding_ball(),
+            Self::Tube(tube) => tube.meets(ends, margin_mm),
+            Self::Confined { shape, .. } => shape.may_meet(ends, margin_mm),
         }
     }
 
@@ -100,9 +99,11 @@ impl Blob {
         self
     }
 
-    fn reach_mm(&self) -> f64 {
+    /// Judged by the ball around it.
+    fn may_meet(&self, ends: [Point; 2], margin_mm: f64) -> bool {
         let height = self.bumps.map_or(0.0, |(_, height)| height);
-        self.semi_axes_mm.iter().fold(0.0f64, |a, b| a.max(*b)) + height
+        let reach = self.semi_axes_mm.iter().fold(0.0f64, |a, b| a.max(*b)) + height;
+        distance_from_segment_mm(self.centre, ends) < reach + margin_mm
     }
 
     pub(super) fn distance_mm(&self, point: Point) -> f64 {
@@ -118,8 +119,11 @@ impl Blob {
             -self.semi_axes_mm.iter().fold(f64::INFINITY, |a, b| a.min(*b))
         };
         match self.bumps {
-            Some((noise, height)) => smooth + height * noise.at(point),
-            None => smooth,
+            // Far from the surface no bump reaches what is asked for: which side the point is on.
+            Some((noise, height)) if smooth.abs() < height + BUMPS_MATTER_MM => {
+                smooth + height * noise.at(point)
+            }
+            _ => smooth,
         }
     }
 }
@@ -129,17 +133,29 @@ impl Blob {
 pub(super) struct Tube {
     points: Vec<Point>,
     radius_mm: [f64; 2],
-    bounds: (Point, f64),
 }
 
 impl Tube {
     /// A tube along `points`, of the first radius at its start and the second at its end.
     pub(super) fn new(points: Vec<Point>, radius_mm: [f64; 2]) -> Self {
-        let count = points.len().max(1) as f64;
-        let centre = points.iter().fold([0.0; 3], |sum, p| std::array::from_fn(|a| sum[a] + p[a] / count));
-        let reach = points.iter().map(|p| norm(subtract(*p, centre))).fold(0.0, f64::max);
-        let reach = reach + radius_mm[0].max(radius_mm[1]);
-        Self { points, radius_mm, bounds: (centre, reach) }
+        Self { points, radius_mm }
+    }
+
+    /// Walks along the segment: no step can jump over the tube, because its distance falls no faster than one walks.
+    fn meets(&self, ends: [Point; 2], margin_mm: f64) -> bool {
+        const SHORTEST_STEP_MM: f64 = 0.5;
+        let length = norm(subtract(ends[1], ends[0]));
+        let mut walked = 0.0;
+        while walked <= length {
+            let share = walked / length.max(1e-9);
+            let here = std::array::from_fn(|axis| ends[0][axis] * (1.0 - share) + ends[1][axis] * share);
+            let gap = self.distance_mm(here) - margin_mm - SHORTEST_STEP_MM;
+            if gap < 0.0 {
+                return true;
+            }
+            walked += gap.max(SHORTEST_STEP_MM);
+        }
+        false
     }
 
     fn distance_mm(&self, point: Point) -> f64 {
@@ -158,7 +174,7 @@ impl Tube {
 }
 
 /// Distance of `point` from the segment between `ends`.
-pub(super) fn distance_from_segment_mm(point: Point, ends: [Point; 2]) -> f64 {
+fn distance_from_segment_mm(point: Point, ends: [Point; 2]) -> f64 {
     let along = subtract(ends[1], ends[0]);
     let offset = subtract(point, ends[0]);
     let t = segment_share(offset, along);
@@ -197,6 +213,9 @@ pub(super) fn random_direction(rng: &mut impl Rng) -> Point {
 pub(super) fn along(origin: Point, direction: Point, distance_mm: f64) -> Point {
     std::array::from_fn(|axis| origin[axis] + distance_mm * direction[axis])
 }
+
+/// Distance from the surface within which it is to be exact: more than any layer is grown or shrunk.
+const BUMPS_MATTER_MM: f64 = 16.0;
 
 /// Surfaces closer than this grow together.
 const BLEND_MM: f64 = 3.0;
