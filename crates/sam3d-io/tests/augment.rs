@@ -182,6 +182,25 @@ fn a_sample_without_augmentation_is_the_normalised_image() {
     assert_eq!(sample.label[[3, 4, 5]], 1);
 }
 
+/// Air around the body is cut off first, so that crops of the background are of the body.
+#[test]
+fn crops_come_from_within_the_foreground() {
+    let mut clipped = Array3::<f32>::from_elem((40, 40, 40), -100.0);
+    clipped.slice_mut(s![10..20, 12..22, 14..24]).assign(&numbered([10, 10, 10]));
+    let label = clipped.mapv(|value| u8::from((300.0..400.0).contains(&value)));
+    let source = Source { clipped: clipped.view(), label: label.view(), intensity: intensity() };
+    let config = AugmentConfig {
+        shift_probability: 0.0,
+        first_crop_factor: 1.0,
+        flip_probability: 0.0,
+        quarter_turn_probability: 0.0,
+        ..AugmentConfig::without_resampling()
+    };
+    let sample = training_sample(source, &config, 10, &mut rng_for(0, 0, "a")).unwrap();
+    assert_abs_diff_eq!(sample.image[[0, 0, 0]], (1.0 - 50.0) / 25.0, epsilon = 1e-6);
+    assert_eq!(sample.label.iter().filter(|value| **value == 1).count(), 100);
+}
+
 #[test]
 fn samples_are_a_function_of_the_generator() {
     let clipped = numbered([16, 15, 14]);

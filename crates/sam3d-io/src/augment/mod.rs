@@ -1,6 +1,6 @@
 //! Training and validation samples: the published augmentation chain, crops, and the prompts that go with them.
 //!
-//! Every step is a pure function of its arguments; chance enters in [`training_sample`] and [`validation_sample`] alone.
+//! Every step is determined by its arguments; chance enters in [`training_sample`] and [`validation_sample`] alone.
 //! All arrays are `[D, H, W]`.
 
 mod config;

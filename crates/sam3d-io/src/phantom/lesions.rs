@@ -27,7 +27,8 @@ pub(super) fn paint(layers: &mut Vec<Layer>, rng: &mut impl Rng, liver: &Liver) 
     tumours
 }
 
-/// One tumour of 9 to 19 mm equivalent radius, and up to two small satellites close to it.
+/// One tumour of about 10 to 17 mm equivalent radius, and up to two small satellites close to it: one crop around any
+/// voxel of theirs is to hold them all, since they bear one label.
 fn draw_tumours(rng: &mut impl Rng, liver: &Liver) -> Vec<Shape> {
     let radius_mm = rng.random_range(11.0..17.5);
     let centre = (0..TRIES)

@@ -241,6 +241,8 @@ fn norm(a: Point) -> f64 {
 #[cfg(test)]
 mod tests {
     use approx::assert_abs_diff_eq;
+    use proptest::prelude::*;
+    use rand_chacha::ChaCha8Rng;
 
     use super::*;
     use crate::sampling::rng_for;
@@ -262,6 +264,36 @@ mod tests {
         let shape = Shape::Blob(Blob::ball([9.0, 0.0, 0.0], 5.0)).within(&container, 1.0);
         assert!(shape.distance_mm([10.5, 0.0, 0.0]) < 0.0);
         assert!(shape.distance_mm([12.0, 0.0, 0.0]) > 0.0);
+    }
+
+    proptest! {
+        /// A row of voxels that is told it meets nothing does not.
+        #[test]
+        fn no_shape_is_overlooked(
+            seed: u64,
+            start in proptest::array::uniform3(-40.0..40.0f64),
+            end in proptest::array::uniform3(-40.0..40.0f64),
+            margin in -2.0..4.0f64,
+        ) {
+            let mut rng = rng_for(seed, 0, "shapes");
+            let lobe = |rng: &mut ChaCha8Rng| {
+                let centre = along([0.0; 3], random_direction(rng), 15.0);
+                Blob::new(centre, [12.0, 6.0, 8.0]).turned(rng, 3.0).bumpy(rng, 6.0, 2.0)
+            };
+            let lobed = Shape::Lobed(vec![lobe(&mut rng), lobe(&mut rng), lobe(&mut rng)]);
+            let corners = [0; 4].map(|_| along([0.0; 3], random_direction(&mut rng), 25.0)).to_vec();
+            let tube = Shape::Tube(Tube::new(corners, [5.0, 1.0]));
+            let confined = tube.clone().within(&lobed, 2.0);
+            for shape in [Shape::Blob(lobe(&mut rng)), lobed, tube, confined] {
+                if !shape.may_meet([start, end], margin) {
+                    for step in 0..=200 {
+                        let share = f64::from(step) / 200.0;
+                        let point = std::array::from_fn(|axis| start[axis] * (1.0 - share) + end[axis] * share);
+                        prop_assert!(shape.distance_mm(point) >= margin, "{shape:?} {point:?}");
+                    }
+                }
+            }
+        }
     }
 
     #[test]
