@@ -13,6 +13,10 @@
 //! A tensor is `Send` but not `Sync`: one thread owns a network. Gradient mode belongs to the thread; inference here
 //! turns it off for its own duration.
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod checkpoint;
 mod config;
 mod convert;

@@ -99,6 +99,11 @@ impl Conv3d {
         }
     }
 
+    /// The kernel, `[outputs, inputs / groups, kernel, kernel, kernel]`.
+    pub(crate) fn weight(&self) -> &Tensor {
+        &self.weight
+    }
+
     /// # Shapes
     /// `[B, inputs, X, Y, Z]` to `[B, outputs, X, Y, Z]`.
     pub(crate) fn forward(&self, xs: &Tensor) -> Tensor {

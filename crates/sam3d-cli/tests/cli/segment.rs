@@ -166,6 +166,20 @@ fn bad_input_is_one_line_and_writes_nothing() {
     }
 }
 
+/// A disk that is full after a few blocks, as far as a process can tell: writing beyond the limit fails.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_leaves_nothing_behind() {
+    let place = workplace();
+    let program = assert_cmd::cargo::cargo_bin("sam3d");
+    let mut command = assert_cmd::Command::new("sh");
+    command.current_dir(place.path()).args(["-c", "trap '' XFSZ; ulimit -f 4; exec \"$0\" \"$@\""]);
+    command.arg(program).args(line(&[("--out", "result/mask.nii")]));
+    let message = failure_of(&mut command, 1);
+    assert!(message.lines().count() == 1 && message.contains("result/mask.nii"), "{message}");
+    assert_eq!(fs::read_dir(place.path().join("result")).unwrap().count(), 0);
+}
+
 /// A NIfTI file of two frames: the CT's header with another number of dimensions and voxels twice.
 fn four_frames(directory: &Path) -> Vec<u8> {
     let volume = nifti::read(&directory.join("ct.nii.gz"), ReadLimits::default()).unwrap();

@@ -113,14 +113,16 @@ fn vit_b_forward() {
     let (golden, tensors) = (golden_json("vit_b.json"), GoldenTensors::open("vit_b_forward.safetensors"));
     let config = ModelConfig::vit_b();
     let network = by_name_network(&config);
-    let embedding = network.encode(&input(config.crop)).unwrap();
+    let image = input(config.crop);
+    let maps = network.image_encoder.forward(&image);
     let step = golden["sampled_every"].as_i64().unwrap();
-    for (level, map) in embedding.maps.iter().enumerate() {
+    for (level, map) in maps.iter().enumerate() {
         let key = format!("neck_{level}_out");
         check(&key, &sampled(map, &SPACE_OF_MAP, step), &tensors.get(&key), 2e-3);
     }
     let one = [prompt(&golden, "1pt", config.crop)];
-    let prompted = network.prompt_encoder.as_ref().unwrap().forward(&embedding.maps[3], &one);
+    let prompted = network.prompt_encoder.as_ref().unwrap().forward(&maps[3], &one);
+    let embedding = network.encode_maps(maps, &image);
     let key = "prompt_encoder_out_1pt";
     check(key, &sampled(&prompted, &SPACE_OF_MAP, step), &tensors.get(key), 2e-3);
     for count in ["1pt", "3pt"] {

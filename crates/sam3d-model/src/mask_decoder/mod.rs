@@ -1,7 +1,13 @@
 //! The mask decoder: four feature maps and the intensities become logits (spec: "Mask decoder").
+//!
+//! The classifier's first convolution is linear in its inputs, so each map's share of it is computed by itself, at half
+//! the resolution ([`doubled`]), and what a click does not change is computed once.
+
+mod doubled;
 
 use tch::{Tensor, nn::Path};
 
+use self::doubled::Doubling;
 use crate::{
     config::ModelConfig,
     tch_ext::{Conv3d, Conv3dShape, Corners, instance_norm, resize},
@@ -15,6 +21,8 @@ const CLASSES: i64 = 2;
 pub(crate) struct MaskDecoder {
     heads: Vec<TwoConvolutions>,
     classifier: TwoConvolutions,
+    doubling: Doubling,
+    head_channels: i64,
     grid: i64,
     crop: i64,
 }
@@ -24,30 +32,47 @@ impl MaskDecoder {
         let (maps, head) = (config.encoder.neck_channels as i64, config.decoder.head_channels as i64);
         let hidden = config.decoder.hidden_channels as i64;
         let heads = path / "mlahead";
+        let grid = config.encoder.token_grid as i64;
         Self {
             // The published names count from 2: head2 belongs to the first map.
             heads: (2..6)
                 .map(|i| TwoConvolutions::new(&heads / format!("head{i}"), [maps, head, head]))
                 .collect(),
             classifier: TwoConvolutions::new(path / "cls", [4 * head + 1, hidden, CLASSES]),
-            grid: config.encoder.token_grid as i64,
+            doubling: Doubling::new(grid, path.device()),
+            head_channels: head,
+            grid,
             crop: config.crop as i64,
         }
     }
 
+    /// The share of one map (`level` 0 to 3) in the classifier's first convolution.
+    ///
     /// # Shapes
-    /// Four maps `[B, C, G, G, G]` in (H, W, D) and intensities `[B, 1, D, H, W]`; logits `[B, 2, D, H, W]`.
-    pub(crate) fn forward(&self, maps: &[Tensor], image: &Tensor) -> Tensor {
-        let side = 2 * self.grid;
-        let mut inputs: Vec<Tensor> = self
-            .heads
-            .iter()
-            .zip(maps)
-            .map(|(head, map)| resize(&instance_norm(&head.forward(map)).relu(), side, Corners::Centres))
-            .collect();
-        let intensities = image.permute([0, 1, 3, 4, 2]);
-        inputs.push(resize(&intensities, side, Corners::Edges));
-        let logits = self.classifier.forward(&Tensor::cat(&inputs, 1));
+    /// Map `[B, C, G, G, G]` in (H, W, D) to `[B, hidden, 2G, 2G, 2G]`.
+    pub(crate) fn share_of_map(&self, level: usize, map: &Tensor) -> Tensor {
+        let features = instance_norm(&self.heads[level].forward(map)).relu();
+        let kernel = self.classifier.first.weight();
+        self.doubling
+            .convolve(&features, &kernel.narrow(1, level as i64 * self.head_channels, self.head_channels))
+    }
+
+    /// The share of the intensities in the classifier's first convolution.
+    ///
+    /// # Shapes
+    /// Intensities `[B, 1, D, H, W]` to `[B, hidden, 2G, 2G, 2G]` in (H, W, D).
+    pub(crate) fn share_of_image(&self, image: &Tensor) -> Tensor {
+        let intensities = resize(&image.permute([0, 1, 3, 4, 2]), 2 * self.grid, Corners::Edges);
+        let kernel = self.classifier.first.weight();
+        intensities.conv3d(&kernel.narrow(1, 4 * self.head_channels, 1), None::<&Tensor>, 1, 1, 1, 1)
+    }
+
+    /// The logits from the sum of all shares.
+    ///
+    /// # Shapes
+    /// `[B, hidden, 2G, 2G, 2G]` in (H, W, D) to `[B, 2, D, H, W]`.
+    pub(crate) fn finish(&self, shares: &Tensor) -> Tensor {
+        let logits = self.classifier.second.forward(&instance_norm(shares).relu());
         resize(&logits, self.crop, Corners::Centres).permute([0, 1, 4, 2, 3])
     }
 }
