@@ -25,6 +25,8 @@ mod error;
 #[cfg(test)]
 mod golden_tests;
 mod import;
+#[cfg(feature = "bench")]
+pub mod layers;
 mod mask_decoder;
 mod network;
 mod prompt_encoder;
@@ -37,6 +39,6 @@ pub use config::{DecoderConfig, EncoderConfig, ModelConfig, Preset, PromptConfig
 pub use convert::convert;
 pub use error::ModelError;
 pub use import::{CheckpointKind, ImportError, ImportedState, read_state};
-pub use network::{Embedding, Module, ParameterCount, Sam3d};
+pub use network::{Embedding, Module, ParameterCount, Recompute, Sam3d};
 pub use role::{Role, role};
 pub use tensor_file::TensorFile;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use sam3d_io::augment::AugmentConfig;
-use sam3d_model::{ModelConfig, Preset};
+use sam3d_model::{ModelConfig, Preset, Recompute};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::{TrainError, loss::LossConfig, optimiser::AdamWConfig, schedule::LinearSchedule};
@@ -54,6 +54,8 @@ pub struct LoopConfig {
     pub stop_after: Option<u64>,
     /// Memory for prepared volumes in GiB; cases beyond it are prepared anew in every epoch.
     pub cache_gib: f64,
+    /// What is computed again in the backward pass to save memory; the gradients are the same.
+    pub recompute: Recompute,
 }
 
 impl Default for LoopConfig {
@@ -66,6 +68,7 @@ impl Default for LoopConfig {
             max_minutes: None,
             stop_after: None,
             cache_gib: 4.0,
+            recompute: Recompute::None,
         }
     }
 }

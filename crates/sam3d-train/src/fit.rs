@@ -24,7 +24,7 @@ use crate::{
     loss::soft_dice_loss,
     optimiser::AdamW,
     run::{EpochRecord, Progress, RunDirectory},
-    step::{Batch, StepReport, train_step},
+    step::{Batch, StepConfig, StepReport, train_step},
 };
 
 /// Samples drawn ahead of the step that uses them.
@@ -223,12 +223,13 @@ impl Run<'_> {
         optimiser: &mut AdamW,
         observe: &mut dyn FnMut(&Event<'_>),
     ) -> Result<Vec<StepReport>, TrainError> {
+        let step = StepConfig { loss: self.config.loss, recompute: self.config.train.recompute };
         let mut reports = Vec::new();
         for drawn in samples {
             let (index, sample) = drawn?;
             let case = self.crops.train.id(index);
             let batch = self.batch(&sample).map_err(|error| error.in_case(case))?;
-            let report = train_step(self.network, optimiser, &batch, &self.config.loss, factor)?;
+            let report = train_step(self.network, optimiser, &batch, &step, factor)?;
             if !report.loss.is_finite() {
                 return Err(TrainError::LossNotFinite { epoch, case: case.to_owned(), loss: report.loss });
             }

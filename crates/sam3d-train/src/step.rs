@@ -1,7 +1,7 @@
 //! One training step: forward, loss, backward, clip, update.
 
 use sam3d_geom::Prompt;
-use sam3d_model::{ModelError, Sam3d};
+use sam3d_model::{ModelError, Recompute, Sam3d};
 use tch::Tensor;
 
 use crate::{
@@ -29,6 +29,15 @@ pub struct StepReport {
     pub grad_norms: [f64; 3],
 }
 
+/// How a step is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct StepConfig {
+    /// Weights of the loss.
+    pub loss: LossConfig,
+    /// What is computed again to save memory.
+    pub recompute: Recompute,
+}
+
 /// Takes one optimiser step on `batch` at `factor` times the configured learning rate. A loss that is no finite number
 /// changes nothing: it is reported with gradient norms of zero.
 ///
@@ -38,18 +47,17 @@ pub fn train_step(
     network: &Sam3d,
     optimiser: &mut AdamW,
     batch: &Batch,
-    loss: &LossConfig,
+    config: &StepConfig,
     factor: f64,
 ) -> Result<StepReport, ModelError> {
     optimiser.zero_grad();
-    let logits = network.forward(&batch.image, &batch.prompts)?;
-    let loss = dice_cross_entropy(&logits, &batch.label, loss);
-    let value = loss.double_value(&[]);
-    if !value.is_finite() {
-        return Ok(StepReport { loss: value, grad_norms: [0.0; 3] });
+    let loss = network.backward(&batch.image, &batch.prompts, config.recompute, |logits| {
+        dice_cross_entropy(logits, &batch.label, &config.loss)
+    })?;
+    if !loss.is_finite() {
+        return Ok(StepReport { loss, grad_norms: [0.0; 3] });
     }
-    loss.f_backward()?;
     let grad_norms = optimiser.clip_gradients();
     optimiser.step(factor);
-    Ok(StepReport { loss: value, grad_norms })
+    Ok(StepReport { loss, grad_norms })
 }

@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 
 use sam3d_geom::{Extent, Point, Prompt};
-use sam3d_model::{ModelConfig, Sam3d};
+use sam3d_model::{ModelConfig, Recompute, Sam3d};
 use sam3d_testkit::{by_name, golden_json, parameter};
 use sam3d_train::{
     loss::{LossConfig, dice_cross_entropy},
     optimiser::{AdamW, AdamWConfig},
     schedule::LinearSchedule,
-    step::{Batch, train_step},
+    step::{Batch, StepConfig, train_step},
 };
 use tch::{Device, Tensor};
 
@@ -54,11 +54,21 @@ fn batch() -> Batch {
 
 #[test]
 fn gradients_of_every_parameter() {
+    check_gradients(Recompute::None);
+}
+
+#[test]
+fn gradients_of_every_parameter_with_recomputed_blocks() {
+    check_gradients(Recompute::Blocks);
+}
+
+fn check_gradients(recompute: Recompute) {
     let golden = golden_json("tiny.json");
     let trained = golden["train"]["trainable"].as_object().unwrap();
     let (network, batch) = (network(), batch());
-    let logits = network.forward(&batch.image, &batch.prompts).unwrap();
-    dice_cross_entropy(&logits, &batch.label, &LossConfig::default()).backward();
+    let loss = |logits: &Tensor| dice_cross_entropy(logits, &batch.label, &LossConfig::default());
+    let loss = network.backward(&batch.image, &batch.prompts, recompute, loss).unwrap();
+    assert!((loss - golden["train"]["loss_step0"].as_f64().unwrap()).abs() <= 1e-4, "loss {loss}");
 
     let parameters = network.trained_parameters();
     assert_eq!(parameters.keys().collect::<Vec<_>>(), {
@@ -98,7 +108,7 @@ fn six_steps() {
     let schedule = LinearSchedule { end_factor: 0.01, epochs: 500 };
     for step in 0..6 {
         let factor = schedule.factor(step as u64);
-        let report = train_step(&network, &mut optimiser, &batch, &LossConfig::default(), factor).unwrap();
+        let report = train_step(&network, &mut optimiser, &batch, &StepConfig::default(), factor).unwrap();
         let expected = golden["losses"][step].as_f64().unwrap();
         assert!((report.loss - expected).abs() <= 1e-4, "step {step}: loss {} {expected}", report.loss);
 
@@ -120,7 +130,7 @@ fn frozen_parameters_stay_and_a_restored_optimiser_goes_on_alike() {
     let before: BTreeMap<String, Tensor> =
         network.parameters().into_iter().map(|(name, tensor)| (name, tensor.copy())).collect();
     let mut optimiser = AdamW::new(&network, AdamWConfig::default());
-    train_step(&network, &mut optimiser, &batch, &LossConfig::default(), 1.0).unwrap();
+    train_step(&network, &mut optimiser, &batch, &StepConfig::default(), 1.0).unwrap();
     for (name, tensor) in network.parameters() {
         let moved = !tensor.equal(&before[&name]);
         let gradient = tensor.grad();
@@ -131,13 +141,13 @@ fn frozen_parameters_stay_and_a_restored_optimiser_goes_on_alike() {
         optimiser.moments().into_iter().map(|(name, tensor)| (name, tensor.copy())).collect();
     let weights: BTreeMap<String, Tensor> =
         network.parameters().into_iter().map(|(name, tensor)| (name, tensor.detach().copy())).collect();
-    train_step(&network, &mut optimiser, &batch, &LossConfig::default(), 1.0).unwrap();
+    train_step(&network, &mut optimiser, &batch, &StepConfig::default(), 1.0).unwrap();
 
     let mut again = Sam3d::new(&ModelConfig::tiny(), Device::Cpu, 5).unwrap();
     again.load(&weights).unwrap();
     let mut restored = AdamW::new(&again, AdamWConfig::default());
     restored.restore(&moments, 1).unwrap();
-    train_step(&again, &mut restored, &batch, &LossConfig::default(), 1.0).unwrap();
+    train_step(&again, &mut restored, &batch, &StepConfig::default(), 1.0).unwrap();
     for ((name, a), (_, b)) in network.parameters().iter().zip(again.parameters().iter()) {
         assert!(a.equal(b), "{name}");
     }

@@ -17,11 +17,11 @@ const NORM_EPS: f64 = 1e-6;
 /// A transformer block of SAM with an adapter in front. Blocks with an even index attend in shifted windows.
 #[derive(Debug)]
 pub(crate) struct Block {
-    adapter: Adapter,
+    pub(crate) adapter: Adapter,
     norm1: LayerNorm,
     attn: Attention,
     norm2: LayerNorm,
-    mlp: Mlp,
+    pub(crate) mlp: Mlp,
     windows: Windows,
     shifted: bool,
 }
@@ -52,7 +52,7 @@ impl Block {
         &xs + self.mlp.forward(&self.norm2.forward(&xs))
     }
 
-    fn attend(&self, xs: &Tensor, codes: &TokenCodes) -> Tensor {
+    pub(crate) fn attend(&self, xs: &Tensor, codes: &TokenCodes) -> Tensor {
         if !self.shifted {
             return self.windows.merge(&self.attn.forward(&self.windows.partition(xs), codes, false));
         }
@@ -65,7 +65,7 @@ impl Block {
 
 /// `lin2(gelu(lin1(x)))`, with the exact (erf) GELU.
 #[derive(Debug)]
-struct Mlp {
+pub(crate) struct Mlp {
     lin1: Linear,
     lin2: Linear,
 }
@@ -78,7 +78,7 @@ impl Mlp {
         }
     }
 
-    fn forward(&self, xs: &Tensor) -> Tensor {
+    pub(crate) fn forward(&self, xs: &Tensor) -> Tensor {
         self.lin2.forward(&self.lin1.forward(xs).gelu("none"))
     }
 }

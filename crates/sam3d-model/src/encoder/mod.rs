@@ -5,6 +5,7 @@ mod attention;
 mod block;
 mod neck;
 mod patch_embed;
+mod recompute;
 mod window;
 
 use tch::{Tensor, nn::Path};
@@ -69,5 +70,29 @@ impl ImageEncoder {
             }
         }
         maps
+    }
+}
+
+/// Layers by themselves, for benches. Tokens are `[B, G, G, G, E]` in (H, W, D).
+#[cfg(feature = "bench")]
+impl ImageEncoder {
+    pub(crate) fn adapter(&self, block: usize, tokens: &Tensor) -> Tensor {
+        self.blocks[block].adapter.forward(tokens)
+    }
+
+    pub(crate) fn attend(&self, block: usize, tokens: &Tensor) -> Tensor {
+        self.blocks[block].attend(tokens, &self.codes)
+    }
+
+    pub(crate) fn mlp(&self, block: usize, tokens: &Tensor) -> Tensor {
+        self.blocks[block].mlp.forward(tokens)
+    }
+
+    pub(crate) fn block(&self, block: usize, tokens: &Tensor) -> Tensor {
+        self.blocks[block].forward(tokens, &self.codes)
+    }
+
+    pub(crate) fn neck(&self, level: usize, tokens: &Tensor) -> Tensor {
+        self.neck_3d[level].forward(tokens)
     }
 }

@@ -1,5 +1,7 @@
 //! The whole network: build, name its parameters, run.
 
+mod training;
+
 use std::collections::BTreeMap;
 
 use sam3d_geom::Prompt;
@@ -13,6 +15,8 @@ use crate::{
     prompt_encoder::PromptEncoder,
     role::{Role, role},
 };
+
+pub use training::Recompute;
 
 /// A part of the network that has an optimiser and a gradient norm of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +62,7 @@ pub struct Sam3d {
     store: VarStore,
     pub(crate) image_encoder: ImageEncoder,
     pub(crate) prompt_encoder: Option<PromptEncoder>,
-    mask_decoder: MaskDecoder,
+    pub(crate) mask_decoder: MaskDecoder,
 }
 
 impl Sam3d {
@@ -145,13 +149,18 @@ impl Sam3d {
     /// # Errors
     /// [`ModelError::ImageShape`] if the image does not fit the configuration.
     pub fn encode(&self, image: &Tensor) -> Result<Embedding, ModelError> {
+        self.check_image(image)?;
+        Ok(self.encode_maps(self.image_encoder.forward(image), image))
+    }
+
+    fn check_image(&self, image: &Tensor) -> Result<(), ModelError> {
         let side = self.config.crop as i64;
         let found = image.size();
         if found.len() != 5 || found[0] < 1 || found[1..] != [1, side, side, side] {
             let batch = found.first().copied().unwrap_or(1).max(1);
             return Err(ModelError::ImageShape { found, expected: vec![batch, 1, side, side, side] });
         }
-        Ok(self.encode_maps(self.image_encoder.forward(image), image))
+        Ok(())
     }
 
     /// The embedding of a batch whose feature maps are known.
@@ -203,6 +212,17 @@ impl Sam3d {
         let image = Tensor::from_slice(crop).view(expected.as_slice()).to_device(self.device());
         let probability = self.forward(&image, prompts)?.softmax(1, Kind::Float).select(1, 1);
         Ok(Vec::<f32>::try_from(probability.flatten(0, -1).to_device(Device::Cpu))?)
+    }
+}
+
+#[cfg(feature = "bench")]
+impl Sam3d {
+    /// The prompt encoder by itself, for benches; the map as it is in the prompt-free variant.
+    pub(crate) fn prompted(&self, map: &Tensor, prompt: &Prompt) -> Tensor {
+        let prompts = std::slice::from_ref(prompt);
+        self.prompt_encoder
+            .as_ref()
+            .map_or_else(|| map.shallow_clone(), |encoder| encoder.forward(map, prompts))
     }
 }
 

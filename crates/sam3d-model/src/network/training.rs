@@ -1,0 +1,58 @@
+//! The training pass: forward, loss and backward, with as many activations kept as memory allows.
+
+use sam3d_geom::Prompt;
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use super::Sam3d;
+use crate::ModelError;
+
+/// What is computed again in the backward pass instead of being kept from the forward pass. The gradients are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Recompute {
+    /// Nothing: fastest, and every activation is in memory at once.
+    #[default]
+    None,
+    /// Each block of the image encoder: its forward runs twice, and one block's activations are in memory at a time.
+    Blocks,
+}
+
+impl Sam3d {
+    /// Adds the gradient of `loss` to the gradient of every trained parameter and gives the loss. A loss that is no
+    /// finite number adds nothing.
+    ///
+    /// # Shapes
+    /// `image` and `prompts` as [`Sam3d::forward`]; `loss` is given the logits `[B, 2, P, P, P]` and returns a scalar.
+    ///
+    /// # Errors
+    /// As [`Sam3d::forward`].
+    pub fn backward(
+        &self,
+        image: &Tensor,
+        prompts: &[Prompt],
+        recompute: Recompute,
+        loss: impl FnOnce(&Tensor) -> Tensor,
+    ) -> Result<f64, ModelError> {
+        self.check_image(image)?;
+        let (maps, tape) = match recompute {
+            Recompute::None => (self.image_encoder.forward(image), None),
+            Recompute::Blocks => {
+                let (maps, tape) = self.image_encoder.forward_taped(image);
+                (maps, Some(tape))
+            }
+        };
+        let loss = loss(&self.decode(&self.encode_maps(maps, image), prompts)?);
+        let value = loss.double_value(&[]);
+        if !value.is_finite() {
+            return Ok(value);
+        }
+        loss.f_backward()?;
+        // The decoder's graph holds more than a block's; it must be gone before the sweep.
+        drop(loss);
+        if let Some(tape) = tape {
+            self.image_encoder.backward_taped(image, tape);
+        }
+        Ok(value)
+    }
+}
