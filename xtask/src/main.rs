@@ -3,6 +3,7 @@
 //! This crate is built before libtorch is there, so neither it nor anything it depends on may link libtorch.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a task reports to the terminal")]
 
+mod bench;
 mod demo;
 mod prepare_data;
 mod setup;
@@ -30,6 +31,8 @@ enum Task {
     Demo(demo::DemoArguments),
     /// Run every check: format, lints, documentation, tests.
     Test(test::TestArguments),
+    /// Run the benches and print one table.
+    Bench(bench::BenchArguments),
     /// Check the cases of a dataset and write its list of cases and its splits.
     PrepareData(prepare_data::PrepareDataArguments),
 }
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         Task::Setup(arguments) => setup::run(&arguments),
         Task::Demo(arguments) => demo::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
+        Task::Bench(arguments) => bench::run(&arguments),
         Task::PrepareData(arguments) => prepare_data::run(&arguments),
     };
     match outcome {
