@@ -64,13 +64,13 @@ pub struct RunDirectory {
 }
 
 impl RunDirectory {
-    /// A new run in `path`, which is created.
+    /// A new run in `path`, which is created. What a run left there that saved no epoch is replaced.
     ///
     /// # Errors
-    /// [`TrainError::RunExists`] if there is one already, [`TrainError::File`] if nothing can be written there.
+    /// [`TrainError::RunExists`] if there is one to go on with, [`TrainError::File`] if nothing can be written there.
     pub fn create(path: &Path, config: &TrainConfig) -> Result<Self, TrainError> {
         let run = Self { path: path.to_owned() };
-        if run.config_path().exists() {
+        if run.state_path().exists() {
             return Err(TrainError::RunExists { path: run.path });
         }
         fs::create_dir_all(path).map_err(|source| TrainError::File {
@@ -79,6 +79,7 @@ impl RunDirectory {
             source,
         })?;
         run.write_config(config)?;
+        write_text(&run.metrics_path(), "")?;
         Ok(run)
     }
 

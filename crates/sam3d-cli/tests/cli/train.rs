@@ -59,8 +59,11 @@ fn a_run_is_resumed_as_if_nothing_had_happened_and_evaluated() {
     assert_eq!((&cut["progress"]["epochs"], &cut["out_of_time"]), (&0.into(), &true.into()));
     let message = failure_of(sam3d(place.path()).args(["train", "--out", "cut", "--resume"]), 1);
     assert!(message.contains("state.safetensors") && message.contains("without --resume"), "{message}");
+    // A run that saved nothing is in nobody's way; one that saved an epoch is.
+    train("cut", &["--set", "train.stop_after=1"]);
     let message = failure_of(sam3d(place.path()).args(["train", "--out", "cut"]).args(QUICK), 1);
     assert!(message.contains("--resume"), "{message}");
+    assert_eq!(losses(&place.path().join("cut")), losses_straight[..1]);
 
     let weights = |run: &str| fs::read(place.path().join(run).join("last.safetensors")).unwrap();
     train("halves", &["--set", "train.stop_after=2"]);
