@@ -43,6 +43,10 @@ pub fn run(args: &SegmentArgs, global: &GlobalArgs) -> anyhow::Result<()> {
     let truth = args.truth.as_ref().map(|path| read_truth(path, args, &image)).transpose()?;
     let device = runtime::device(global.device)?;
     let (network, preprocessing) = network::load(&args.weights, args.dataset.as_deref(), device)?;
+    if let Some(directory) = &args.overlay {
+        fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
+        check_writable(&directory.join("overlay_views.png"), true)?;
+    }
 
     let prepared = prepare_image(&image, &preprocessing)?;
     let points = clicks
@@ -63,6 +67,7 @@ pub fn run(args: &SegmentArgs, global: &GlobalArgs) -> anyhow::Result<()> {
         tracing::warn!("the mask is empty: no voxel's probability is above {}", args.threshold);
     }
 
+    // The larger file first: on a full disk it fails before the mask is there.
     let overwrite = if args.force { Overwrite::Replace } else { Overwrite::Refuse };
     if let Some(path) = &args.prob_out {
         nifti::write_f32(path, probability.view(), &image.grid, overwrite)?;
@@ -118,7 +123,6 @@ fn draw(
     truth: Option<&Array3<u8>>,
     mask: &Array3<u8>,
 ) -> anyhow::Result<()> {
-    fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
     let axes = AxisMap::new(prepared.frame.grid(), sam3d_geom::Orientation::Lps);
     let hounsfield = axes.to_dhw(image.data.view())?;
     let truth = truth.map(|truth| axes.to_dhw(truth.view())).transpose()?;

@@ -166,6 +166,15 @@ fn bad_input_is_one_line_and_writes_nothing() {
     }
 }
 
+#[test]
+fn pictures_that_have_no_place_stop_the_command_before_the_mask() {
+    let place = workplace();
+    let mut command = sam3d(place.path());
+    let message = failure_of(command.args(line(&[])).args(["--overlay", "ct.nii.gz/pictures"]), 1);
+    assert!(message.lines().count() == 1 && message.contains("ct.nii.gz/pictures"), "{message}");
+    assert_eq!(fs::read_dir(place.path().join("result")).unwrap().count(), 0);
+}
+
 /// A disk that is full after a few blocks, as far as a process can tell: writing beyond the limit fails.
 #[cfg(target_os = "linux")]
 #[test]
