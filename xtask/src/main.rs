@@ -5,6 +5,8 @@
 
 mod bench;
 mod demo;
+mod download;
+mod fetch_weights;
 mod prepare_data;
 mod setup;
 mod step;
@@ -35,6 +37,8 @@ enum Task {
     Bench(bench::BenchArguments),
     /// Check the cases of a dataset and write its list of cases and its splits.
     PrepareData(prepare_data::PrepareDataArguments),
+    /// Download SAM's weights, from which training starts.
+    FetchWeights(fetch_weights::FetchWeightsArguments),
 }
 
 fn main() -> ExitCode {
@@ -44,6 +48,7 @@ fn main() -> ExitCode {
         Task::Test(arguments) => test::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::PrepareData(arguments) => prepare_data::run(&arguments),
+        Task::FetchWeights(arguments) => fetch_weights::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -119,6 +119,23 @@ fn prepare_data_drops_what_cannot_be_used_and_says_why() {
 }
 
 #[test]
+fn fetch_weights_takes_the_published_weights_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let (copy, out) = (directory.path().join("copy.pth"), directory.path().join("out.pth"));
+    fs::write(&copy, "no weights").unwrap();
+    let fetch = |out: &Path| {
+        let mut command = xtask(&["fetch-weights", "sam_vit_b", "--source"]);
+        command.arg(&copy).arg("--out").arg(out);
+        command
+    };
+    let error = failure(&mut fetch(&out));
+    assert!(error.contains("copy.pth") && error.contains("expected 01ec64"), "{error}");
+    assert!(!out.exists());
+    assert!(failure(&mut fetch(directory.path())).contains("is a directory"));
+    xtask(&["fetch-weights", "sam_vit_x"]).assert().code(2).stderr(contains("sam_vit_b"));
+}
+
+#[test]
 fn prepare_data_without_usable_cases_writes_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let out = directory.path().join("out");
