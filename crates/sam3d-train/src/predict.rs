@@ -6,7 +6,7 @@ use sam3d_io::{
     crop::CropWindow,
     prepare::{Frame, PreparedImage},
 };
-use sam3d_model::Sam3d;
+use sam3d_model::{Embedding, Sam3d};
 
 use crate::TrainError;
 
@@ -29,12 +29,42 @@ pub struct Placement {
 pub fn place(points: &[Point], extent: Extent, side: usize) -> Result<Placement, TrainError> {
     let all = Prompt::new(points.to_vec(), extent)?;
     let window = CropWindow::around(all.bounding_box().midpoint(), side);
+    placed(&all, window)
+}
+
+/// As [`place`], but a later click moves the crop only if it lies outside the middle half of it along some axis: what
+/// was encoded for the first click then serves the next ones. The crop depends on the clicks and their order alone, and
+/// for one click it is that of [`place`].
+///
+/// # Errors
+/// As [`place`].
+pub fn place_steadily(points: &[Point], extent: Extent, side: usize) -> Result<Placement, TrainError> {
+    let all = Prompt::new(points.to_vec(), extent)?;
+    let around = |clicks: &[Point]| {
+        let bounds = BoundingBox::around(clicks.iter().map(|point| point.index));
+        CropWindow::around(bounds.unwrap_or(all.bounding_box()).midpoint(), side)
+    };
+    let middle = side / 4..side - side / 4;
+    let mut window = around(&points[..1]);
+    for (number, point) in points.iter().enumerate() {
+        let kept =
+            window.crop_from_volume(point.index).is_some_and(|at| at.iter().all(|n| middle.contains(n)));
+        if !kept {
+            window = around(&points[..=number]);
+        }
+    }
+    placed(&all, window)
+}
+
+/// The clicks of `all` that lie in `window`.
+fn placed(all: &Prompt, window: CropWindow) -> Result<Placement, TrainError> {
+    let side = window.side();
     let inside: Vec<Point> = all
         .points()
         .iter()
         .filter_map(|point| Some(Point { index: window.crop_from_volume(point.index)?, label: point.label }))
         .collect();
-    let outside = points.len() - inside.len();
+    let outside = all.points().len() - inside.len();
     if inside.is_empty() {
         let span = largest_span(all.bounding_box());
         return Err(TrainError::ClicksTooFarApart { span, side });
@@ -54,15 +84,58 @@ pub fn probability(
     image: ArrayView3<'_, f32>,
     placement: &Placement,
 ) -> Result<Array3<f32>, TrainError> {
-    let side = placement.window.side();
-    // Zero is the mean intensity: crops are padded after normalisation.
-    let crop = placement.window.extract(image, 0.0);
-    let values: Vec<f32> = crop.iter().copied().collect();
-    let found = network.predict(&values, std::slice::from_ref(&placement.prompt))?;
-    let found = Array3::from_shape_vec([side; 3], found).map_err(|_| TrainError::Internal("crop shape"))?;
+    let found = probability_in_crop(network, &embed(network, image, placement.window)?, placement)?;
     let mut whole = Array3::zeros(image.dim());
     placement.window.paste(found.view(), &mut whole)?;
     Ok(whole)
+}
+
+/// What the encoder makes of the crop `window` of `image` (`[D, H, W]`, resampled and normalised).
+///
+/// # Errors
+/// [`TrainError::Model`] if the window does not fit the network.
+pub fn embed(
+    network: &Sam3d,
+    image: ArrayView3<'_, f32>,
+    window: CropWindow,
+) -> Result<Embedding, TrainError> {
+    // Zero is the mean intensity: crops are padded after normalisation.
+    let crop = window.extract(image, 0.0);
+    let values: Vec<f32> = crop.iter().copied().collect();
+    Ok(network.embed(&values)?)
+}
+
+/// The target's probability in the crop of `placement`, `[P, P, P]`, from what [`embed`] made of that crop.
+///
+/// # Errors
+/// [`TrainError::Model`] if the placement does not fit the network.
+pub fn probability_in_crop(
+    network: &Sam3d,
+    embedding: &Embedding,
+    placement: &Placement,
+) -> Result<Array3<f32>, TrainError> {
+    let found = network.predict_embedded(embedding, std::slice::from_ref(&placement.prompt))?;
+    Array3::from_shape_vec([placement.window.side(); 3], found)
+        .map_err(|_| TrainError::Internal("crop shape"))
+}
+
+/// A crop's probability in the file's own grid, `[k, j, i]`, zero outside the crop.
+///
+/// # Errors
+/// [`TrainError::Io`] if the crop is not of the window's side.
+pub fn native_from_crop(
+    frame: &Frame,
+    window: CropWindow,
+    probability: ArrayView3<'_, f32>,
+) -> Result<Array3<f32>, TrainError> {
+    let mut whole = Array3::zeros(frame.resampled_extent().sizes());
+    window.paste(probability, &mut whole)?;
+    Ok(frame.to_native(whole.view())?)
+}
+
+/// The mask (0 or 1) of the voxels whose probability is above `threshold`.
+pub fn mask_above(probability: ArrayView3<'_, f32>, threshold: f64) -> Array3<u8> {
+    probability.mapv(|p| u8::from(f64::from(p) > threshold))
 }
 
 /// The target's probability for `points` in the file's own grid.
@@ -114,5 +187,26 @@ mod tests {
         assert_eq!((placement.prompt.points().len(), placement.outside), (1, 2));
         let error = place(&far[..2], extent(), 64).unwrap_err().to_string();
         assert!(error.contains("100") && error.contains("64"), "{error}");
+    }
+
+    #[test]
+    fn a_steady_crop_moves_only_for_a_click_near_its_edge() {
+        let steady = |clicks: &[[usize; 3]]| {
+            let points: Vec<Point> = clicks.iter().copied().map(Point::positive).collect();
+            place_steadily(&points, extent(), 32).unwrap().window
+        };
+        let first = steady(&[[50, 45, 40]]);
+        assert_eq!(first, place(&[Point::positive([50, 45, 40])], extent(), 32).unwrap().window);
+        // The middle half of the crop of 32 around 50 runs from 42 to 57.
+        assert_eq!(steady(&[[50, 45, 40], [42, 45, 40], [57, 45, 40]]), first);
+        assert_eq!(steady(&[[50, 45, 40], [58, 45, 40]]).start(), [38, 29, 24]);
+        let empty = place_steadily(&[], extent(), 32).unwrap_err();
+        assert!(matches!(empty, TrainError::Geometry(_)), "{empty}");
+    }
+
+    #[test]
+    fn the_threshold_itself_is_outside() {
+        let probability = Array3::from_shape_vec([1, 1, 3], vec![0.25, 0.5, 0.75]).unwrap();
+        assert_eq!(mask_above(probability.view(), 0.5).into_raw_vec_and_offset().0, [0, 0, 1]);
     }
 }

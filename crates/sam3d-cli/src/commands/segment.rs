@@ -17,7 +17,7 @@ use sam3d_io::{
     prepare::{PreparedImage, prepare_image},
 };
 use sam3d_metrics::Overlap;
-use sam3d_train::predict::native_probability;
+use sam3d_train::predict::{mask_above, native_probability};
 use serde::Serialize;
 
 use super::{network, same_grid::check_same_grid, writable::check_writable};
@@ -61,7 +61,7 @@ pub fn run(args: &SegmentArgs, global: &GlobalArgs) -> anyhow::Result<()> {
             points.len()
         );
     }
-    let mask = probability.mapv(|p| u8::from(f64::from(p) > args.threshold));
+    let mask = mask_above(probability.view(), args.threshold);
     let report = Report::new(args, &image, &mask, truth.as_ref(), clicks.clone())?;
     if report.voxels == 0 {
         tracing::warn!("the mask is empty: no voxel's probability is above {}", args.threshold);

@@ -55,6 +55,14 @@ pub struct Embedding {
     shares: Tensor,
 }
 
+impl Embedding {
+    /// Bytes of memory it holds on its device.
+    pub fn bytes(&self) -> usize {
+        let tensors = self.deepest.iter().chain([&self.shares]);
+        tensors.map(|tensor| tensor.numel() * tensor.kind().elt_size_in_bytes()).sum()
+    }
+}
+
 /// The network. Holds its parameters; every parameter has the name it has in a checkpoint.
 #[derive(Debug)]
 pub struct Sam3d {
@@ -203,14 +211,38 @@ impl Sam3d {
     /// # Errors
     /// As [`Self::forward`].
     pub fn predict(&self, crop: &[f32], prompts: &[Prompt]) -> Result<Vec<f32>, ModelError> {
+        self.predict_embedded(&self.embed(crop)?, prompts)
+    }
+
+    /// The first half of [`predict`](Self::predict), which clicks do not change: worth keeping where more clicks on
+    /// the same crop may follow.
+    ///
+    /// # Shapes
+    /// `crop` holds P^3 normalised intensities in C order over (D, H, W).
+    ///
+    /// # Errors
+    /// As [`Self::encode`].
+    pub fn embed(&self, crop: &[f32]) -> Result<Embedding, ModelError> {
         let _no_grad = tch::no_grad_guard();
         let side = self.config.crop as i64;
         let expected = vec![1, 1, side, side, side];
         if crop.len() as i64 != side.pow(3) {
             return Err(ModelError::ImageShape { found: vec![crop.len() as i64], expected });
         }
-        let image = Tensor::from_slice(crop).view(expected.as_slice()).to_device(self.device());
-        let probability = self.forward(&image, prompts)?.softmax(1, Kind::Float).select(1, 1);
+        self.encode(&Tensor::from_slice(crop).view(expected.as_slice()).to_device(self.device()))
+    }
+
+    /// The second half of [`predict`](Self::predict): the probability for clicks on the crop that was embedded.
+    ///
+    /// # Errors
+    /// As [`Self::decode`].
+    pub fn predict_embedded(
+        &self,
+        embedding: &Embedding,
+        prompts: &[Prompt],
+    ) -> Result<Vec<f32>, ModelError> {
+        let _no_grad = tch::no_grad_guard();
+        let probability = self.decode(embedding, prompts)?.softmax(1, Kind::Float).select(1, 1);
         Ok(Vec::<f32>::try_from(probability.flatten(0, -1).to_device(Device::Cpu))?)
     }
 }
