@@ -1,5 +1,3 @@
-use rayon::slice::ParallelSliceMut;
-
 use crate::{Percentile, Tolerance};
 
 /// Distances in mm from every element of one surface to the nearest element of another, weighted by the elements' areas.
@@ -7,28 +5,29 @@ use crate::{Percentile, Tolerance};
 /// "This" surface is the one the distances start from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DirectedDistances {
-    /// Ascending.
+    /// Each distance that occurs, ascending. On a grid far fewer occur than there are elements.
     distances_mm: Vec<f64>,
-    /// Area of the elements up to and including each one; as long as `distances_mm`.
+    /// Area of the elements up to and including each distance; as long as `distances_mm`.
     cumulated_area_mm2: Vec<f64>,
     average_mm: Option<f64>,
 }
 
 impl DirectedDistances {
-    /// From pairs of a distance in mm and an area in mm², in any order.
-    pub(crate) fn new(mut weighted: Vec<(f64, f64)>) -> Self {
-        weighted.par_sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
+    /// From distances in mm with an area in mm², in any order.
+    pub(crate) fn new(mut weighted: Vec<Weighted>) -> Self {
+        merge_equal(&mut weighted);
         let mut area_mm2 = 0.0;
         let cumulated_area_mm2: Vec<f64> = weighted
             .iter()
-            .map(|(_, area)| {
-                area_mm2 += area;
+            .map(|element| {
+                area_mm2 += element.area_mm2;
                 area_mm2
             })
             .collect();
-        let average_mm = (area_mm2 > 0.0)
-            .then(|| weighted.iter().map(|(distance, area)| distance * area).sum::<f64>() / area_mm2);
-        let distances_mm = weighted.into_iter().map(|(distance, _)| distance).collect();
+        let average_mm = (area_mm2 > 0.0).then(|| {
+            weighted.iter().map(|element| element.distance_mm * element.area_mm2).sum::<f64>() / area_mm2
+        });
+        let distances_mm = weighted.iter().map(|element| element.distance_mm).collect();
         Self { distances_mm, cumulated_area_mm2, average_mm }
     }
 
@@ -74,13 +73,43 @@ impl DirectedDistances {
     }
 }
 
+/// A part of a surface with one distance.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Weighted {
+    pub(crate) distance_mm: f64,
+    pub(crate) area_mm2: f64,
+}
+
+/// Sorts by distance and makes one of all with the same.
+pub(crate) fn merge_equal(weighted: &mut Vec<Weighted>) {
+    // By area, too, so that the sums do not depend on the order at the start.
+    let order = |a: &Weighted, b: &Weighted| {
+        a.distance_mm.total_cmp(&b.distance_mm).then(a.area_mm2.total_cmp(&b.area_mm2))
+    };
+    weighted.sort_unstable_by(order);
+    weighted.dedup_by(|next, kept| {
+        let equal = next.distance_mm == kept.distance_mm;
+        if equal {
+            kept.area_mm2 += next.area_mm2;
+        }
+        equal
+    });
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn distances(weighted: &[(f64, f64)]) -> DirectedDistances {
+        let weighted = weighted
+            .iter()
+            .map(|(distance_mm, area_mm2)| Weighted { distance_mm: *distance_mm, area_mm2: *area_mm2 });
+        DirectedDistances::new(weighted.collect())
+    }
+
     #[test]
     fn weights_are_areas() {
-        let distances = DirectedDistances::new(vec![(4.0, 1.0), (0.0, 2.0), (2.0, 5.0)]);
+        let distances = distances(&[(4.0, 1.0), (0.0, 2.0), (2.0, 1.5), (2.0, 3.5)]);
         let at = |mm| Tolerance::new(mm).unwrap();
         assert_eq!(distances.area_mm2(), 8.0);
         assert_eq!(distances.average_mm(), Some(14.0 / 8.0));

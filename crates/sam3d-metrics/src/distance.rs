@@ -1,85 +1,82 @@
 //! Exact Euclidean distance transform, one axis after the other.
-//!
-//! After the pass along an axis each voxel holds the squared distance to the nearest seed reachable along the axes done
-//! so far. A pass over one line is the lower envelope of parabolas, one for each voxel of the line (Felzenszwalb and
-//! Huttenlocher 2012), here with the axis's spacing; lines are independent and run in parallel.
 
-use ndarray::{Array3, ArrayView3, ArrayViewMut1, Axis, parallel::prelude::*};
+use ndarray::{Array3, ArrayView3, ArrayViewMut3, Axis, parallel::prelude::*};
 use sam3d_geom::Spacing;
 
-/// Distance in mm from each voxel's centre to the centre of the nearest voxel of `mask`, `[D, H, W]`.
+use crate::{
+    MetricsError,
+    envelope::Envelope,
+    nearest::{NO_SEED, NearestInSlices, squared_offset_mm2},
+};
+
+/// Distance in mm from each voxel's centre to the centre of the nearest voxel of `mask`, `[D, H, W]`; every value but 0
+/// belongs to it.
 ///
-/// 0 on the mask; [`f64::INFINITY`] everywhere if the mask is empty.
-pub fn distance_transform_mm(mask: ArrayView3<u8>, spacing: Spacing) -> Array3<f64> {
-    let mut squared = mask.map(|value| if *value != 0 { 0.0 } else { f64::INFINITY });
-    squared_distances_mm2(&mut squared, spacing);
-    squared.par_mapv_inplace(f64::sqrt);
-    squared
-}
-
-/// Turns 0 at seeds and infinity elsewhere into squared distances in mm² to the nearest seed.
-pub(crate) fn squared_distances_mm2(values: &mut Array3<f64>, spacing: Spacing) {
-    let spacing_mm = spacing.mm();
-    // Lines along the last axis are contiguous and many of them have no seed: that pass first.
-    for (axis, slabs, axis_in_slab) in [(2, 0, 1), (1, 0, 0), (0, 1, 0)] {
-        let step_mm = spacing_mm[axis];
-        values.axis_iter_mut(Axis(slabs)).into_par_iter().for_each_init(
-            Envelope::default,
-            |envelope, mut slab| {
-                for line in slab.lanes_mut(Axis(axis_in_slab)) {
-                    envelope.transform(line, step_mm);
-                }
-            },
-        );
-    }
-}
-
-/// Scratch of one line's pass: the parabolas of the lower envelope from left to right.
-#[derive(Default)]
-struct Envelope {
-    parabolas: Vec<Parabola>,
-}
-
-/// `height + (step * (x - at))²`, the lowest of all parabolas from `from` to the next one's `from`.
-struct Parabola {
-    at: f64,
-    height: f64,
-    from: f64,
-}
-
-impl Envelope {
-    /// Replaces each value of `line` by the minimum over all voxels of value + squared distance.
-    fn transform(&mut self, mut line: ArrayViewMut1<f64>, step_mm: f64) {
-        self.build(&line, step_mm);
-        let mut parabolas = self.parabolas.iter().peekable();
-        let Some(mut lowest) = parabolas.next() else { return };
-        for (x, value) in line.iter_mut().enumerate() {
-            let x = x as f64;
-            while let Some(next) = parabolas.next_if(|next| next.from < x) {
-                lowest = next;
+/// 0 on the mask; [`f32::INFINITY`] everywhere if the mask is empty. Lower envelopes of parabolas along each axis in turn
+/// (Felzenszwalb and Huttenlocher 2012), with the lines in parallel. Exact: a distance is computed in double precision and
+/// rounded once. Memory: four bytes for each voxel, the result's own.
+///
+/// # Errors
+/// [`MetricsError::TooLarge`] if a side has more than 65535 voxels.
+pub fn distance_transform_mm(mask: ArrayView3<u8>, spacing: Spacing) -> Result<Array3<f32>, MetricsError> {
+    let (depth, height, width) = mask.dim();
+    let mut nearest = NearestInSlices::new([depth, height, width])?;
+    nearest.find(spacing, |d, h, found| {
+        let row = mask.index_axis(Axis(0), d);
+        row.row(h).iter().enumerate().filter(|(_, value)| **value != 0).for_each(|(w, _)| found(w));
+    });
+    // A place's seed gives way to the bits of its distance, so that both share one allocation.
+    let too_large = |_| MetricsError::TooLarge { sizes: [depth, height, width] };
+    let mut words = ArrayViewMut3::from_shape(mask.raw_dim(), &mut nearest.seeds).map_err(too_large)?;
+    words.axis_iter_mut(Axis(1)).into_par_iter().enumerate().for_each_init(
+        || Column::new(depth, spacing.mm()),
+        |column, (h, mut columns)| {
+            for (w, mut words) in columns.axis_iter_mut(Axis(1)).enumerate() {
+                let distances_mm = column.distances_mm([h, w], words.iter().copied());
+                words.iter_mut().zip(distances_mm).for_each(|(word, mm)| *word = mm.to_bits());
             }
-            let offset_mm = (x - lowest.at) * step_mm;
-            *value = lowest.height + offset_mm * offset_mm;
+        },
+    );
+    let distances_mm = nearest.seeds.into_iter().map(f32::from_bits).collect();
+    Array3::from_shape_vec(mask.raw_dim(), distances_mm).map_err(too_large)
+}
+
+/// Scratch of the pass along D.
+struct Column {
+    spacing_mm: [f64; 3],
+    envelope: Envelope,
+    seeds: Vec<u32>,
+    distances_mm: Vec<f32>,
+}
+
+impl Column {
+    fn new(depth: usize, spacing_mm: [f64; 3]) -> Self {
+        Self {
+            spacing_mm,
+            envelope: Envelope::new(depth, spacing_mm[0]),
+            seeds: Vec::new(),
+            distances_mm: Vec::new(),
         }
     }
 
-    fn build(&mut self, line: &ArrayViewMut1<f64>, step_mm: f64) {
-        self.parabolas.clear();
-        for (at, height) in line.iter().enumerate().filter(|(_, height)| height.is_finite()) {
-            let (at, height) = (at as f64, *height);
-            let mut from = f64::NEG_INFINITY;
-            while let Some(last) = self.parabolas.last() {
-                // Where the new parabola crosses the last one, in voxels.
-                let rise = (height - last.height) / (step_mm * step_mm * (at - last.at));
-                from = 0.5 * (rise + at + last.at);
-                if from > last.from {
-                    break;
-                }
-                self.parabolas.pop();
-                from = f64::NEG_INFINITY;
-            }
-            self.parabolas.push(Parabola { at, height, from });
+    /// The distances along one column, from the nearest seeds in its slices.
+    fn distances_mm(&mut self, [h, w]: [usize; 2], seeds: impl Iterator<Item = u32>) -> &[f32] {
+        let Self { spacing_mm, envelope, seeds: column, distances_mm } = self;
+        column.clear();
+        column.extend(seeds);
+        envelope.clear();
+        for (d, seed) in column.iter().enumerate().filter(|(_, seed)| **seed != NO_SEED) {
+            envelope.push(d as u16, squared_offset_mm2(*seed, 0.0, [h, w], *spacing_mm), d as u32);
         }
+        distances_mm.clear();
+        distances_mm.resize(column.len(), f32::INFINITY);
+        envelope.for_each_lowest(|d, slice| {
+            let along_d_mm = (d as f64 - f64::from(slice)) * spacing_mm[0];
+            let squared_mm2 =
+                squared_offset_mm2(column[slice as usize], along_d_mm * along_d_mm, [h, w], *spacing_mm);
+            distances_mm[d] = squared_mm2.sqrt() as f32;
+        });
+        distances_mm
     }
 }
 
@@ -91,7 +88,7 @@ mod tests {
     fn one_seed_in_a_stretched_grid() {
         let mut mask = Array3::zeros([3, 3, 3]);
         mask[[0, 0, 1]] = 1;
-        let distances = distance_transform_mm(mask.view(), Spacing::new([4.0, 3.0, 12.0]).unwrap());
+        let distances = distance_transform_mm(mask.view(), Spacing::new([4.0, 3.0, 12.0]).unwrap()).unwrap();
         assert_eq!(distances[[0, 0, 1]], 0.0);
         assert_eq!(distances[[1, 1, 1]], 5.0);
         assert_eq!(distances[[1, 1, 0]], 13.0);
@@ -101,7 +98,20 @@ mod tests {
     #[test]
     fn an_empty_mask_is_infinitely_far() {
         let mask = Array3::zeros([2, 1, 3]);
-        let distances = distance_transform_mm(mask.view(), Spacing::new([1.0; 3]).unwrap());
-        assert!(distances.iter().all(|d| *d == f64::INFINITY));
+        let distances = distance_transform_mm(mask.view(), Spacing::new([1.0; 3]).unwrap()).unwrap();
+        assert!(distances.iter().all(|d| *d == f32::INFINITY));
+    }
+
+    #[test]
+    fn a_grid_without_voxels_has_no_distances() {
+        let mask = Array3::zeros([0, 4, 3]);
+        assert_eq!(distance_transform_mm(mask.view(), Spacing::new([1.0; 3]).unwrap()).unwrap().len(), 0);
+    }
+
+    #[test]
+    fn a_side_too_long_is_an_error() {
+        let mask = Array3::zeros([1, 1, 65_536]);
+        let error = distance_transform_mm(mask.view(), Spacing::new([1.0; 3]).unwrap()).unwrap_err();
+        assert_eq!(error, MetricsError::TooLarge { sizes: [1, 1, 65_536] });
     }
 }

@@ -12,6 +12,12 @@ pub enum MetricsError {
         /// Sizes of the prediction, `[D, H, W]`.
         prediction: [usize; 3],
     },
+    /// A side of the box around the masks is longer than a place in it can be stored.
+    #[error("a box of {sizes:?} voxels around the masks is too large: no side may have more than 65535")]
+    TooLarge {
+        /// Sizes of the box with its margin, `[D, H, W]`.
+        sizes: [usize; 3],
+    },
     /// A tolerance is negative or not finite.
     #[error("tolerance {tolerance_mm} mm is not a finite number of at least 0")]
     ToleranceInvalid {
@@ -27,9 +33,9 @@ pub enum MetricsError {
 }
 
 /// Fails unless the two masks have the same shape.
-pub(crate) fn check_same_shape(
-    truth: ArrayView3<u8>,
-    prediction: ArrayView3<u8>,
+pub(crate) fn check_same_shape<T>(
+    truth: ArrayView3<T>,
+    prediction: ArrayView3<T>,
 ) -> Result<(), MetricsError> {
     if truth.dim() == prediction.dim() {
         return Ok(());

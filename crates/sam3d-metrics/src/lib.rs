@@ -1,5 +1,6 @@
 //! Segmentation metrics in millimetres.
 //!
+//! - [`Comparison`]: everything below for one pair of masks; [`compare_labels`] for every label of a pair of volumes.
 //! - [`Overlap`]: Dice, intersection over union and volume error, from voxel counts.
 //! - [`SurfaceDistances`]: normalized surface dice, surface overlap, Hausdorff and average distances, between surfaces
 //!   whose elements carry an area.
@@ -21,17 +22,21 @@
 struct Readme;
 
 mod area;
-mod bounds;
+mod bits;
+mod comparison;
 mod directed;
 mod distance;
+mod envelope;
 mod error;
+mod nearest;
 mod overlap;
 mod parameters;
 pub mod protocol;
 mod summary;
-mod surface;
 mod surface_distances;
+mod survey;
 
+pub use comparison::{Comparison, LabelComparison, compare_labels};
 pub use directed::DirectedDistances;
 pub use distance::distance_transform_mm;
 pub use error::MetricsError;

@@ -1,8 +1,8 @@
-use ndarray::{ArrayView3, Zip};
+use ndarray::ArrayView3;
 use sam3d_geom::Spacing;
 use serde::{Deserialize, Serialize};
 
-use crate::{MetricsError, error::check_same_shape};
+use crate::{MetricsError, error::check_same_shape, survey::survey};
 
 /// How many voxels each of two masks has, and how many they share: all that Dice, IoU and volume error need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -23,7 +23,8 @@ impl Overlap {
     /// [`MetricsError::ShapesDiffer`] if the masks do not have the same shape.
     pub fn between(truth: ArrayView3<u8>, prediction: ArrayView3<u8>) -> Result<Self, MetricsError> {
         check_same_shape(truth, prediction)?;
-        Ok(Zip::from(truth).and(prediction).par_fold(Self::default, Self::with_voxel, Self::sum))
+        let surveys = survey(truth, prediction, |value| u32::from(value != 0));
+        Ok(surveys.first().map_or(Self::default(), |survey| survey.overlap))
     }
 
     /// Twice the shared voxels over the voxels of both masks; `None` if both masks are empty.
@@ -46,16 +47,7 @@ impl Overlap {
         ratio(self.prediction_voxels, self.truth_voxels).map(|share| share - 1.0)
     }
 
-    fn with_voxel(self, truth: &u8, prediction: &u8) -> Self {
-        let (truth, prediction) = (*truth != 0, *prediction != 0);
-        Self {
-            truth_voxels: self.truth_voxels + u64::from(truth),
-            prediction_voxels: self.prediction_voxels + u64::from(prediction),
-            shared_voxels: self.shared_voxels + u64::from(truth && prediction),
-        }
-    }
-
-    fn sum(self, other: Self) -> Self {
+    pub(crate) fn sum(self, other: Self) -> Self {
         Self {
             truth_voxels: self.truth_voxels + other.truth_voxels,
             prediction_voxels: self.prediction_voxels + other.prediction_voxels,

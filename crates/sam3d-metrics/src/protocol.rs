@@ -7,7 +7,7 @@ use ndarray::ArrayView3;
 use sam3d_geom::Spacing;
 use serde::{Deserialize, Serialize};
 
-use crate::{MetricsError, Overlap, SurfaceDistances, Tolerance};
+use crate::{Comparison, MetricsError, Tolerance};
 
 /// Score of one case by the protocol; every number is between 0 and 1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,8 +30,8 @@ pub fn score(
     spacing: Spacing,
     tolerances: &[Tolerance],
 ) -> Result<CaseScore, MetricsError> {
-    let dice = Overlap::between(truth, prediction)?.dice().unwrap_or(1.0);
-    let distances = SurfaceDistances::between(truth, prediction, spacing)?;
+    let Comparison { overlap, distances } = Comparison::between(truth, prediction, spacing)?;
+    let dice = overlap.dice().unwrap_or(1.0);
     let nsd = tolerances.iter().map(|tolerance| distances.nsd(*tolerance).unwrap_or(1.0)).collect();
     Ok(CaseScore { dice, nsd })
 }

@@ -1,13 +1,13 @@
-use ndarray::{Array3, ArrayView3};
+use ndarray::ArrayView3;
+use rayon::prelude::*;
 use sam3d_geom::Spacing;
 
 use crate::{
-    DirectedDistances, MetricsError, Percentile, Tolerance,
+    Comparison, DirectedDistances, MetricsError, Percentile, Tolerance,
     area::areas_mm2,
-    bounds::bounds_of_union,
-    distance::squared_distances_mm2,
-    error::check_same_shape,
-    surface::{SurfaceElement, surface_elements},
+    bits::BitMask,
+    directed::{Weighted, merge_equal},
+    nearest::NearestInSlices,
 };
 
 /// Distances between the surfaces of two masks, both ways.
@@ -27,24 +27,37 @@ impl SurfaceDistances {
     /// Only the box around both masks is looked at, so a small target in a large volume is quick.
     ///
     /// # Errors
-    /// [`MetricsError::ShapesDiffer`] if the masks do not have the same shape.
+    /// As [`Comparison::between`].
     pub fn between(
         truth: ArrayView3<u8>,
         prediction: ArrayView3<u8>,
         spacing: Spacing,
     ) -> Result<Self, MetricsError> {
-        check_same_shape(truth, prediction)?;
-        let Some(bounds) = bounds_of_union(truth, prediction) else {
-            let nothing = DirectedDistances::new(Vec::new());
-            return Ok(Self { truth_to_prediction: nothing.clone(), prediction_to_truth: nothing });
-        };
+        Ok(Comparison::between(truth, prediction, spacing)?.distances)
+    }
+
+    /// Of two empty masks.
+    pub(crate) fn of_nothing() -> Self {
+        let nothing = DirectedDistances::new(Vec::new());
+        Self { truth_to_prediction: nothing.clone(), prediction_to_truth: nothing }
+    }
+
+    /// Between two masks of one box; `spacing` in its axis order.
+    pub(crate) fn of_bits(
+        truth: &BitMask,
+        prediction: &BitMask,
+        spacing: Spacing,
+    ) -> Result<Self, MetricsError> {
         let areas_mm2 = areas_mm2(spacing);
-        let truth = surface_elements(truth, bounds, &areas_mm2);
-        let prediction = surface_elements(prediction, bounds, &areas_mm2);
-        let cubes = bounds.sizes().map(|n| n + 1);
+        // One grid for both directions: it is by far the largest thing in memory.
+        let mut nearest = NearestInSlices::new(truth.cubes())?;
+        let mut directed = |from: &BitMask, to: &BitMask| {
+            nearest.find(spacing, |d, h, found| to.surface_in_row(d, h, |w, _| found(w)));
+            weighted_distances(from, &nearest, spacing.mm(), &areas_mm2)
+        };
         Ok(Self {
-            truth_to_prediction: directed(&truth, &prediction, cubes, spacing),
-            prediction_to_truth: directed(&prediction, &truth, cubes, spacing),
+            truth_to_prediction: DirectedDistances::new(directed(truth, prediction)),
+            prediction_to_truth: DirectedDistances::new(directed(prediction, truth)),
         })
     }
 
@@ -94,31 +107,40 @@ impl SurfaceDistances {
     }
 }
 
-/// From each element of `from` to the nearest element of `to`, in a grid of `cubes`.
-fn directed(
-    from: &[SurfaceElement],
-    to: &[SurfaceElement],
-    cubes: [usize; 3],
-    spacing: Spacing,
-) -> DirectedDistances {
-    if from.is_empty() || to.is_empty() {
-        return DirectedDistances::new(
-            from.iter().map(|element| (f64::INFINITY, element.area_mm2)).collect(),
-        );
-    }
-    let mut squared_mm2 = Array3::from_elem(cubes, f64::INFINITY);
-    for element in to {
-        squared_mm2[element.cube] = 0.0;
-    }
-    squared_distances_mm2(&mut squared_mm2, spacing);
-    DirectedDistances::new(
-        from.iter().map(|element| (squared_mm2[element.cube].sqrt(), element.area_mm2)).collect(),
-    )
+/// Slices whose elements are collected before equal distances are merged.
+const SLICES_AT_ONCE: usize = 8;
+
+/// From each surface element of `from` to the nearest seed.
+fn weighted_distances(
+    from: &BitMask,
+    nearest: &NearestInSlices,
+    spacing_mm: [f64; 3],
+    areas_mm2: &[f64; 256],
+) -> Vec<Weighted> {
+    let [depth, height, _] = from.cubes();
+    let parts: Vec<Vec<Weighted>> = (0..depth.div_ceil(SLICES_AT_ONCE))
+        .into_par_iter()
+        .map(|part| {
+            let mut elements = Vec::new();
+            let slices = part * SLICES_AT_ONCE..((part + 1) * SLICES_AT_ONCE).min(depth);
+            for (d, h) in slices.flat_map(|d| (0..height).map(move |h| (d, h))) {
+                from.surface_in_row(d, h, |w, code| {
+                    let distance_mm = nearest.squared_distance_mm2([d, h, w], spacing_mm).sqrt();
+                    elements.push(Weighted { distance_mm, area_mm2: areas_mm2[usize::from(code)] });
+                });
+            }
+            merge_equal(&mut elements);
+            elements.shrink_to_fit();
+            elements
+        })
+        .collect();
+    parts.concat()
 }
 
 #[cfg(test)]
 mod tests {
     use approx::assert_abs_diff_eq;
+    use ndarray::Array3;
 
     use super::*;
 

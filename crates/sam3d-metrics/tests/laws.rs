@@ -5,7 +5,9 @@
 use ndarray::{Array3, s};
 use proptest::prelude::*;
 use sam3d_geom::Spacing;
-use sam3d_metrics::{Overlap, Percentile, SurfaceDistances, Tolerance, distance_transform_mm};
+use sam3d_metrics::{
+    Overlap, Percentile, SurfaceDistances, Tolerance, compare_labels, distance_transform_mm,
+};
 
 const SHAPE: [usize; 3] = [5, 4, 6];
 
@@ -33,6 +35,31 @@ fn close(a: Option<f64>, b: Option<f64>) -> bool {
     }
 }
 
+/// Places of the cubes between a mask's voxels that its surface crosses; the cube before voxel 0 is 0.
+fn surface(mask: &Array3<u8>) -> Vec<[usize; 3]> {
+    let mut padded = Array3::zeros(SHAPE.map(|n| n + 2));
+    padded.slice_mut(s![1..=SHAPE[0], 1..=SHAPE[1], 1..=SHAPE[2]]).assign(mask);
+    let windows = padded.windows([2, 2, 2]);
+    let places = ndarray::indices(SHAPE.map(|n| n + 1)).into_iter();
+    places
+        .zip(windows)
+        .filter(|(_, window)| (1..8).contains(&window.sum()))
+        .map(|((d, h, w), _)| [d, h, w])
+        .collect()
+}
+
+/// From each place of one surface to the nearest of the other, by looking at all of them; ascending.
+fn all_distances_mm(from: &[[usize; 3]], to: &[[usize; 3]], spacing: Spacing) -> Vec<f64> {
+    let mm = spacing.mm();
+    let distance = |a: &[usize; 3], b: &[usize; 3]| {
+        (0..3).map(|axis| (a[axis].abs_diff(b[axis]) as f64 * mm[axis]).powi(2)).sum::<f64>().sqrt()
+    };
+    let mut distances: Vec<f64> =
+        from.iter().map(|a| to.iter().map(|b| distance(a, b)).fold(f64::INFINITY, f64::min)).collect();
+    distances.sort_by(f64::total_cmp);
+    distances
+}
+
 /// Distance to the nearest voxel of the mask by looking at all of them.
 fn brute_force_mm(mask: &Array3<u8>, spacing: Spacing) -> Array3<f64> {
     let mm = spacing.mm();
@@ -50,10 +77,47 @@ fn brute_force_mm(mask: &Array3<u8>, spacing: Spacing) -> Array3<f64> {
 proptest! {
     #[test]
     fn distance_transform_agrees_with_brute_force(mask in mask(), spacing in spacing()) {
-        let fast = distance_transform_mm(mask.view(), spacing);
+        let fast = distance_transform_mm(mask.view(), spacing).unwrap();
         let slow = brute_force_mm(&mask, spacing);
         for (fast, slow) in fast.iter().zip(&slow) {
-            prop_assert!(fast == slow || (fast - slow).abs() <= 1e-12 * slow, "{fast} {slow}");
+            let fast = f64::from(*fast);
+            // Half a unit in the last place of single precision.
+            prop_assert!(fast == *slow || (fast - slow).abs() <= 6e-8 * slow, "{fast} {slow}");
+        }
+    }
+
+    #[test]
+    fn surface_distances_agree_with_brute_force(a in mask(), b in mask(), spacing in spacing()) {
+        let found = distances(&a, &b, spacing);
+        let (of_a, of_b) = (surface(&a), surface(&b));
+        for (found, slow) in [
+            (found.truth_to_prediction(), all_distances_mm(&of_a, &of_b, spacing)),
+            (found.prediction_to_truth(), all_distances_mm(&of_b, &of_a, spacing)),
+        ] {
+            prop_assert_eq!(found.is_empty(), slow.is_empty());
+            prop_assert!(close(found.percentile_mm(Percentile::MAX), slow.last().copied()));
+            prop_assert!(close(found.percentile_mm(Percentile::new(0.0).unwrap()), slow.first().copied()));
+            // Each distance occurs, and none in between.
+            for pair in slow.windows(2).filter(|pair| pair[1].is_finite() && pair[1] - pair[0] > 1e-9 * pair[1]) {
+                let within = |mm: f64| found.overlap(Tolerance::new(mm).unwrap()).unwrap();
+                let (low, high) = (0.9 * pair[0] + 0.1 * pair[1], 0.1 * pair[0] + 0.9 * pair[1]);
+                prop_assert_eq!(within(low), within(high));
+                prop_assert!(within(high) < within(pair[1] * (1.0 + 1e-12)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_label_is_compared_like_its_mask(a in mask(), b in mask(), c in mask(), spacing in spacing()) {
+        // Where `a` and `c` overlap the sum is a third label.
+        let truth = &a + &(2 * &c);
+        let found = compare_labels(truth.view(), b.view(), spacing, Some(&[1, 2, 3])).unwrap();
+        for (one, label) in found.iter().zip([1u8, 2, 3]) {
+            let of = |volume: &Array3<u8>| volume.mapv(|value| u8::from(value == label));
+            prop_assert_eq!(one.label, label);
+            prop_assert_eq!(&one.comparison.distances, &distances(&of(&truth), &of(&b), spacing));
+            let overlap = Overlap::between(of(&truth).view(), of(&b).view()).unwrap();
+            prop_assert_eq!(one.comparison.overlap, overlap);
         }
     }
 

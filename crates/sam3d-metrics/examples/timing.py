@@ -1,0 +1,30 @@
+"""Times the Python package `surface-distance-based-measures` on the masks that `examples/timing.rs` leaves in a directory."""
+
+import json
+import pathlib
+import sys
+import time
+
+import numpy as np
+import surface_distance
+
+directory = pathlib.Path(sys.argv[1])
+for described in sorted(directory.glob("*.json")):
+    pair = json.loads(described.read_text())
+    truth, prediction = (
+        np.fromfile(directory / f"{described.stem}-{which}.raw", np.uint8).reshape(pair["shape"]).astype(bool)
+        for which in ("truth", "prediction")
+    )
+    best = float("inf")
+    for _ in range(5):
+        start = time.perf_counter()
+        distances = surface_distance.compute_surface_distances(truth, prediction, pair["spacing_mm"])
+        numbers = [
+            surface_distance.compute_dice_coefficient(truth, prediction),
+            surface_distance.compute_surface_dice_at_tolerance(distances, 1.0),
+            surface_distance.compute_surface_dice_at_tolerance(distances, 5.0),
+            surface_distance.compute_robust_hausdorff(distances, 95),
+            *surface_distance.compute_average_surface_distance(distances),
+        ]
+        best = min(best, time.perf_counter() - start)
+    print(f"{described.stem} {1000 * best:.1f} ms {[float(number) for number in numbers]}")
