@@ -62,7 +62,7 @@ pub fn compare_labels<T>(
     labels: Option<&[T]>,
 ) -> Result<Vec<LabelComparison<T>>, MetricsError>
 where
-    T: Copy + Send + Sync + Into<u32> + TryFrom<u32>,
+    T: Copy + PartialEq + Send + Sync + Into<u32> + TryFrom<u32>,
 {
     check_same_shape(truth, prediction)?;
     let pair = Pair::new(truth, prediction, spacing);
@@ -84,7 +84,7 @@ struct Pair<'a, T> {
     spacing: Spacing,
 }
 
-impl<'a, T: Copy + Send + Sync> Pair<'a, T> {
+impl<'a, T: Copy + PartialEq + Send + Sync> Pair<'a, T> {
     /// No metric depends on the order of the axes, as long as the spacing has the same; time does.
     fn new(truth: ArrayView3<'a, T>, prediction: ArrayView3<'a, T>, spacing: Spacing) -> Self {
         let mut order = [0, 1, 2];

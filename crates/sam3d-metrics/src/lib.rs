@@ -4,6 +4,7 @@
 //! - [`Overlap`]: Dice, intersection over union and volume error, from voxel counts.
 //! - [`SurfaceDistances`]: normalized surface dice, surface overlap, Hausdorff and average distances, between surfaces
 //!   whose elements carry an area.
+//! - [`components`] and [`Detection`]: connected components, and which of the truth's a prediction finds.
 //! - [`protocol`]: the rule by which published scores treat empty masks, and the mean over cases.
 //! - [`distance_transform_mm`]: the exact Euclidean distance transform they rest on.
 //!
@@ -24,6 +25,7 @@ struct Readme;
 mod area;
 mod bits;
 mod comparison;
+mod components;
 mod directed;
 mod distance;
 mod envelope;
@@ -37,6 +39,7 @@ mod surface_distances;
 mod survey;
 
 pub use comparison::{Comparison, LabelComparison, compare_labels};
+pub use components::{Component, Connectivity, Detection, components};
 pub use directed::DirectedDistances;
 pub use distance::distance_transform_mm;
 pub use error::MetricsError;

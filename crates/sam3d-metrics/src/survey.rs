@@ -37,7 +37,7 @@ impl VoxelBox {
 
 /// Surveys every label but 0 of two volumes of one shape, `[D, H, W]`; ascending by label. `label_of` says which label a
 /// voxel's value stands for.
-pub(crate) fn survey<T: Copy + Sync + Send>(
+pub(crate) fn survey<T: Copy + PartialEq + Sync + Send>(
     truth: ArrayView3<T>,
     prediction: ArrayView3<T>,
     label_of: impl Fn(T) -> u32 + Sync,
@@ -75,45 +75,45 @@ fn add(surveys: &mut Vec<Survey>, other: &Survey) {
 }
 
 /// Voxels looked at together: most of a volume is background, and the rest mostly long runs of one label.
-const BLOCK: usize = 64;
+pub(crate) const BLOCK: usize = 64;
 
 /// Adds the runs of equal labels of one row.
-fn add_row<T: Copy>(
+fn add_row<T: Copy + PartialEq>(
     surveys: &mut Vec<Survey>,
     [d, h]: [usize; 2],
     truth: &[T],
     prediction: &[T],
     label_of: &impl Fn(T) -> u32,
 ) {
-    let mut run = Run { labels: [0, 0], start: 0 };
-    let mut end_run = |run: Run, end: usize| {
+    let (Some(first_truth), Some(first_prediction)) = (truth.first(), prediction.first()) else { return };
+    let mut run = Run { truth: *first_truth, prediction: *first_prediction, start: 0 };
+    let mut end_run = |run: Run<T>, end: usize| {
         let at = VoxelBox { start: [d, h, run.start], end: [d + 1, h + 1, end] };
-        add_run(surveys, run.labels, at);
+        add_run(surveys, [label_of(run.truth), label_of(run.prediction)], at);
     };
     for (block, (truths, predictions)) in truth.chunks(BLOCK).zip(prediction.chunks(BLOCK)).enumerate() {
-        let ends_run = |(truth, prediction): (&T, &T)| {
-            (label_of(*truth) ^ run.labels[0]) | (label_of(*prediction) ^ run.labels[1])
-        };
         // No early exit, so that the compiler can compare many voxels at once.
-        if truths.iter().zip(predictions).map(ends_run).fold(0, |any, differs| any | differs) == 0 {
+        let differs =
+            |values: &[T], value: T| values.iter().fold(false, |any, other| any | (*other != value));
+        if !(differs(truths, run.truth) | differs(predictions, run.prediction)) {
             continue;
         }
         for (i, (truth, prediction)) in truths.iter().zip(predictions).enumerate() {
-            let labels = [label_of(*truth), label_of(*prediction)];
-            if labels != run.labels {
+            if *truth != run.truth || *prediction != run.prediction {
                 let start = block * BLOCK + i;
                 end_run(run, start);
-                run = Run { labels, start };
+                run = Run { truth: *truth, prediction: *prediction, start };
             }
         }
     }
     end_run(run, truth.len());
 }
 
-/// Neighbouring voxels of a row with one label in the truth and one in the prediction.
+/// Neighbouring voxels of a row with one value in the truth and one in the prediction.
 #[derive(Clone, Copy)]
-struct Run {
-    labels: [u32; 2],
+struct Run<T> {
+    truth: T,
+    prediction: T,
     start: usize,
 }
 
@@ -129,9 +129,6 @@ fn add_run(surveys: &mut Vec<Survey>, [truth, prediction]: [u32; 2], at: VoxelBo
         };
         add(surveys, &Survey { label, overlap, bounds: at });
     };
-    if voxels == 0 {
-        return;
-    }
     if truth != 0 {
         add_label(truth);
     }
