@@ -2,6 +2,8 @@ use std::{io, path::PathBuf};
 
 use sam3d_geom::{Extent, GeomError};
 
+use crate::Format;
+
 /// Why a volume could not be read, prepared or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -29,29 +31,39 @@ pub enum IoError {
         path: PathBuf,
     },
     /// The name of a file to write does not say which format it shall have.
-    #[error("{path}: expected a file name that ends in .nii or .nii.gz", path = path.display())]
+    #[error("{path}: expected a file name that ends in .nii, .nii.gz, .nrrd or .seg.nrrd", path = path.display())]
     ExtensionUnknown {
         /// The file.
         path: PathBuf,
     },
-    /// The content is not NIfTI.
-    #[error("{path}: not a NIfTI file: {reason}", path = path.display())]
-    NotNifti {
+    /// The content is of none of the formats that are read.
+    #[error("{path}: begins as no file of a known format: expected NIfTI, NRRD or MetaImage", path = path.display())]
+    FormatUnknown {
         /// The file.
         path: PathBuf,
+    },
+    /// The content is not of the format it was taken for.
+    #[error("{path}: not a {format} file: {reason}", path = path.display())]
+    NotOfFormat {
+        /// The file.
+        path: PathBuf,
+        /// The format, by the file's name or as it was asked for.
+        format: Format,
         /// What was expected and what was found.
         reason: String,
     },
     /// A header field has a value with which the volume cannot be read.
-    #[error("{path}: NIfTI header: {reason}", path = path.display())]
+    #[error("{path}: {format} header: {reason}", path = path.display())]
     HeaderInvalid {
         /// The file.
         path: PathBuf,
+        /// Its format.
+        format: Format,
         /// The field, what was expected and what was found.
         reason: String,
     },
     /// The header's geometry is not one.
-    #[error("{path}: NIfTI header: the {origin} gives no usable geometry", path = path.display())]
+    #[error("{path}: the header's {origin} gives no usable geometry", path = path.display())]
     GeometryInvalid {
         /// The file.
         path: PathBuf,
@@ -61,17 +73,12 @@ pub enum IoError {
         source: Box<GeomError>,
     },
     /// The voxels are not single numbers.
-    #[error(
-        "{path}: expected voxels of an integer or float type, found {found} (datatype code {code}); convert the file",
-        path = path.display()
-    )]
+    #[error("{path}: expected voxels of an integer or float type, found {found}; convert the file", path = path.display())]
     TypeUnsupported {
         /// The file.
         path: PathBuf,
         /// The type's name.
-        found: &'static str,
-        /// NIfTI's code of the type.
-        code: i16,
+        found: String,
     },
     /// The file holds more than one volume.
     #[error(
@@ -87,7 +94,7 @@ pub enum IoError {
         dimensions: Vec<i64>,
     },
     /// The volume has more voxels than the caller accepts.
-    #[error("{path}: the header claims {voxels} voxels, more than the limit of {limit}", path = path.display())]
+    #[error("{path}: the header claims {voxels} voxels, more than the limit of {limit}; raise it if that is true", path = path.display())]
     TooLarge {
         /// The file.
         path: PathBuf,
@@ -110,12 +117,23 @@ pub enum IoError {
         found: u64,
     },
     /// The compressed data is damaged.
-    #[error("{path}: the gzip data is damaged; copy or download the file again", path = path.display())]
-    GzipDamaged {
+    #[error("{path}: the compressed data is damaged; copy or download the file again", path = path.display())]
+    CompressionDamaged {
         /// The file.
         path: PathBuf,
         /// What the decoder said.
         source: io::Error,
+    },
+    /// A header names a data file outside its own directory, which might be any file of this computer.
+    #[error(
+        "{path}: the header names the data file {data_file:?}; only a file beside the header or below it is read",
+        path = path.display()
+    )]
+    DataFileElsewhere {
+        /// The header.
+        path: PathBuf,
+        /// What it names.
+        data_file: String,
     },
     /// Half of a `.hdr` and `.img` pair.
     #[error("{path}: its other half {partner} is missing; a .hdr and its .img belong side by side",

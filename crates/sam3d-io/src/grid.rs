@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{fmt, path::Path};
 
 use sam3d_geom::{Affine, Extent, GeomError};
 
@@ -20,6 +20,10 @@ pub enum AffineSource {
     /// Only `pixdim`: neither code is positive, so position and direction in the patient are not known. The stored axes
     /// are then taken to run to right, anterior and superior from the origin.
     Pixdim,
+    /// NRRD's space directions and space origin.
+    SpaceDirections,
+    /// MetaImage's transform matrix, element spacing and offset.
+    TransformMatrix,
 }
 
 impl fmt::Display for AffineSource {
@@ -28,6 +32,8 @@ impl fmt::Display for AffineSource {
             Self::Sform => "sform",
             Self::Qform => "qform",
             Self::Pixdim => "pixdim",
+            Self::SpaceDirections => "space directions",
+            Self::TransformMatrix => "transform matrix",
         })
     }
 }
@@ -54,6 +60,20 @@ impl Grid {
         Extent::new(shape_ijk)?;
         let header = HeaderGeometry::of_affine(&world_from_ijk)?;
         Ok(Self::from_header(shape_ijk, header).map_err(|(_, error)| error)?)
+    }
+
+    /// The grid of a file whose header has an affine in `f64`, which is kept as it is; every size is positive.
+    ///
+    /// # Errors
+    /// [`GeomError`] if the affine is singular.
+    pub(crate) fn from_exact_affine(
+        shape_ijk: [usize; 3],
+        world_from_ijk_rows: [[f64; 4]; 3],
+        source: AffineSource,
+    ) -> Result<Self, GeomError> {
+        let world_from_ijk = Affine::new(world_from_ijk_rows)?;
+        let header = HeaderGeometry::of_exact_affine(&world_from_ijk);
+        Ok(Self { shape_ijk, world_from_ijk, spacing_ijk_mm: header.pixdim, source, header })
     }
 
     /// The grid a header describes; on failure the fields that were used and what is wrong with them.
@@ -106,8 +126,21 @@ impl Grid {
         &self.header
     }
 
+    /// Logs what a user should know before trusting positions and distances of the file at `path`.
+    pub(crate) fn warn_of_oddities(&self, path: &Path) {
+        let (path, spacing_mm) = (path.display(), self.spacing_ijk_mm);
+        if self.source == AffineSource::Pixdim {
+            tracing::warn!(%path, "the file does not say how its axes lie in the patient: they are taken to run to right, anterior, superior");
+        }
+        if self.is_sheared() {
+            tracing::warn!(%path, ?spacing_mm, "the affine is sheared: the lengths of its columns are used as spacing");
+        } else if self.spacing_is_from_columns() {
+            tracing::warn!(%path, ?spacing_mm, "pixdim disagrees with the affine, whose columns are used as spacing");
+        }
+    }
+
     /// Whether the header's `pixdim` was set aside for the affine's column lengths.
-    pub(crate) fn spacing_is_from_columns(&self) -> bool {
+    fn spacing_is_from_columns(&self) -> bool {
         self.spacing_ijk_mm != self.header.pixdim_mm()
     }
 

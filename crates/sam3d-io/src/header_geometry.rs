@@ -23,19 +23,40 @@ impl HeaderGeometry {
     /// [`GeomError::AffineSingular`] if rounding left no affine.
     pub(crate) fn of_affine(world_from_ijk: &Affine) -> Result<Self, GeomError> {
         let as_stored = |value: f64| f64::from(value as f32);
-        let srow = world_from_ijk.rows().map(|row| row.map(as_stored));
-        let rounded = Affine::new(srow)?;
-        let (qfac, quaternion) = quaternion_from_affine(&rounded);
-        Ok(Self {
-            qform_code: i16::from(rounded.shear() <= SHEAR_TOLERANCE),
+        let rounded = Affine::new(world_from_ijk.rows().map(|row| row.map(as_stored)))?;
+        let exact = Self::of_exact_affine(&rounded);
+        Ok(Self { pixdim: exact.pixdim.map(as_stored), quaternion: exact.quaternion.map(as_stored), ..exact })
+    }
+
+    /// The fields for `world_from_ijk` as [`of_affine`](Self::of_affine), not rounded: a file that is written with them
+    /// rounds them.
+    pub(crate) fn of_exact_affine(world_from_ijk: &Affine) -> Self {
+        let (qfac, quaternion) = quaternion_from_affine(world_from_ijk);
+        let srow = world_from_ijk.rows();
+        Self {
+            qform_code: i16::from(world_from_ijk.shear() <= SHEAR_TOLERANCE),
             sform_code: 1,
             qfac,
-            pixdim: rounded.column_lengths_mm().map(as_stored),
-            quaternion: quaternion.map(as_stored),
+            pixdim: world_from_ijk.column_lengths_mm(),
+            quaternion,
             offset: srow.map(|row| row[3]),
             srow,
             xyzt_units: UNITS_MM,
-        })
+        }
+    }
+
+    /// The fields of a file that has nothing but the distances between voxels.
+    pub(crate) fn of_spacing_mm(pixdim: [f64; 3]) -> Self {
+        Self {
+            qform_code: 0,
+            sform_code: 0,
+            qfac: 1.0,
+            pixdim,
+            quaternion: [0.0; 3],
+            offset: [0.0; 3],
+            srow: [[0.0; 4]; 3],
+            xyzt_units: UNITS_MM,
+        }
     }
 
     /// The rows of the affine to RAS millimetres, not yet checked, and the fields they come from.

@@ -1,4 +1,4 @@
-//! CT volumes: reading and writing NIfTI, orientation, resampling, intensity, crops.
+//! CT volumes: reading and writing files, orientation, resampling, intensity, crops.
 //!
 //! # Axes
 //! Three index orders meet in this crate, and a name says which one is meant:
@@ -12,31 +12,44 @@
 //! World coordinates are millimetres, RAS+ (x to the patient's right, y to anterior, z to superior) unless a name says LPS.
 //!
 //! # From a file to the network's input and back
-//! [`nifti::read`] gives a [`Volume`]; [`prepare::prepare_image`] orients, resamples, clips and normalises it and returns
+//! [`read()`] gives a [`Volume`]; [`prepare::prepare_image`] orients, resamples, clips and normalises it and returns
 //! with it the [`prepare::Frame`] that maps voxels and probabilities between the two grids; [`crop::CropWindow`] cuts the
-//! network's patch; [`nifti::write_mask`] writes a result in the grid of the file it came from.
+//! network's patch; [`write_mask`] writes a result in the grid of the file it came from.
 
 pub mod atomic;
 pub mod augment;
 pub mod crop;
+mod data_file;
 pub mod dataset;
 mod error;
+mod format;
 mod grid;
 mod header_geometry;
 pub mod intensity;
+mod limits;
+pub mod meta_image;
 pub mod nifti;
+pub mod nrrd;
 pub mod orient;
 pub mod overlay;
 pub mod phantom;
 pub mod prepare;
+mod read;
 pub mod resample;
 pub mod sampling;
+mod source;
 pub mod splits;
+mod values;
 mod volume;
+mod write;
 
 pub use error::IoError;
+pub use format::Format;
 pub use grid::{AffineSource, Grid};
+pub use limits::ReadLimits;
+pub use read::read;
 pub use volume::{Rescale, ValueType, Volume};
+pub use write::{OutputFormat, write_f32, write_i16, write_mask, write_segmentation};
 
 /// The README's example, compiled.
 #[cfg(doctest)]

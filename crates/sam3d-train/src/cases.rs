@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ndarray::Array3;
 use sam3d_geom::Preprocessing;
 use sam3d_io::{
+    ReadLimits,
     dataset::Case,
-    nifti::{self, ReadLimits},
     prepare::{prepare_clipped, prepare_label},
 };
 
@@ -27,8 +27,8 @@ impl PreparedCase {
     /// # Errors
     /// [`TrainError::Io`] if a file cannot be read, [`TrainError::LabelGrid`] if the two do not fit.
     pub fn read(case: &Case, target_class: u32, preprocessing: &Preprocessing) -> Result<Self, TrainError> {
-        let image = nifti::read(&case.image, ReadLimits::default())?;
-        let label = nifti::read(&case.label, ReadLimits::default())?;
+        let image = sam3d_io::read(&case.image, ReadLimits::default())?;
+        let label = sam3d_io::read(&case.label, ReadLimits::default())?;
         let image = prepare_clipped(&image, preprocessing)?.image;
         let label = prepare_label(&label, target_class, preprocessing)?;
         if image.dim() != label.dim() {

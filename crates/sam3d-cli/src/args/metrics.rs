@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use clap::Args;
 use sam3d_metrics::Tolerance;
 
-use super::values::tolerance;
+use super::{ReadArgs, values::tolerance};
 
 const NOTES: &str = "\
 Both files must lie on one voxel grid. A metric that the masks do not define is `undefined`
@@ -19,11 +19,11 @@ Examples:
 #[derive(Debug, Clone, Args)]
 #[command(after_help = NOTES)]
 pub struct MetricsArgs {
-    /// True mask (NIfTI)
+    /// True mask (NIfTI, NRRD or MetaImage)
     #[arg(long, value_name = "FILE")]
     pub truth: PathBuf,
 
-    /// Predicted mask (NIfTI)
+    /// Predicted mask, on the same grid
     #[arg(long, value_name = "FILE")]
     pub pred: PathBuf,
 
@@ -34,4 +34,8 @@ pub struct MetricsArgs {
     /// Tolerances of the surface dice in mm
     #[arg(long, value_name = "MM,...", value_delimiter = ',', default_value = "1,5", value_parser = tolerance)]
     pub tolerance: Vec<Tolerance>,
+
+    /// How the masks are read.
+    #[command(flatten)]
+    pub reading: ReadArgs,
 }

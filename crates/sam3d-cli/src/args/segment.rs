@@ -2,7 +2,7 @@ use std::{num::NonZeroU8, path::PathBuf};
 
 use clap::Args;
 
-use super::{PointArg, Space, values::probability};
+use super::{PointArg, ReadArgs, Space, values::probability};
 
 const NOTES: &str = "\
 The mask has the image's shape and position, is of type uint8 and holds 0 and the label. Files
@@ -18,7 +18,10 @@ Examples:
       --point -31.5,12,204 --point -28,15,201 --point -31.5,30,204,-
   With pictures of the result, outlined against a mask drawn by hand:
     sam3d segment --weights best.safetensors --image ct.nii.gz --point 112,87,40 --out mask.nii.gz \\
-      --truth drawn.nii.gz --overlay pictures";
+      --truth drawn.nii.gz --overlay pictures
+  A mask that 3D Slicer shows with its name:
+    sam3d segment --weights best.safetensors --image ct.nrrd --point 112,87,40 \\
+      --out tumour.seg.nrrd --name \"Left kidney tumour\"";
 
 /// Segment the structure under one or more clicks
 #[derive(Debug, Clone, Args)]
@@ -28,7 +31,7 @@ pub struct SegmentArgs {
     #[arg(long, value_name = "FILE")]
     pub weights: PathBuf,
 
-    /// CT volume (NIfTI)
+    /// CT volume (NIfTI, NRRD or MetaImage)
     #[arg(long, value_name = "FILE")]
     pub image: PathBuf,
 
@@ -40,7 +43,7 @@ pub struct SegmentArgs {
     #[arg(long, value_enum, default_value_t = Space::Voxel, hide_possible_values = true)]
     pub space: Space,
 
-    /// Mask to write (.nii or .nii.gz)
+    /// Mask to write: .nii.gz, .nii, .nrrd, or .seg.nrrd for 3D Slicer
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
 
@@ -55,6 +58,10 @@ pub struct SegmentArgs {
     /// Value of the mask's voxels
     #[arg(long, value_name = "N", default_value_t = NonZeroU8::MIN)]
     pub label: NonZeroU8,
+
+    /// Name of the segment in a .seg.nrrd
+    #[arg(long, value_name = "NAME", default_value = "target")]
+    pub name: String,
 
     /// Preprocessing of this dataset instead of the checkpoint's: a name or a TOML file
     #[arg(long, value_name = "NAME|FILE")]
@@ -71,4 +78,8 @@ pub struct SegmentArgs {
     /// Replace files that exist
     #[arg(long)]
     pub force: bool,
+
+    /// How the volumes are read.
+    #[command(flatten)]
+    pub reading: ReadArgs,
 }

@@ -144,8 +144,8 @@ impl Run<'_> {
     }
 
     fn case(&self, case: &Case) -> anyhow::Result<CaseEvaluation> {
-        let image = nifti::read(&case.image, ReadLimits::default())?;
-        let label = nifti::read(&case.label, ReadLimits::default())?;
+        let image = sam3d_io::read(&case.image, ReadLimits::default())?;
+        let label = sam3d_io::read(&case.label, ReadLimits::default())?;
         let evaluator = Evaluator {
             network: self.network,
             preprocessing: self.preprocessing,

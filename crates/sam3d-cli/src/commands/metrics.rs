@@ -8,10 +8,7 @@ use std::{
 use anyhow::Context;
 use ndarray::Array3;
 use sam3d_geom::Spacing;
-use sam3d_io::{
-    Volume,
-    nifti::{self, ReadLimits},
-};
+use sam3d_io::Volume;
 use sam3d_metrics::{Overlap, Percentile, SurfaceDistances, Tolerance};
 use serde::Serialize;
 
@@ -26,15 +23,9 @@ use crate::{
 /// # Errors
 /// If a file cannot be read, or the two do not lie on one grid.
 pub fn run(args: &MetricsArgs, global: &GlobalArgs) -> anyhow::Result<()> {
-    let truth = nifti::read(&args.truth, ReadLimits::default())?;
-    let prediction = nifti::read(&args.pred, ReadLimits::default())?;
+    let truth = sam3d_io::read(&args.truth, args.reading.limits())?;
+    let prediction = sam3d_io::read(&args.pred, args.reading.limits())?;
     check_same_grid((&args.truth, &truth.grid), (&args.pred, &prediction.grid))?;
-    if truth.grid.is_sheared() {
-        tracing::warn!(
-            "{}: the voxel axes are not orthogonal; distances take them as if they were",
-            args.truth.display()
-        );
-    }
     output::emit(&Report::new(args, &truth, &prediction)?, global.json)
 }
 

@@ -9,9 +9,9 @@ use anyhow::{Context, bail};
 use ndarray::Array3;
 use sam3d_geom::{Point, PointLabel, Preprocessing};
 use sam3d_io::{
-    Volume,
+    OutputFormat, Volume,
     atomic::Overwrite,
-    nifti::{self, ReadLimits},
+    nrrd::Segment,
     orient::AxisMap,
     overlay::{self, Overlay},
     prepare::{PreparedImage, prepare_image},
@@ -32,13 +32,12 @@ use crate::{
 /// # Errors
 /// If a file cannot be read or written, a point is outside, or the weights do not fit.
 pub fn run(args: &SegmentArgs, global: &GlobalArgs) -> anyhow::Result<()> {
-    check_writable(&args.out, args.force)?;
-    if let Some(path) = &args.prob_out {
+    for path in [Some(&args.out), args.prob_out.as_ref()].into_iter().flatten() {
         check_writable(path, args.force)?;
+        OutputFormat::of_path(path)?;
     }
     // What is quickly wrong is found before what takes long: points and truth before weights and network.
-    let image = nifti::read(&args.image, ReadLimits::default())?;
-    warn_of_oddities(args, &image);
+    let image = sam3d_io::read(&args.image, args.reading.limits())?;
     let clicks = clicks(args, &image)?;
     let truth = args.truth.as_ref().map(|path| read_truth(path, args, &image)).transpose()?;
     let device = runtime::device(global.device)?;
@@ -70,25 +69,16 @@ pub fn run(args: &SegmentArgs, global: &GlobalArgs) -> anyhow::Result<()> {
     // The larger file first: on a full disk it fails before the mask is there.
     let overwrite = if args.force { Overwrite::Replace } else { Overwrite::Refuse };
     if let Some(path) = &args.prob_out {
-        nifti::write_f32(path, probability.view(), &image.grid, overwrite)?;
+        sam3d_io::write_f32(path, probability.view(), &image.grid, overwrite)?;
     }
-    nifti::write_mask(&args.out, mask.mapv(|value| value * args.label.get()).view(), &image.grid, overwrite)?;
+    let label = args.label.get();
+    let labelled = mask.mapv(|value| value * label);
+    let segments = [Segment::new(&args.name, label)];
+    sam3d_io::write_segmentation(&args.out, labelled.view(), &image.grid, &segments, overwrite)?;
     if let Some(directory) = &args.overlay {
         draw(directory, &image, &prepared, &preprocessing, clicks[0], truth.as_ref(), &mask)?;
     }
     output::emit(&report, global.json)
-}
-
-fn warn_of_oddities(args: &SegmentArgs, image: &Volume) {
-    let path = args.image.display();
-    if image.nan_voxels > 0 {
-        tracing::warn!("{path}: {} voxels are not a number and are taken as 0 HU", image.nan_voxels);
-    }
-    if image.grid.is_sheared() {
-        tracing::warn!(
-            "{path}: the voxel axes are not orthogonal; the lengths of the columns are taken as spacing"
-        );
-    }
 }
 
 /// The clicked voxels `[i, j, k]`.
@@ -108,7 +98,7 @@ fn clicks(args: &SegmentArgs, image: &Volume) -> anyhow::Result<Vec<[usize; 3]>>
 
 /// The true mask, `[k, j, i]`: the voxels that are not 0.
 fn read_truth(path: &Path, args: &SegmentArgs, image: &Volume) -> anyhow::Result<Array3<u8>> {
-    let truth = nifti::read(path, ReadLimits::default())?;
+    let truth = sam3d_io::read(path, args.reading.limits())?;
     check_same_grid((&args.image, &image.grid), (path, &truth.grid))?;
     Ok(truth.data.mapv(|value| u8::from(value != 0.0)))
 }

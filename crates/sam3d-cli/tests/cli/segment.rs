@@ -104,6 +104,43 @@ fn a_click_becomes_a_mask_on_the_same_grid() {
     }
 }
 
+/// NRRD in and a segmentation for 3D Slicer out: the same mask as in NIfTI, with its name.
+#[test]
+fn other_formats_in_and_out() {
+    let place = workplace();
+    let path = |name: &str| place.path().join(name);
+    let read = |name: &str| sam3d_io::read(&path(name), ReadLimits::default()).unwrap();
+    let ct = read("ct.nii.gz");
+    sam3d_io::write_f32(&path("ct.nrrd"), ct.data.view(), &ct.grid, Overwrite::Refuse).unwrap();
+    stdout_of(sam3d(place.path()).args(line(&[])));
+    let changes = [("--image", "ct.nrrd"), ("--out", "result/mask.seg.nrrd")];
+    let mut command = sam3d(place.path());
+    command.args(line(&changes)).args([
+        "--name",
+        "Kidney: left",
+        "--label",
+        "4",
+        "--truth",
+        "result/mask.nii.gz",
+    ]);
+    assert!(stdout_of(&mut command).contains("dice         1.0000"));
+    let (mask, segmentation) = (read("result/mask.nii.gz"), read("result/mask.seg.nrrd"));
+    assert_eq!(segmentation.data, mask.data.mapv(|value| 4.0 * value));
+    let info = stdout_of(sam3d(place.path()).args(["info", "result/mask.seg.nrrd"]));
+    assert!(info.contains("format       NRRD") && info.contains(" voxels (Kidney: left)\n"), "{info}");
+
+    let refused = failure_of(
+        sam3d(place.path()).args(line(&[("--image", "ct.nrrd")])).args(["--force", "--max-voxels", "15119"]),
+        1,
+    );
+    assert!(
+        refused.contains("ct.nrrd: the header claims 15120 voxels, more than the limit of 15119"),
+        "{refused}"
+    );
+    let unknown = failure_of(sam3d(place.path()).args(line(&[("--out", "result/mask.png")])), 1);
+    assert!(unknown.contains("mask.png: expected a file name that ends in"), "{unknown}");
+}
+
 #[test]
 fn the_same_place_in_voxels_and_millimetres() {
     let place = workplace();

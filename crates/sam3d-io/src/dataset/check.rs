@@ -1,8 +1,5 @@
 use super::{Case, Dataset};
-use crate::{
-    Grid, IoError,
-    nifti::{self, ReadLimits},
-};
+use crate::{Grid, IoError, ReadLimits};
 
 /// Share of a voxel by which the corners of image and label may differ: more than rounding in a header, less than what
 /// would show.
@@ -42,8 +39,8 @@ pub enum CaseProblem {
 /// # Errors
 /// The first [`CaseProblem`]. A case with a problem is to be left out and reported.
 pub fn check_case(dataset: &Dataset, case: &Case) -> Result<(), CaseProblem> {
-    let image = nifti::read(&case.image, ReadLimits::default())?.grid;
-    let label = nifti::read(&case.label, ReadLimits::default())?;
+    let image = crate::read(&case.image, ReadLimits::default())?.grid;
+    let label = crate::read(&case.label, ReadLimits::default())?;
     check_grids(&image, &label.grid)?;
     let target_class = dataset.target_class;
     if label.data.iter().any(|value| f64::from(*value) == f64::from(target_class)) {

@@ -1,7 +1,7 @@
 use sam3d_geom::Intensity;
 
 use super::{Case, DatasetError};
-use crate::nifti::{self, ReadLimits};
+use crate::ReadLimits;
 
 /// Intensities outside this range are no tissue; they count as its ends.
 const HU_RANGE: [i32; 2] = [-2048, 8192];
@@ -17,8 +17,8 @@ const HU_RANGE: [i32; 2] = [-2048, 8192];
 pub fn fit_intensity(cases: &[Case], target_class: u32) -> Result<Intensity, DatasetError> {
     let mut histogram = Histogram::new();
     for case in cases {
-        let image = nifti::read(&case.image, ReadLimits::default())?;
-        let label = nifti::read(&case.label, ReadLimits::default())?;
+        let image = crate::read(&case.image, ReadLimits::default())?;
+        let label = crate::read(&case.label, ReadLimits::default())?;
         crate::orient::check_shape(image.data.dim().into(), label.data.dim().into())?;
         let target = image.data.iter().zip(&label.data);
         target

@@ -2,8 +2,7 @@ use std::path::Path;
 
 use nifti::NiftiHeader;
 
-use super::source::Source;
-use crate::{IoError, Rescale, ValueType, header_geometry::HeaderGeometry};
+use crate::{Format, IoError, Rescale, ValueType, header_geometry::HeaderGeometry, source::Source};
 
 const NIFTI1_BYTES: usize = 348;
 const NIFTI2_BYTES: usize = 540;
@@ -29,7 +28,8 @@ impl Header {
     pub(super) fn read(source: &mut Source) -> Result<Self, IoError> {
         let mut bytes = [0; NIFTI2_BYTES];
         let path = source.path().to_owned();
-        let not_nifti = |reason: String| IoError::NotNifti { path: path.clone(), reason };
+        let not_nifti =
+            |reason: String| IoError::NotOfFormat { path: path.clone(), format: Format::Nifti, reason };
         if source.fill(&mut bytes[..4])? < 4 {
             return Err(not_nifti("expected a header, found fewer than four bytes".into()));
         }
@@ -145,7 +145,8 @@ impl Fields {
     }
 
     fn check(mut self, path: &Path) -> Result<Header, IoError> {
-        let invalid = |reason: String| IoError::HeaderInvalid { path: path.to_owned(), reason };
+        let invalid =
+            |reason: String| IoError::HeaderInvalid { path: path.to_owned(), format: Format::Nifti, reason };
         let rank = usize::try_from(self.dim[0]).ok().filter(|rank| (1..=7).contains(rank));
         let rank =
             rank.ok_or_else(|| invalid(format!("expected 1 to 7 dimensions, found {}", self.dim[0])))?;
@@ -209,18 +210,30 @@ impl Fields {
     }
 }
 
+/// NIfTI's code of each type.
+const DATATYPES: [(ValueType, i16); 10] = [
+    (ValueType::Uint8, 2),
+    (ValueType::Int16, 4),
+    (ValueType::Int32, 8),
+    (ValueType::Float32, 16),
+    (ValueType::Float64, 64),
+    (ValueType::Int8, 256),
+    (ValueType::Uint16, 512),
+    (ValueType::Uint32, 768),
+    (ValueType::Int64, 1024),
+    (ValueType::Uint64, 1280),
+];
+
+/// NIfTI's code of `value_type`.
+pub(super) fn datatype_code(value_type: ValueType) -> i16 {
+    DATATYPES.iter().find(|(known, _)| *known == value_type).map_or(0, |(_, code)| *code)
+}
+
 fn value_type(code: i16, path: &Path) -> Result<ValueType, IoError> {
+    if let Some((value_type, _)) = DATATYPES.iter().find(|(_, known)| *known == code) {
+        return Ok(*value_type);
+    }
     let found = match code {
-        2 => return Ok(ValueType::Uint8),
-        4 => return Ok(ValueType::Int16),
-        8 => return Ok(ValueType::Int32),
-        16 => return Ok(ValueType::Float32),
-        64 => return Ok(ValueType::Float64),
-        256 => return Ok(ValueType::Int8),
-        512 => return Ok(ValueType::Uint16),
-        768 => return Ok(ValueType::Uint32),
-        1024 => return Ok(ValueType::Int64),
-        1280 => return Ok(ValueType::Uint64),
         1 => "single bits",
         32 | 1792 | 2048 => "complex numbers",
         128 => "RGB colours",
@@ -228,7 +241,8 @@ fn value_type(code: i16, path: &Path) -> Result<ValueType, IoError> {
         1536 => "128-bit floats",
         _ => "an unknown type",
     };
-    Err(IoError::TypeUnsupported { path: path.to_owned(), found, code })
+    let found = format!("{found} (datatype code {code})");
+    Err(IoError::TypeUnsupported { path: path.to_owned(), found })
 }
 
 /// The bytes of a NIfTI-2 header, which the nifti crate does not read, by offset.

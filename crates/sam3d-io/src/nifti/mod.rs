@@ -3,11 +3,10 @@
 //! Every size a header claims is checked against the file and the caller's limit before memory is taken for it, and
 //! every field before it is used: a damaged or hostile file gives an [`IoError`](crate::IoError), never a panic.
 
-mod decode;
 mod header;
 mod read;
-mod source;
 mod write;
 
-pub use read::{ReadLimits, read};
+pub use crate::ReadLimits;
+pub use read::read;
 pub use write::{write_f32, write_i16, write_mask};

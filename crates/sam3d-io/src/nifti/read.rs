@@ -1,27 +1,11 @@
 use std::path::{Path, PathBuf};
 
-use ndarray::Array3;
-
-use super::{
-    decode::{Encoding, decode},
-    header::Header,
+use super::header::Header;
+use crate::{
+    Grid, IoError, ReadLimits, Volume,
     source::Source,
+    values::{Encoding, read_volume},
 };
-use crate::{Grid, IoError, Volume};
-
-/// How much a file may ask for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ReadLimits {
-    /// The most voxels a volume may have.
-    pub max_voxels: usize,
-}
-
-impl Default for ReadLimits {
-    /// 2^30 voxels (1024 x 1024 x 1024, 4 GiB as `f32`): twice the largest whole-body CT in use (512 x 512 x 2000).
-    fn default() -> Self {
-        Self { max_voxels: 1 << 30 }
-    }
-}
 
 /// Reads a NIfTI-1 or NIfTI-2 volume: `.nii`, `.hdr` or `.img` (the other half beside it), each gzipped or not.
 ///
@@ -40,41 +24,16 @@ pub fn read(path: &Path, limits: ReadLimits) -> Result<Volume, IoError> {
         source = Source::open(&data_path(&header_path)?)?;
     }
     let grid = grid(&header, path)?;
-    let voxels = header.shape_ijk.iter().map(|n| *n as u128).product::<u128>();
-    let too_large = || IoError::TooLarge { path: path.to_owned(), voxels, limit: limits.max_voxels };
-    let count = usize::try_from(voxels).ok().filter(|n| *n <= limits.max_voxels).ok_or_else(too_large)?;
-    let data_bytes = count.checked_mul(header.value_type.bytes()).ok_or_else(too_large)?;
-    let end = header.data_offset + data_bytes as u64;
-    source.check_holds(end)?;
-
-    source.skip_to(header.data_offset)?;
     let Header { value_type, big_endian, rescale, .. } = header;
-    let (values, nan_voxels) = decode(&mut source, count, Encoding { value_type, big_endian, rescale }, end)?;
-    source.check_end()?;
-    if nan_voxels > 0 {
-        tracing::warn!(path = %path.display(), nan_voxels, "NaN voxels are read as 0");
-    }
-    let found = [values.len(), 1, 1];
-    let data = Array3::from_shape_vec(grid.shape_kji(), values)
-        .map_err(|_| IoError::ShapeMismatch { expected: grid.shape_kji(), found })?;
-    Ok(Volume { data, grid, nan_voxels, value_type, rescale })
+    let encoding = Encoding { value_type, big_endian, rescale };
+    read_volume(&mut source, header.data_offset, encoding, grid, limits)
 }
 
 fn grid(header: &Header, path: &Path) -> Result<Grid, IoError> {
     let grid = Grid::from_header(header.shape_ijk, header.geometry).map_err(|(origin, source)| {
         IoError::GeometryInvalid { path: path.to_owned(), origin, source: Box::new(source) }
     })?;
-    let path = path.display();
-    if grid.source() == crate::AffineSource::Pixdim {
-        tracing::warn!(%path, "neither sform nor qform is set: axes are taken to run to right, anterior, superior");
-    }
-    if grid.is_sheared() {
-        let spacing_mm = grid.spacing_ijk_mm();
-        tracing::warn!(%path, ?spacing_mm, "the affine is sheared: the lengths of its columns are used as spacing");
-    } else if grid.spacing_is_from_columns() {
-        let spacing_mm = grid.spacing_ijk_mm();
-        tracing::warn!(%path, ?spacing_mm, "pixdim disagrees with the affine, whose columns are used as spacing");
-    }
+    grid.warn_of_oddities(path);
     Ok(grid)
 }
 

@@ -4,10 +4,16 @@ use std::{
 };
 
 use flate2::{Compression, write::GzEncoder};
-use ndarray::{ArrayView3, Axis};
-use nifti::{Endianness, NiftiHeader, NiftiType};
+use ndarray::ArrayView3;
+use nifti::{Endianness, NiftiHeader};
 
-use crate::{Grid, IoError, atomic, atomic::Overwrite};
+use super::header::datatype_code;
+use crate::{
+    Format, Grid, IoError, ValueType, atomic,
+    atomic::Overwrite,
+    orient::check_shape,
+    write::{Stored, write_values},
+};
 
 /// The header's 348 bytes and the four bytes that say that no extension follows.
 const DATA_OFFSET: usize = 352;
@@ -55,33 +61,6 @@ pub fn write_i16(
     write(path, values, grid, overwrite)
 }
 
-/// A number that is written as it is.
-trait Stored: Copy {
-    const TYPE: NiftiType;
-    fn append_to(self, bytes: &mut Vec<u8>);
-}
-
-impl Stored for u8 {
-    const TYPE: NiftiType = NiftiType::Uint8;
-    fn append_to(self, bytes: &mut Vec<u8>) {
-        bytes.push(self);
-    }
-}
-
-impl Stored for i16 {
-    const TYPE: NiftiType = NiftiType::Int16;
-    fn append_to(self, bytes: &mut Vec<u8>) {
-        bytes.extend(self.to_le_bytes());
-    }
-}
-
-impl Stored for f32 {
-    const TYPE: NiftiType = NiftiType::Float32;
-    fn append_to(self, bytes: &mut Vec<u8>) {
-        bytes.extend(self.to_le_bytes());
-    }
-}
-
 fn write<T: Stored>(
     path: &Path,
     values: ArrayView3<'_, T>,
@@ -89,12 +68,10 @@ fn write<T: Stored>(
     overwrite: Overwrite,
 ) -> Result<(), IoError> {
     let compressed = is_compressed(path).ok_or(IoError::ExtensionUnknown { path: path.to_owned() })?;
-    let found = [values.dim().0, values.dim().1, values.dim().2];
-    if found != grid.shape_kji() {
-        return Err(IoError::ShapeMismatch { expected: grid.shape_kji(), found });
-    }
+    check_shape(grid.shape_kji(), values.dim().into())?;
     let header = header(grid, T::TYPE).ok_or_else(|| IoError::HeaderInvalid {
         path: path.to_owned(),
+        format: Format::Nifti,
         reason: format!("NIfTI-1 holds at most 32767 voxels per axis, found {:?}", grid.shape_ijk()),
     })?;
     atomic::write(path, overwrite, |file| {
@@ -119,7 +96,7 @@ fn is_compressed(path: &Path) -> Option<bool> {
 }
 
 /// The header of a file of `value_type` on `grid`; `None` if NIfTI-1 cannot hold the grid's size.
-fn header(grid: &Grid, value_type: NiftiType) -> Option<NiftiHeader> {
+fn header(grid: &Grid, value_type: ValueType) -> Option<NiftiHeader> {
     let geometry = grid.header();
     let narrow = |row: [f64; 4]| row.map(|v| v as f32);
     let mut dim = [1; 8];
@@ -136,8 +113,8 @@ fn header(grid: &Grid, value_type: NiftiType) -> Option<NiftiHeader> {
     Some(NiftiHeader {
         regular: b'r',
         dim,
-        datatype: value_type as i16,
-        bitpix: (8 * value_type.size_of()) as i16,
+        datatype: datatype_code(value_type),
+        bitpix: (8 * value_type.bytes()) as i16,
         pixdim,
         vox_offset: DATA_OFFSET as f32,
         scl_slope: 1.0,
@@ -170,12 +147,7 @@ fn write_content<T: Stored>(
     let mut bytes = header_bytes(header);
     bytes.resize(DATA_OFFSET, 0);
     writer.write_all(&bytes)?;
-    for plane in values.axis_iter(Axis(0)) {
-        bytes.clear();
-        plane.iter().for_each(|value| value.append_to(&mut bytes));
-        writer.write_all(&bytes)?;
-    }
-    Ok(())
+    write_values(writer, values)
 }
 
 /// The fields in the order and the little-endian form of the format.
@@ -223,7 +195,7 @@ mod tests {
         let affine =
             sam3d_geom::Affine::new([[0.0, -2.0, 0.0, 5.0], [1.5, 0.0, 0.0, -7.0], [0.0, 0.0, 3.0, 9.0]]);
         let grid = Grid::from_affine([4, 5, 6], affine.unwrap()).unwrap();
-        let written = header(&grid, NiftiType::Int16).unwrap();
+        let written = header(&grid, ValueType::Int16).unwrap();
         let bytes = header_bytes(&written);
         assert_eq!(bytes.len(), 348);
         let mut read = NiftiHeader::from_reader(&bytes[..]).unwrap();

@@ -131,7 +131,7 @@ fn what_is_no_scalar_volume_is_refused() {
     assert!(matches!(error, IoError::PairIncomplete { .. }), "{error}");
     for name in ["analyze.hdr", "FLAIR.nrrd", "LICENSE.nibabel"] {
         let error = refused(name).unwrap();
-        assert!(matches!(error, IoError::NotNifti { .. }), "{name}: {error}");
+        assert!(matches!(error, IoError::NotOfFormat { .. }), "{name}: {error}");
     }
 }
 

@@ -31,7 +31,7 @@ pub fn run(args: &InfoArgs, global: &GlobalArgs) -> anyhow::Result<()> {
     if extension.is_some_and(|extension| ["safetensors", "pth", "pt", "tar"].contains(&extension)) {
         return output::emit(&CheckpointReport::read(path)?, global.json);
     }
-    output::emit(&VolumeReport::read(path)?, global.json)
+    output::emit(&VolumeReport::read(path, args.reading.limits())?, global.json)
 }
 
 /// The checkpoints of `directory` by name. Other tensors that a run keeps there (an optimiser's state) are passed over.

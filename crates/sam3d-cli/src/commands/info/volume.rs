@@ -5,11 +5,7 @@ use std::{
 };
 
 use sam3d_geom::Orientation;
-use sam3d_io::{
-    Grid, Volume,
-    nifti::{self, ReadLimits},
-    orient::AxisMap,
-};
+use sam3d_io::{Format, Grid, ReadLimits, Volume, nrrd, orient::AxisMap};
 use serde::Serialize;
 
 /// A volume of whole numbers with no more distinct values than this is taken for a label map.
@@ -19,6 +15,7 @@ const MOST_LABELS: usize = 32;
 #[derive(Serialize)]
 pub(super) struct VolumeReport {
     path: PathBuf,
+    format: String,
     shape_ijk: [usize; 3],
     spacing_ijk_mm: [f64; 3],
     /// Where i, j and k lead: one letter each of L R, P A, I S.
@@ -37,14 +34,20 @@ pub(super) struct VolumeReport {
     nan_voxels: usize,
     /// Voxels of each value, if the volume looks like a label map.
     labels: Option<BTreeMap<i64, u64>>,
+    /// What a segmentation calls its labels.
+    label_names: BTreeMap<u8, String>,
 }
 
 impl VolumeReport {
-    pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
-        Ok(Self::new(path.to_owned(), &nifti::read(path, ReadLimits::default())?))
+    pub(super) fn read(path: &Path, limits: ReadLimits) -> anyhow::Result<Self> {
+        let format = Format::recognise(path)?;
+        let volume = sam3d_io::read(path, limits)?;
+        let segments = if format == Format::Nrrd { nrrd::segments(path)? } else { Vec::new() };
+        let names = segments.into_iter().map(|segment| (segment.label, segment.name)).collect();
+        Ok(Self::new(path.to_owned(), format, &volume, names))
     }
 
-    fn new(path: PathBuf, volume: &Volume) -> Self {
+    fn new(path: PathBuf, format: Format, volume: &Volume, label_names: BTreeMap<u8, String>) -> Self {
         let range = (f32::INFINITY, f32::NEG_INFINITY, 0.0);
         let (minimum, maximum, sum) = volume.data.iter().fold(range, |(low, high, sum), value| {
             (low.min(*value), high.max(*value), sum + f64::from(*value))
@@ -52,6 +55,7 @@ impl VolumeReport {
         let grid = &volume.grid;
         Self {
             path,
+            format: format.to_string(),
             shape_ijk: grid.shape_ijk(),
             spacing_ijk_mm: grid.spacing_ijk_mm(),
             orientation: orientation(grid),
@@ -66,6 +70,7 @@ impl VolumeReport {
             mean: sum / volume.data.len() as f64,
             nan_voxels: volume.nan_voxels,
             labels: labels(volume),
+            label_names,
         }
     }
 }
@@ -109,6 +114,7 @@ impl fmt::Display for VolumeReport {
         let [i, j, k] = self.shape_ijk;
         let [x, y, z] = self.spacing_ijk_mm;
         writeln!(f, "{}", self.path.display())?;
+        writeln!(f, "format       {}", self.format)?;
         writeln!(f, "voxels       {i} x {j} x {k} (i, j, k)")?;
         writeln!(f, "spacing      {x:.4} x {y:.4} x {z:.4} mm")?;
         let sheared = if self.sheared { "; the axes are not orthogonal" } else { "" };
@@ -126,7 +132,9 @@ impl fmt::Display for VolumeReport {
             writeln!(f, "nan          {} voxels, read as 0", self.nan_voxels)?;
         }
         for (label, count) in self.labels.iter().flatten() {
-            writeln!(f, "label {label:<6} {count} voxels")?;
+            let name = u8::try_from(*label).ok().and_then(|label| self.label_names.get(&label));
+            let name = name.map_or(String::new(), |name| format!(" ({name})"));
+            writeln!(f, "label {label:<6} {count} voxels{name}")?;
         }
         Ok(())
     }

@@ -1,10 +1,10 @@
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader, Read, Seek},
+    io::{self, BufRead, BufReader, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
 };
 
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::{MultiGzDecoder, ZlibDecoder};
 
 use crate::IoError;
 
@@ -13,8 +13,19 @@ const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 const DEFLATE_LARGEST_RATIO: u64 = 1032;
 const BUFFER_BYTES: usize = 1 << 16;
 
-/// The bytes of a file, decompressed if it starts as gzip does, whatever its name.
-pub(super) struct Source {
+/// How the bytes of a file, or of its part with the voxels, are packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Packing {
+    /// Not at all.
+    Plain,
+    /// Gzip, in one member or several.
+    Gzip,
+    /// Zlib, which is deflate as gzip is, with another frame.
+    Zlib,
+}
+
+/// The bytes of a file from some offset on, unpacked.
+pub(crate) struct Source {
     path: PathBuf,
     reader: Box<dyn Read>,
     /// How many bytes there can be in all.
@@ -25,35 +36,43 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) fn open(path: &Path) -> Result<Self, IoError> {
-        let failed = |source| IoError::Read { path: path.to_owned(), source };
-        let mut file = File::open(path).map_err(failed)?;
-        let metadata = file.metadata().map_err(failed)?;
-        if metadata.is_dir() {
-            return Err(failed(io::ErrorKind::IsADirectory.into()));
-        }
+    /// The whole file, unpacked if it starts as gzip does, whatever its name.
+    pub(crate) fn open(path: &Path) -> Result<Self, IoError> {
         let mut start = Vec::with_capacity(2);
-        (&mut file).take(2).read_to_end(&mut start).map_err(failed)?;
-        file.rewind().map_err(failed)?;
-        let file = BufReader::with_capacity(BUFFER_BYTES, file);
-        Ok(Self::new(path, file, metadata.len(), start == GZIP_MAGIC))
+        let file = open_file(path)?;
+        file.take(2).read_to_end(&mut start).map_err(|source| read_failed(path, source))?;
+        let packing = if start == GZIP_MAGIC { Packing::Gzip } else { Packing::Plain };
+        Self::open_at(path, 0, packing)
     }
 
-    fn new(path: &Path, file: impl BufRead + 'static, stored_bytes: u64, compressed: bool) -> Self {
-        let (reader, largest_bytes): (Box<dyn Read>, _) = if compressed {
-            (Box::new(MultiGzDecoder::new(file)), stored_bytes.saturating_mul(DEFLATE_LARGEST_RATIO))
-        } else {
-            (Box::new(file), stored_bytes)
+    /// The file from its byte `offset` on, packed as `packing` says.
+    pub(crate) fn open_at(path: &Path, offset: u64, packing: Packing) -> Result<Self, IoError> {
+        let failed = |source| read_failed(path, source);
+        let mut file = open_file(path)?;
+        let stored_bytes = file.metadata().map_err(failed)?.len().saturating_sub(offset);
+        file.seek(SeekFrom::Start(offset)).map_err(failed)?;
+        let file = BufReader::with_capacity(BUFFER_BYTES, file);
+        Ok(Self::new(path, file, stored_bytes, packing))
+    }
+
+    fn new(path: &Path, file: impl BufRead + 'static, stored_bytes: u64, packing: Packing) -> Self {
+        let reader: Box<dyn Read> = match packing {
+            Packing::Plain => Box::new(file),
+            Packing::Gzip => Box::new(MultiGzDecoder::new(file)),
+            Packing::Zlib => Box::new(ZlibDecoder::new(file)),
         };
+        let compressed = packing != Packing::Plain;
+        let ratio = if compressed { DEFLATE_LARGEST_RATIO } else { 1 };
+        let largest_bytes = stored_bytes.saturating_mul(ratio);
         Self { path: path.to_owned(), reader, largest_bytes, compressed, consumed: 0 }
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Fails if the file cannot hold `expected` bytes: before memory is taken for them.
-    pub(super) fn check_holds(&self, expected: u64) -> Result<(), IoError> {
+    pub(crate) fn check_holds(&self, expected: u64) -> Result<(), IoError> {
         if expected <= self.largest_bytes {
             return Ok(());
         }
@@ -61,7 +80,7 @@ impl Source {
     }
 
     /// Fills `buffer` as far as the file goes and returns the number of bytes.
-    pub(super) fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, IoError> {
+    pub(crate) fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, IoError> {
         let mut filled = 0;
         while filled < buffer.len() {
             match self.reader.read(&mut buffer[filled..]) {
@@ -78,7 +97,7 @@ impl Source {
     }
 
     /// Moves to byte `offset`, which must not lie behind.
-    pub(super) fn skip_to(&mut self, offset: u64) -> Result<(), IoError> {
+    pub(crate) fn skip_to(&mut self, offset: u64) -> Result<(), IoError> {
         let mut skipped = [0; 4096];
         while self.consumed < offset {
             let count = (offset - self.consumed).min(skipped.len() as u64) as usize;
@@ -90,7 +109,7 @@ impl Source {
     }
 
     /// Fails if a compressed stream that ends here has a wrong checksum or no end. What follows is not read.
-    pub(super) fn check_end(&mut self) -> Result<(), IoError> {
+    pub(crate) fn check_end(&mut self) -> Result<(), IoError> {
         if !self.compressed {
             return Ok(());
         }
@@ -99,7 +118,7 @@ impl Source {
     }
 
     /// The error for a file that ended before byte `expected`.
-    pub(super) fn truncated(&self, expected: u64) -> IoError {
+    pub(crate) fn truncated(&self, expected: u64) -> IoError {
         IoError::Truncated { path: self.path.clone(), expected, found: self.consumed }
     }
 
@@ -108,9 +127,23 @@ impl Source {
         // The decoder reports what is wrong with the stream by these kinds; the rest comes from the file below it.
         let stream = [io::ErrorKind::InvalidData, io::ErrorKind::InvalidInput, io::ErrorKind::UnexpectedEof];
         if self.compressed && stream.contains(&source.kind()) {
-            IoError::GzipDamaged { path, source }
+            IoError::CompressionDamaged { path, source }
         } else {
             IoError::Read { path, source }
         }
     }
+}
+
+/// The open file; a directory, which some systems would open as well, is refused.
+pub(crate) fn open_file(path: &Path) -> Result<File, IoError> {
+    let failed = |source| read_failed(path, source);
+    let file = File::open(path).map_err(failed)?;
+    if file.metadata().map_err(failed)?.is_dir() {
+        return Err(failed(io::ErrorKind::IsADirectory.into()));
+    }
+    Ok(file)
+}
+
+pub(crate) fn read_failed(path: &Path, source: io::Error) -> IoError {
+    IoError::Read { path: path.to_owned(), source }
 }

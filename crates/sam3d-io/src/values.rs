@@ -1,19 +1,46 @@
-use super::source::Source;
-use crate::{IoError, Rescale, ValueType};
+use ndarray::Array3;
+
+use crate::{Grid, IoError, ReadLimits, Rescale, ValueType, Volume, source::Source};
 
 /// A whole number of values of every type.
 const CHUNK_BYTES: usize = 1 << 18;
 
 /// How stored bytes become values.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Encoding {
-    pub(super) value_type: ValueType,
-    pub(super) big_endian: bool,
-    pub(super) rescale: Option<Rescale>,
+pub(crate) struct Encoding {
+    pub(crate) value_type: ValueType,
+    pub(crate) big_endian: bool,
+    pub(crate) rescale: Option<Rescale>,
+}
+
+/// The volume on `grid` whose values begin at byte `offset` of `source`.
+///
+/// Memory is taken only after the size was checked against `limits` and against what `source` can hold.
+pub(crate) fn read_volume(
+    source: &mut Source,
+    offset: u64,
+    encoding: Encoding,
+    grid: Grid,
+    limits: ReadLimits,
+) -> Result<Volume, IoError> {
+    let count = limits.check(source.path(), grid.shape_ijk())?;
+    let end = offset.saturating_add((count as u64).saturating_mul(encoding.value_type.bytes() as u64));
+    source.check_holds(end)?;
+    source.skip_to(offset)?;
+    let (values, nan_voxels) = decode(source, count, encoding, end)?;
+    source.check_end()?;
+    if nan_voxels > 0 {
+        tracing::warn!(path = %source.path().display(), nan_voxels, "NaN voxels are read as 0");
+    }
+    let found = [values.len(), 1, 1];
+    let data = Array3::from_shape_vec(grid.shape_kji(), values)
+        .map_err(|_| IoError::ShapeMismatch { expected: grid.shape_kji(), found })?;
+    let Encoding { value_type, rescale, .. } = encoding;
+    Ok(Volume { data, grid, nan_voxels, value_type, rescale })
 }
 
 /// The next `count` values of `source` and how many of them were NaN. `end` is the byte after the last value.
-pub(super) fn decode(
+fn decode(
     source: &mut Source,
     count: usize,
     encoding: Encoding,

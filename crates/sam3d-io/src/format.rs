@@ -1,0 +1,82 @@
+use std::{fmt, fs::File, io::Read, path::Path};
+
+use crate::{IoError, source::open_file, source::read_failed};
+
+/// What a file is, by its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Format {
+    /// NIfTI-1 or NIfTI-2: `.nii`, `.nii.gz`, or `.hdr` with `.img`.
+    Nifti,
+    /// NRRD: `.nrrd`, `.seg.nrrd`, or `.nhdr` with a data file.
+    Nrrd,
+    /// MetaImage: `.mha`, or `.mhd` with a data file.
+    MetaImage,
+}
+
+impl Format {
+    /// The format of the file at `path`, by how it begins.
+    ///
+    /// # Errors
+    /// [`IoError::Read`] if it cannot be opened, [`IoError::FormatUnknown`] if it begins like none of the formats.
+    pub fn recognise(path: &Path) -> Result<Self, IoError> {
+        let start = first_bytes(open_file(path)?).map_err(|source| read_failed(path, source))?;
+        Self::of_start(&start)
+            .or_else(|| Self::of_name(path))
+            .ok_or_else(|| IoError::FormatUnknown { path: path.to_owned() })
+    }
+
+    fn of_start(start: &[u8]) -> Option<Self> {
+        if start.starts_with(b"NRRD") {
+            return Some(Self::Nrrd);
+        }
+        if [&b"ObjectType"[..], b"NDims", b"Comment ="].iter().any(|name| start.starts_with(name)) {
+            return Some(Self::MetaImage);
+        }
+        match start {
+            // Of the formats only NIfTI is compressed as a whole file.
+            [0x1f, 0x8b, ..] => Some(Self::Nifti),
+            [a, b, c, d, ..] => {
+                let size = [*a, *b, *c, *d];
+                let is_header_size = |size| [348, 540].contains(&size);
+                let nifti =
+                    is_header_size(u32::from_le_bytes(size)) || is_header_size(u32::from_be_bytes(size));
+                nifti.then_some(Self::Nifti)
+            }
+            _ => None,
+        }
+    }
+
+    /// The format a name promises: its reader says best what is wrong with a file that begins otherwise.
+    fn of_name(path: &Path) -> Option<Self> {
+        let name = path.file_name()?.to_string_lossy().to_ascii_lowercase();
+        let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
+        if ends(&[".nii", ".nii.gz", ".hdr", ".hdr.gz", ".img", ".img.gz"]) {
+            Some(Self::Nifti)
+        } else if ends(&[".nrrd", ".nhdr"]) {
+            Some(Self::Nrrd)
+        } else if ends(&[".mha", ".mhd"]) {
+            Some(Self::MetaImage)
+        } else {
+            None
+        }
+    }
+}
+
+/// As many bytes as it takes to tell the formats apart, fewer if the file is shorter.
+fn first_bytes(file: File) -> std::io::Result<Vec<u8>> {
+    const NEEDED: u64 = 256;
+    let mut start = Vec::new();
+    file.take(NEEDED).read_to_end(&mut start)?;
+    Ok(start)
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nifti => "NIfTI",
+            Self::Nrrd => "NRRD",
+            Self::MetaImage => "MetaImage",
+        })
+    }
+}

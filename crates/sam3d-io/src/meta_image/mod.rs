@@ -1,0 +1,6 @@
+//! MetaImage: reading (`.mha`, or `.mhd` with its data file), as ITK writes it.
+
+mod header;
+mod read;
+
+pub use read::read;

@@ -1,0 +1,16 @@
+//! NRRD: reading (`.nrrd`, `.nhdr` with its data file) and writing (`.nrrd`, and `.seg.nrrd` as 3D Slicer has it).
+//!
+//! As with NIfTI, every size a header claims is checked against the file and the caller's limit before memory is taken
+//! for it. The format: <https://teem.sourceforge.net/nrrd/format.html>.
+
+mod axes;
+mod fields;
+mod header;
+mod read;
+mod segment;
+mod write;
+
+pub use read::{read, segments};
+pub use segment::Segment;
+pub use write::encode_segmentation;
+pub(crate) use write::write;

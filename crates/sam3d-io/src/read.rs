@@ -1,0 +1,24 @@
+use std::path::Path;
+
+use crate::{Format, IoError, ReadLimits, Volume, meta_image, nifti, nrrd};
+
+/// Reads a volume in any of the formats, which is recognised by content.
+///
+/// | format | files |
+/// |---|---|
+/// | NIfTI-1, NIfTI-2 | `.nii`, `.hdr` or `.img` with the other half beside it; each gzipped or not |
+/// | NRRD | `.nrrd`, `.seg.nrrd`, `.nhdr` with its data file beside it |
+/// | MetaImage | `.mha`, `.mhd` with its data file beside it |
+///
+/// Memory is taken only after the claimed size was checked against `limits` and the file's length.
+///
+/// # Errors
+/// An [`IoError`] that names the file: it cannot be read, is of no known format, is truncated or damaged, is larger than
+/// `limits`, holds several frames or voxels that are not single numbers, or has a geometry that is none.
+pub fn read(path: &Path, limits: ReadLimits) -> Result<Volume, IoError> {
+    match Format::recognise(path)? {
+        Format::Nifti => nifti::read(path, limits),
+        Format::Nrrd => nrrd::read(path, limits),
+        Format::MetaImage => meta_image::read(path, limits),
+    }
+}
