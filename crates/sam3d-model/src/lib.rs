@@ -30,7 +30,9 @@ pub mod layers;
 mod mask_decoder;
 mod network;
 mod prompt_encoder;
+mod relative_position;
 mod role;
+pub mod sam2d;
 mod tch_ext;
 mod tensor_file;
 

@@ -3,6 +3,7 @@
 //! What is SAM's stays frozen; adapters, norms, necks, prompt encoder and decoder learn. Nothing here prints: a caller
 //! is told of progress through an observer.
 
+pub mod auto;
 pub mod ball;
 pub mod cases;
 pub mod config;
@@ -14,6 +15,7 @@ pub mod optimiser;
 pub mod predict;
 pub mod run;
 pub mod schedule;
+pub mod sliding_window;
 pub mod step;
 
 pub use error::TrainError;

@@ -8,12 +8,12 @@
 //! regions, for a softmax.
 
 use tch::{
-    Kind, Tensor,
+    Tensor,
     nn::{Init, Path},
 };
 
 use super::window::TokenCodes;
-use crate::{config::EncoderConfig, tch_ext::Linear};
+use crate::{config::EncoderConfig, relative_position::offsets, tch_ext::Linear};
 
 /// What the score of two tokens of one region has over that of two regions.
 const REGION_SCORE: f64 = 100.0;
@@ -99,7 +99,7 @@ impl Attention {
         let side = self.side;
         let query = query.reshape([size[0] * size[1], side, side, side, size[3]]);
         let along = |table: &Tensor, equation: &str| {
-            Tensor::einsum(equation, &[&query, &self.offsets(table)], None::<i64>)
+            Tensor::einsum(equation, &[&query, &offsets(table, side)], None::<i64>)
         };
         let scores = [
             along(&self.rel_pos_h, "nhwdc,hkc->nhwdk"),
@@ -108,27 +108,11 @@ impl Attention {
         ];
         (Tensor::cat(&scores, 4) * &self.lr).view([size[0], size[1], size[2], 3 * side])
     }
-
-    /// The rows `q - k` of a table of relative positions, resized to the `2 side - 1` offsets of a window.
-    ///
-    /// # Shapes
-    /// `[rows, E / heads]` to `[side, side, E / heads]`, indexed by q and k.
-    fn offsets(&self, table: &Tensor) -> Tensor {
-        let rows = 2 * self.side - 1;
-        let resized = if table.size()[0] == rows {
-            table.shallow_clone()
-        } else {
-            table.tr().unsqueeze(0).upsample_linear1d([rows], false, None).squeeze_dim(0).tr()
-        };
-        let index = Tensor::arange(self.side, (Kind::Int64, table.device()));
-        let offset = index.unsqueeze(1) - index.unsqueeze(0) + (self.side - 1);
-        resized.index_select(0, &offset.flatten(0, 1)).view([self.side, self.side, -1])
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use tch::{Device, nn::VarStore};
+    use tch::{Device, Kind, nn::VarStore};
 
     use super::*;
     use crate::{ModelConfig, encoder::window::Windows};
@@ -144,7 +128,8 @@ mod tests {
             let mut scores = query.matmul(&key.transpose(2, 3)) * (width as f64).powf(-0.5);
             let place =
                 |token: i64| [token / self.side.pow(2), token / self.side % self.side, token % self.side];
-            let tables = [&self.rel_pos_h, &self.rel_pos_w, &self.rel_pos_d].map(|table| self.offsets(table));
+            let tables =
+                [&self.rel_pos_h, &self.rel_pos_w, &self.rel_pos_d].map(|table| offsets(table, self.side));
             for q in 0..tokens {
                 for k in 0..tokens {
                     let position = (0..3)

@@ -10,6 +10,7 @@ use tch::{
     nn::{Init, Path},
 };
 
+pub(crate) use self::attention::PromptAttention;
 use self::layer::PromptLayer;
 use crate::config::PromptConfig;
 
