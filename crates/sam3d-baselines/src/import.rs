@@ -1,0 +1,186 @@
+//! Weights that PyTorch programs saved, under this crate's names. Nothing in a file is executed.
+
+use std::{collections::BTreeMap, path::Path};
+
+use sam3d_model::{ImportError, ModelError, Provenance};
+use sam3d_pickle::{Limits, Value, read_file};
+use tch::{Device, Tensor};
+
+use crate::{
+    Baseline, BaselineMetadata, FORMAT_VERSION, NetworkConfig,
+    nnunet::{is_version_1, name_from_version_1},
+};
+
+/// Where a file may keep its weights: the published training code, MONAI and nnU-Net's version 1, nnU-Net's version 2.
+const PARTS: [&str; 3] = ["network_dict", "state_dict", "network_weights"];
+
+/// Prefix of Swin-UNETR's encoder.
+const SWIN_ENCODER: &str = "swinViT.";
+
+/// The network of `config` with the weights of a `.pth`, `.pth.tar`, `.pt` or `.model` file of the published programs.
+///
+/// # Errors
+/// [`ModelError`] if the file is refused, or names or shapes differ from what `config` asks for.
+pub fn convert(
+    path: &Path,
+    config: &NetworkConfig,
+    limits: &Limits,
+) -> Result<(Baseline, BaselineMetadata), ModelError> {
+    let mut tensors = BTreeMap::new();
+    for (name, tensor) in saved(path, limits)? {
+        if let Some(name) = published(&name, config) {
+            tensors.insert(name, to_torch(&tensor)?);
+        }
+    }
+    let mut network = Baseline::new(config, Device::Cpu, 0)?;
+    network
+        .load(&tensors)
+        .map_err(|error| broken(path, format!("does not fit {}: {error}", config.method().title())))?;
+    let file = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    let metadata = BaselineMetadata {
+        format_version: FORMAT_VERSION,
+        network: config.clone(),
+        preprocessing: None,
+        provenance: Provenance {
+            written_by: concat!("sam3d ", env!("CARGO_PKG_VERSION")).to_owned(),
+            source: format!("converted from {file}"),
+            ..Provenance::default()
+        },
+    };
+    Ok((network, metadata))
+}
+
+impl Baseline {
+    /// Starts Swin-UNETR's encoder from MONAI's self-supervised weights, as published; everything else stays as it is.
+    ///
+    /// # Errors
+    /// [`ModelError`] if the file is refused or lacks a part of the encoder, or this is another network.
+    pub fn load_swin_encoder(&mut self, path: &Path, limits: &Limits) -> Result<(), ModelError> {
+        let NetworkConfig::SwinUnetr(_) = self.config() else {
+            let title = self.config().method().title();
+            let detail = format!("{title} has no published weights to start from; they are Swin-UNETR's");
+            return Err(broken(path, detail));
+        };
+        let mut tensors = self.tensors();
+        let mut missing: Vec<String> =
+            tensors.keys().filter(|name| name.starts_with(SWIN_ENCODER)).cloned().collect();
+        for (name, tensor) in saved(path, limits)? {
+            // The file holds heads of the self-supervised tasks as well.
+            let name = monai_encoder(&name);
+            if let Some(index) = missing.iter().position(|other| *other == name) {
+                missing.swap_remove(index);
+                tensors.insert(name, to_torch(&tensor)?);
+            }
+        }
+        if let Some(name) = missing.first() {
+            return Err(broken(
+                path,
+                format!("{name} is missing; is it MONAI's file of Swin-UNETR's encoder?"),
+            ));
+        }
+        self.load(&tensors).map_err(|error| broken(path, error.to_string()))
+    }
+}
+
+/// The tensors of the file at `path`, without the prefix that PyTorch's `DataParallel` adds.
+fn saved(path: &Path, limits: &Limits) -> Result<Vec<(String, sam3d_pickle::Tensor)>, ModelError> {
+    let value = read_file(path, limits).map_err(ImportError::from)?;
+    let state = PARTS.into_iter().find_map(|part| value.get(part)).unwrap_or(&value);
+    let Some(dict) = state.as_dict() else {
+        return Err(broken(path, format!("expected a dictionary of tensors, found {}", state.kind())));
+    };
+    let tensor = |(key, value): (&sam3d_pickle::Key, &Value)| {
+        let key = key.to_string();
+        let name = key.strip_prefix("module.").unwrap_or(&key).to_owned();
+        let tensor = value
+            .as_tensor()
+            .ok_or_else(|| broken(path, format!("expected a tensor {key:?}, found {}", value.kind())))?;
+        Ok((name, tensor.clone()))
+    };
+    dict.iter().map(|(key, value)| tensor((key, value))).collect()
+}
+
+/// The name here of what a published checkpoint of `config`'s network calls `name`; `None` for what is computed, counted
+/// without being read, or held a second time under another name.
+fn published(name: &str, config: &NetworkConfig) -> Option<String> {
+    let leaf = name.rsplit('.').next().unwrap_or(name);
+    let dropped = ["relative_position_index", "attn_mask", "num_batches_tracked"].contains(&leaf);
+    let repeated = match config {
+        NetworkConfig::Nnunet(_) => name.contains(".all_modules.") || name.starts_with("decoder.encoder."),
+        NetworkConfig::UnetrPp(_) => name.contains(".epa_block.F."),
+        _ => false,
+    };
+    if dropped || repeated {
+        return None;
+    }
+    match config {
+        NetworkConfig::Nnunet(config) if is_version_1(name) => {
+            // A name that cannot be read stays, to be refused by name.
+            Some(name_from_version_1(name, config.stages.len()).unwrap_or_else(|| name.to_owned()))
+        }
+        _ => Some(name.to_owned()),
+    }
+}
+
+/// The name here of a tensor of MONAI's file of the encoder.
+fn monai_encoder(name: &str) -> String {
+    format!(
+        "{SWIN_ENCODER}{}",
+        name.replace(".mlp.fc1.", ".mlp.linear1.").replace(".mlp.fc2.", ".mlp.linear2.")
+    )
+}
+
+fn to_torch(tensor: &sam3d_pickle::Tensor) -> Result<Tensor, ModelError> {
+    let shape: Vec<i64> = tensor.shape().iter().map(|side| *side as i64).collect();
+    let values = tensor.to_f32_vec().map_err(ImportError::from)?;
+    Ok(Tensor::f_from_slice(&values)?.f_reshape(shape.as_slice())?)
+}
+
+fn broken(path: &Path, detail: String) -> ModelError {
+    ModelError::Checkpoint { path: path.to_owned(), detail }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use sam3d_testkit::golden_json;
+
+    use super::*;
+    use crate::{Method, Size};
+
+    /// Everything that the published programs save, aliases and buffers included, becomes the network's names.
+    #[test]
+    fn published_names_become_the_networks() {
+        for method in Method::ALL {
+            let config = method.config(Size::Published);
+            let golden = golden_json(&format!("baselines/{}.json", method.name()));
+            let names = |part: &str| golden[part].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+            let saved = [names("state_dict"), names("aliases"), names("buffers")].concat();
+            let found: BTreeSet<String> = saved.iter().filter_map(|name| published(name, &config)).collect();
+            let own: BTreeSet<String> =
+                Baseline::new(&config, Device::Cpu, 0).unwrap().tensors().into_keys().collect();
+            assert_eq!(found, own, "{method:?}");
+        }
+    }
+
+    #[test]
+    fn monai_names_become_the_encoders() {
+        assert_eq!(
+            monai_encoder("layers1.0.blocks.0.mlp.fc1.weight"),
+            "swinViT.layers1.0.blocks.0.mlp.linear1.weight"
+        );
+        assert_eq!(monai_encoder("patch_embed.proj.bias"), "swinViT.patch_embed.proj.bias");
+    }
+
+    #[test]
+    fn a_file_of_another_network_is_refused() {
+        let path = sam3d_testkit::golden_path("tiny_adapter.pth.tar");
+        let error = convert(&path, &Method::UxNet.config(Size::Small), &Limits::default()).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("tiny_adapter.pth.tar") && text.contains("expected a tensor"), "{text}");
+        let mut network = Baseline::new(&Method::UxNet.config(Size::Small), Device::Cpu, 0).unwrap();
+        let text = network.load_swin_encoder(&path, &Limits::default()).unwrap_err().to_string();
+        assert!(text.contains("Swin-UNETR's"), "{text}");
+    }
+}
