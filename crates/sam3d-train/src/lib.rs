@@ -10,6 +10,7 @@ pub mod config;
 mod error;
 pub mod evaluate;
 pub mod fit;
+pub mod grow;
 pub mod loss;
 pub mod optimiser;
 pub mod predict;

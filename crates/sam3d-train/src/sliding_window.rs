@@ -178,7 +178,8 @@ struct Place {
     window: [Range<usize>; 3],
 }
 
-fn weights(sides: [usize; 3], weighting: Weighting) -> Array3<f32> {
+/// The weights of a window's voxels.
+pub(crate) fn weights(sides: [usize; 3], weighting: Weighting) -> Array3<f32> {
     if weighting == Weighting::Constant {
         return Array3::ones(sides);
     }

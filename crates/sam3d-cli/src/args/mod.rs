@@ -90,7 +90,7 @@ mod tests {
         assert_eq!(args.points.iter().map(|point| point.coordinates[0]).collect::<Vec<_>>(), [-1.5, 4.0]);
         assert_eq!((args.space, args.threshold, args.label.get()), (Space::Lps, 0.5, 1));
         assert_eq!(
-            parse::<SegmentArgs>("--weights w --image i --out o").unwrap_err(),
+            parse::<SegmentArgs>("--weights w --image i --out o --max-crops 3").unwrap_err(),
             ErrorKind::MissingRequiredArgument
         );
         assert_eq!(

@@ -1,8 +1,14 @@
-use std::{num::NonZeroU8, path::PathBuf};
+use std::{
+    num::{NonZeroU8, NonZeroUsize},
+    path::PathBuf,
+};
 
 use clap::Args;
 
 use super::{PointArg, ReadArgs, Space, values::probability};
+
+/// Three crops along each axis.
+const DEFAULT_MAX_CROPS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(26);
 
 const NOTES: &str = "\
 The mask has the image's shape and position, is of type uint8 and holds 0 and the label. Files
@@ -21,7 +27,12 @@ Examples:
       --truth drawn.nii.gz --overlay pictures
   A mask that 3D Slicer shows with its name:
     sam3d segment --weights best.safetensors --image ct.nrrd --point 112,87,40 \\
-      --out tumour.seg.nrrd --name \"Left kidney tumour\"";
+      --out tumour.seg.nrrd --name \"Left kidney tumour\"
+  A tumour larger than the crop, followed over at most 20 crops:
+    sam3d segment --weights best.safetensors --image ct.nii.gz --point 112,87,40 --out mask.nii.gz \\
+      --grow --max-crops 20
+  Weights of the prompt-free variant, which take no click and read the whole volume:
+    sam3d segment --weights auto.safetensors --image ct.nii.gz --out mask.nii.gz";
 
 /// Segment the structure under one or more clicks
 #[derive(Debug, Clone, Args)]
@@ -36,7 +47,7 @@ pub struct SegmentArgs {
     pub image: PathBuf,
 
     /// A click: I,J,K, or I,J,K,- for a place that is not target; repeat for more
-    #[arg(long = "point", value_name = "I,J,K[,+|-]", required = true, allow_hyphen_values = true)]
+    #[arg(long = "point", value_name = "I,J,K[,+|-]", allow_hyphen_values = true)]
     pub points: Vec<PointArg>,
 
     /// What the numbers of --point are: voxel, ras or lps
@@ -54,6 +65,14 @@ pub struct SegmentArgs {
     /// Probability above which a voxel belongs to the mask
     #[arg(long, value_name = "P", default_value_t = 0.5, value_parser = probability)]
     pub threshold: f64,
+
+    /// While the mask runs into the crop's border, add crops there and blend them
+    #[arg(long)]
+    pub grow: bool,
+
+    /// Crops at most with --grow, the first included
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_CROPS, requires = "grow")]
+    pub max_crops: NonZeroUsize,
 
     /// Value of the mask's voxels
     #[arg(long, value_name = "N", default_value_t = NonZeroU8::MIN)]

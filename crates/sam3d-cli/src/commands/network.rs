@@ -8,15 +8,28 @@ use sam3d_io::dataset::Dataset;
 use sam3d_model::{Checkpoint, Sam3d};
 use tch::Device;
 
+/// The network of the checkpoint `weights`, which takes clicks, as [`load_any`].
+///
+/// # Errors
+/// As [`load_any`]; if the network takes no clicks.
+pub fn load(weights: &Path, dataset: Option<&str>, device: Device) -> anyhow::Result<(Sam3d, Preprocessing)> {
+    let (network, preprocessing) = load_any(weights, dataset, device)?;
+    if network.config().prompt.is_none() {
+        bail!("{}: weights of the prompt-free variant, which takes no clicks", weights.display());
+    }
+    Ok((network, preprocessing))
+}
+
 /// The network of the checkpoint `weights` with its preprocessing, or that of `dataset` (a name or a TOML file) instead.
 ///
 /// # Errors
-/// If the checkpoint cannot be read, takes no clicks, or has no preprocessing and no dataset is given.
-pub fn load(weights: &Path, dataset: Option<&str>, device: Device) -> anyhow::Result<(Sam3d, Preprocessing)> {
+/// If the checkpoint cannot be read, or has no preprocessing and no dataset is given.
+pub fn load_any(
+    weights: &Path,
+    dataset: Option<&str>,
+    device: Device,
+) -> anyhow::Result<(Sam3d, Preprocessing)> {
     let checkpoint = Checkpoint::read(weights)?;
-    if checkpoint.metadata.model.prompt.is_none() {
-        bail!("{}: weights of the prompt-free variant, which takes no clicks", weights.display());
-    }
     let preprocessing = match (dataset, checkpoint.metadata.preprocessing) {
         (Some(name), _) => Dataset::named_or_open(name)?.preprocessing,
         (None, Some(preprocessing)) => preprocessing,

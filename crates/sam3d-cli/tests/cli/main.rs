@@ -4,5 +4,6 @@ mod help;
 mod info;
 mod metrics;
 mod segment;
+mod segment_volume;
 mod support;
 mod train;
