@@ -37,7 +37,7 @@ pub enum IoError {
         path: PathBuf,
     },
     /// The content is of none of the formats that are read.
-    #[error("{path}: begins as no file of a known format: expected NIfTI, NRRD or MetaImage", path = path.display())]
+    #[error("{path}: begins as no file of a known format: expected NIfTI, NRRD, MetaImage or DICOM", path = path.display())]
     FormatUnknown {
         /// The file.
         path: PathBuf,
@@ -71,6 +71,14 @@ pub enum IoError {
         origin: crate::AffineSource,
         /// What is wrong with it.
         source: Box<GeomError>,
+    },
+    /// DICOM files that give no volume or no mask.
+    #[error("{path}: {problem}", path = path.display())]
+    Dicom {
+        /// The file, or their directory.
+        path: PathBuf,
+        /// What is wrong.
+        problem: Box<crate::dicom::DicomError>,
     },
     /// The voxels are not single numbers.
     #[error("{path}: expected voxels of an integer or float type, found {found}; convert the file", path = path.display())]

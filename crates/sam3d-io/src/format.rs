@@ -1,6 +1,6 @@
 use std::{fmt, fs::File, io::Read, path::Path};
 
-use crate::{IoError, source::open_file, source::read_failed};
+use crate::{IoError, dicom::begins_as_dicom, source::open_file, source::read_failed};
 
 /// What a file is, by its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -12,14 +12,19 @@ pub enum Format {
     Nrrd,
     /// MetaImage: `.mha`, or `.mhd` with a data file.
     MetaImage,
+    /// DICOM: a directory with the slices of a series, or one of its files.
+    Dicom,
 }
 
 impl Format {
-    /// The format of the file at `path`, by how it begins.
+    /// The format of the file at `path`, by how it begins; a directory is taken for one of DICOM files.
     ///
     /// # Errors
     /// [`IoError::Read`] if it cannot be opened, [`IoError::FormatUnknown`] if it begins like none of the formats.
     pub fn recognise(path: &Path) -> Result<Self, IoError> {
+        if path.is_dir() {
+            return Ok(Self::Dicom);
+        }
         let start = first_bytes(open_file(path)?).map_err(|source| read_failed(path, source))?;
         Self::of_start(&start)
             .or_else(|| Self::of_name(path))
@@ -32,6 +37,9 @@ impl Format {
         }
         if [&b"ObjectType"[..], b"NDims", b"Comment ="].iter().any(|name| start.starts_with(name)) {
             return Some(Self::MetaImage);
+        }
+        if begins_as_dicom(start) {
+            return Some(Self::Dicom);
         }
         match start {
             // Of the formats only NIfTI is compressed as a whole file.
@@ -57,6 +65,8 @@ impl Format {
             Some(Self::Nrrd)
         } else if ends(&[".mha", ".mhd"]) {
             Some(Self::MetaImage)
+        } else if ends(&[".dcm"]) {
+            Some(Self::Dicom)
         } else {
             None
         }
@@ -77,6 +87,7 @@ impl fmt::Display for Format {
             Self::Nifti => "NIfTI",
             Self::Nrrd => "NRRD",
             Self::MetaImage => "MetaImage",
+            Self::Dicom => "DICOM",
         })
     }
 }

@@ -24,6 +24,8 @@ pub enum AffineSource {
     SpaceDirections,
     /// MetaImage's transform matrix, element spacing and offset.
     TransformMatrix,
+    /// DICOM's image positions, image orientation and pixel spacing.
+    ImagePositions,
 }
 
 impl fmt::Display for AffineSource {
@@ -34,6 +36,7 @@ impl fmt::Display for AffineSource {
             Self::Pixdim => "pixdim",
             Self::SpaceDirections => "space directions",
             Self::TransformMatrix => "transform matrix",
+            Self::ImagePositions => "image positions",
         })
     }
 }
@@ -57,9 +60,19 @@ impl Grid {
     /// # Errors
     /// [`IoError::Geometry`] if the rounded affine is singular or an axis has no voxel.
     pub fn from_affine(shape_ijk: [usize; 3], world_from_ijk: Affine) -> Result<Self, IoError> {
+        Ok(Self::from_rounded_affine(shape_ijk, world_from_ijk, AffineSource::Sform)?)
+    }
+
+    /// As [`from_affine`](Self::from_affine), of an affine from `source`.
+    pub(crate) fn from_rounded_affine(
+        shape_ijk: [usize; 3],
+        world_from_ijk: Affine,
+        source: AffineSource,
+    ) -> Result<Self, GeomError> {
         Extent::new(shape_ijk)?;
         let header = HeaderGeometry::of_affine(&world_from_ijk)?;
-        Ok(Self::from_header(shape_ijk, header).map_err(|(_, error)| error)?)
+        let grid = Self::from_header(shape_ijk, header).map_err(|(_, error)| error)?;
+        Ok(Self { source, ..grid })
     }
 
     /// The grid of a file whose header has an affine in `f64`, which is kept as it is; every size is positive.

@@ -21,6 +21,7 @@ pub mod augment;
 pub mod crop;
 mod data_file;
 pub mod dataset;
+pub mod dicom;
 mod error;
 mod format;
 mod grid;

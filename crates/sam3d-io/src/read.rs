@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use crate::{Format, IoError, ReadLimits, Volume, meta_image, nifti, nrrd};
+use crate::{Format, IoError, ReadLimits, Volume, dicom, meta_image, nifti, nrrd};
 
 /// Reads a volume in any of the formats, which is recognised by content.
 ///
@@ -9,6 +9,7 @@ use crate::{Format, IoError, ReadLimits, Volume, meta_image, nifti, nrrd};
 /// | NIfTI-1, NIfTI-2 | `.nii`, `.hdr` or `.img` with the other half beside it; each gzipped or not |
 /// | NRRD | `.nrrd`, `.seg.nrrd`, `.nhdr` with its data file beside it |
 /// | MetaImage | `.mha`, `.mhd` with its data file beside it |
+/// | DICOM | a directory with the slices of one volume, or one of its slices; [`dicom::read`] chooses among several |
 ///
 /// Memory is taken only after the claimed size was checked against `limits` and the file's length.
 ///
@@ -20,5 +21,6 @@ pub fn read(path: &Path, limits: ReadLimits) -> Result<Volume, IoError> {
         Format::Nifti => nifti::read(path, limits),
         Format::Nrrd => nrrd::read(path, limits),
         Format::MetaImage => meta_image::read(path, limits),
+        Format::Dicom => dicom::read(path, None, limits),
     }
 }

@@ -1,0 +1,238 @@
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use crate::IoError;
+
+/// Why DICOM files give no volume or no mask. Never holds a patient's name or any other text that describes a person.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DicomError {
+    /// The bytes are not a sound data set.
+    #[error("the DICOM file is damaged: {reason}; copy or export it again")]
+    Damaged {
+        /// What was expected, and where.
+        reason: String,
+    },
+    /// The data set or its pixels are encoded in a way that is not read.
+    #[error(
+        "the transfer syntax {name} ({uid}) is not read; decompress the files, for example with gdcmconv --raw"
+    )]
+    TransferSyntaxUnsupported {
+        /// Its UID.
+        uid: String,
+        /// Its name, if it is a known one.
+        name: &'static str,
+    },
+    /// The compressed pixels cannot be decoded.
+    #[error("the pixels cannot be decoded ({codec}): {reason}; copy or export the file again")]
+    PixelsDamaged {
+        /// The compression.
+        codec: &'static str,
+        /// What was expected and what was found.
+        reason: String,
+    },
+    /// An attribute that a slice of a volume needs is not there.
+    #[error("expected the attribute {name}, found none")]
+    AttributeMissing {
+        /// Its name in the standard.
+        name: &'static str,
+    },
+    /// An attribute's value is none that can be used.
+    #[error("expected {name} to be {expected}")]
+    AttributeInvalid {
+        /// Its name in the standard.
+        name: &'static str,
+        /// What it should have been. The value itself is not told: it may be anything that somebody typed.
+        expected: &'static str,
+    },
+    /// A DICOM file of another kind than an image.
+    #[error("the file is {kind}, not an image of a volume{hint}")]
+    NotAnImage {
+        /// What it is.
+        kind: &'static str,
+        /// What to do instead, from the comma on.
+        hint: &'static str,
+    },
+    /// The directory has no images with a place in the patient.
+    #[error("expected a directory with the slices of a volume, found none ({found})")]
+    NoVolume {
+        /// What was found instead.
+        found: Census,
+    },
+    /// The directory has several series, and none was chosen.
+    #[error("found {} series; choose one with --series UID: {}", series.len(), list(series))]
+    SeveralSeries {
+        /// The series, by UID.
+        series: Vec<SeriesSummary>,
+    },
+    /// The directory has no volume with the chosen UID.
+    #[error("found no volume with the series UID {uid}; there are: {}", list(series))]
+    SeriesMissing {
+        /// The UID that was asked for.
+        uid: String,
+        /// The series that are there.
+        series: Vec<SeriesSummary>,
+    },
+    /// Two slices lie at the same place.
+    #[error(
+        "{count} positions have more than one slice, for example {first} and {second} at {position_mm:.2} mm: \
+         the series holds copies, or several acquisitions or time points; keep the files of one",
+        first = first.display(), second = second.display()
+    )]
+    SlicesRepeated {
+        /// How many positions.
+        count: usize,
+        /// One file.
+        first: PathBuf,
+        /// Another at the same position.
+        second: PathBuf,
+        /// The position along the slices' normal.
+        position_mm: f64,
+    },
+    /// There are gaps in the stack.
+    #[error(
+        "{missing} slices are missing, first between {before} (at {before_mm:.2} mm) and {after} (at {after_mm:.2} mm), \
+         where neighbours are {spacing_mm:.2} mm apart; export the series again",
+        before = before.display(), after = after.display()
+    )]
+    SlicesMissing {
+        /// How many, in all gaps.
+        missing: usize,
+        /// The slice before the first gap.
+        before: PathBuf,
+        /// Its position along the slices' normal.
+        before_mm: f64,
+        /// The slice behind it.
+        after: PathBuf,
+        /// Its position.
+        after_mm: f64,
+        /// The usual distance.
+        spacing_mm: f64,
+    },
+    /// The distances differ, but not as if slices were missing.
+    #[error(
+        "the slices are not evenly spaced: {low_mm:.3} to {high_mm:.3} mm apart, the widest after {path}; \
+         resample the series to one spacing",
+        path = path.display()
+    )]
+    SpacingUneven {
+        /// Smallest distance.
+        low_mm: f64,
+        /// Largest distance.
+        high_mm: f64,
+        /// The slice before the largest distance.
+        path: PathBuf,
+    },
+    /// Each slice is shifted against its neighbours, so that the voxels lie on no rectangular grid.
+    #[error(
+        "the gantry was tilted by {degrees:.1} degrees, so that the slices form no rectangular grid; \
+         correct that first, for example with dcm2niix, and give its result"
+    )]
+    GantryTilted {
+        /// Angle between the slices' normal and the line through their corners.
+        degrees: f64,
+    },
+    /// A slice that is unlike the others of its series.
+    #[error("{name} differs from that of {other}, a slice of the same series", other = other.display())]
+    SliceUnlike {
+        /// The attribute that differs.
+        name: &'static str,
+        /// The slice it was compared with.
+        other: PathBuf,
+    },
+    /// A structure set has no structure of that name or number.
+    #[error("found no structure {wanted}; there are: {}", names.join(", "))]
+    RoiMissing {
+        /// What was asked for.
+        wanted: String,
+        /// Number and name of each structure.
+        names: Vec<String>,
+    },
+    /// A structure set has several structures, and none was chosen.
+    #[error("found {} structures; choose one with --roi NAME: {}", names.len(), names.join(", "))]
+    SeveralRois {
+        /// Number and name of each structure.
+        names: Vec<String>,
+    },
+    /// The structure has no closed contours.
+    #[error("the structure {name} has no closed planar contours")]
+    RoiEmpty {
+        /// Number and name.
+        name: String,
+    },
+    /// No contour meets a slice of the image.
+    #[error(
+        "no contour of the structure {name} lies on a slice of the image; take the series it was drawn on"
+    )]
+    RoiElsewhere {
+        /// Number and name.
+        name: String,
+    },
+}
+
+impl DicomError {
+    /// This error of the file or directory at `path`.
+    pub(super) fn at(self, path: &Path) -> IoError {
+        IoError::Dicom { path: path.to_owned(), problem: Box::new(self) }
+    }
+}
+
+/// What a directory holds beside the volume that is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Census {
+    /// Overview pictures that a scan is planned on.
+    pub localizers: usize,
+    /// Images without a place in the patient: screenshots, dose reports.
+    pub unplaced: usize,
+    /// DICOM files that are no images: structure sets, segmentations, reports.
+    pub no_images: usize,
+    /// Files that are not DICOM.
+    pub other_files: usize,
+}
+
+impl fmt::Display for Census {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { localizers, unplaced, no_images, other_files } = *self;
+        let parts: Vec<String> = [
+            (localizers, "localizers"),
+            (unplaced, "images without a position in the patient"),
+            (no_images, "DICOM files that are no images"),
+            (other_files, "files that are not DICOM"),
+        ]
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+        f.write_str(if parts.is_empty() { "no files" } else { "" })?;
+        f.write_str(&parts.join(", "))
+    }
+}
+
+/// A series, by what tells it from others without describing a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeriesSummary {
+    /// Series Instance UID.
+    pub uid: String,
+    /// `CT`, `MR`, ...
+    pub modality: String,
+    /// Number of slices.
+    pub images: usize,
+    /// Columns and rows of a slice.
+    pub size: [usize; 2],
+}
+
+impl fmt::Display for SeriesSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { uid, modality, images, size: [columns, rows] } = self;
+        write!(f, "{uid} ({modality}, {images} slices of {columns} x {rows})")
+    }
+}
+
+fn list(series: &[SeriesSummary]) -> String {
+    if series.is_empty() {
+        return "none".to_owned();
+    }
+    series.iter().map(SeriesSummary::to_string).collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,210 @@
+use std::path::{Path, PathBuf};
+
+use dicom_core::Tag;
+use dicom_dictionary_std::tags;
+
+use super::{DicomError, file::DicomFile, parser::Token, value};
+use crate::{IoError, Rescale};
+
+/// No attribute that is read here needs more.
+const MOST_VALUE_BYTES: u64 = 4096;
+
+/// What a file of a series says of itself: what its place and its values need, and nothing that describes a person.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Instance {
+    pub(super) path: PathBuf,
+    pub(super) sop_class: String,
+    pub(super) sop_instance: String,
+    pub(super) series: String,
+    pub(super) modality: String,
+    pub(super) image_type: Vec<String>,
+    pub(super) position: Option<[f64; 3]>,
+    pub(super) orientation: Option<[f64; 6]>,
+    /// Distance of rows, then of columns.
+    pub(super) pixel_spacing: Option<[f64; 2]>,
+    pub(super) slice_thickness: Option<f64>,
+    pub(super) spacing_between_slices: Option<f64>,
+    pub(super) rows: Option<u16>,
+    pub(super) columns: Option<u16>,
+    pub(super) frames: Option<f64>,
+    pub(super) samples: Option<u16>,
+    pub(super) photometric: String,
+    pub(super) bits_allocated: Option<u16>,
+    pub(super) bits_stored: Option<u16>,
+    pub(super) high_bit: Option<u16>,
+    pub(super) signed: bool,
+    slope: Option<f64>,
+    intercept: Option<f64>,
+    pub(super) has_lookup_table: bool,
+    pub(super) has_pixels: bool,
+    /// Bytes of the file.
+    pub(super) largest_bytes: u64,
+}
+
+impl Instance {
+    /// Reads the file at `path` as far as its pixels.
+    pub(super) fn read(path: &Path) -> Result<Self, IoError> {
+        let mut file = DicomFile::open(path)?;
+        let mut instance =
+            Self { path: path.to_owned(), largest_bytes: file.largest_bytes, ..Self::default() };
+        instance.read_elements(&mut file).map_err(|error| error.at(path))?;
+        Ok(instance)
+    }
+
+    fn read_elements(&mut self, file: &mut DicomFile) -> Result<(), DicomError> {
+        loop {
+            match file.parser.next()? {
+                Token::Element(tag) if is_wanted(tag) => {
+                    let bytes = file.parser.take(MOST_VALUE_BYTES)?;
+                    self.set(tag, &bytes, file.big_endian)?;
+                }
+                Token::Element(tag) if tag > tags::PIXEL_DATA => return Ok(()),
+                Token::Element(_) => {}
+                Token::SequenceStart(tag) => {
+                    self.has_lookup_table |= tag == tags::MODALITY_LUT_SEQUENCE;
+                    file.parser.skip_sequence()?;
+                }
+                Token::Pixels { .. } => {
+                    self.has_pixels = true;
+                    return Ok(());
+                }
+                Token::End | Token::ItemStart | Token::ItemEnd | Token::SequenceEnd => return Ok(()),
+            }
+        }
+    }
+
+    fn set(&mut self, tag: Tag, bytes: &[u8], big_endian: bool) -> Result<(), DicomError> {
+        // Present without a value counts as absent; two zero bytes are a value where numbers are binary.
+        if bytes.is_empty() || !is_binary(tag) && value::text(bytes).is_empty() {
+            return Ok(());
+        }
+        let invalid = |name, expected| DicomError::AttributeInvalid { name, expected };
+        let number = |name| {
+            value::decimals(bytes)
+                .and_then(|all| all.first().copied())
+                .ok_or(invalid(name, "a number"))
+                .map(Some)
+        };
+        let short = |name| {
+            let found = value::unsigned_short(bytes, big_endian);
+            found.ok_or(invalid(name, "a 16-bit number")).map(Some)
+        };
+        match tag {
+            tags::SOP_CLASS_UID => self.sop_class = uid("SOPClassUID", bytes)?,
+            tags::SOP_INSTANCE_UID => self.sop_instance = uid("SOPInstanceUID", bytes)?,
+            tags::SERIES_INSTANCE_UID => self.series = uid("SeriesInstanceUID", bytes)?,
+            tags::MODALITY => self.modality = code("Modality", bytes)?,
+            tags::IMAGE_TYPE => self.image_type = value::texts(bytes),
+            tags::PHOTOMETRIC_INTERPRETATION => self.photometric = code("PhotometricInterpretation", bytes)?,
+            tags::IMAGE_POSITION_PATIENT => {
+                let position = value::decimal_array(bytes);
+                self.position = Some(position.ok_or(invalid("ImagePositionPatient", "three numbers"))?);
+            }
+            tags::IMAGE_ORIENTATION_PATIENT => {
+                let orientation = value::decimal_array(bytes);
+                self.orientation =
+                    Some(orientation.ok_or(invalid("ImageOrientationPatient", "six numbers"))?);
+            }
+            tags::PIXEL_SPACING => {
+                let spacing = value::decimal_array(bytes).filter(|mm| mm.iter().all(|mm| *mm > 0.0));
+                self.pixel_spacing = Some(spacing.ok_or(invalid("PixelSpacing", "two positive numbers"))?);
+            }
+            tags::SLICE_THICKNESS => self.slice_thickness = number("SliceThickness")?,
+            tags::SPACING_BETWEEN_SLICES => self.spacing_between_slices = number("SpacingBetweenSlices")?,
+            tags::NUMBER_OF_FRAMES => self.frames = number("NumberOfFrames")?,
+            tags::RESCALE_SLOPE => self.slope = number("RescaleSlope")?,
+            tags::RESCALE_INTERCEPT => self.intercept = number("RescaleIntercept")?,
+            tags::ROWS => self.rows = short("Rows")?,
+            tags::COLUMNS => self.columns = short("Columns")?,
+            tags::SAMPLES_PER_PIXEL => self.samples = short("SamplesPerPixel")?,
+            tags::BITS_ALLOCATED => self.bits_allocated = short("BitsAllocated")?,
+            tags::BITS_STORED => self.bits_stored = short("BitsStored")?,
+            tags::HIGH_BIT => self.high_bit = short("HighBit")?,
+            tags::PIXEL_REPRESENTATION => self.signed = short("PixelRepresentation")? == Some(1),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Scaling to values; a slice without one has the values themselves.
+    pub(super) fn rescale(&self) -> Result<Rescale, DicomError> {
+        let (slope, intercept) = (self.slope.unwrap_or(1.0), self.intercept.unwrap_or(0.0));
+        if slope == 0.0 {
+            return Err(DicomError::AttributeInvalid { name: "RescaleSlope", expected: "other than 0" });
+        }
+        Ok(Rescale { slope, intercept })
+    }
+
+    /// Whether it is an image of anything.
+    pub(super) fn is_image(&self) -> bool {
+        self.has_pixels && self.rows.is_some() && self.columns.is_some()
+    }
+
+    /// Whether it is one of the overview pictures that a scan is planned on, which have a place of their own.
+    pub(super) fn is_localizer(&self) -> bool {
+        self.image_type.iter().skip(2).any(|kind| kind == "LOCALIZER")
+    }
+
+    /// Whether it is a slice, or several, with a place in the patient.
+    pub(super) fn is_placed(&self) -> bool {
+        // Images of many frames keep their places in a sequence of their own.
+        self.frames.is_some_and(|frames| frames > 1.0)
+            || self.position.is_some() && self.orientation.is_some()
+    }
+}
+
+/// Whether the value is a 16-bit number and not text.
+fn is_binary(tag: Tag) -> bool {
+    [
+        tags::SAMPLES_PER_PIXEL,
+        tags::ROWS,
+        tags::COLUMNS,
+        tags::BITS_ALLOCATED,
+        tags::BITS_STORED,
+        tags::HIGH_BIT,
+        tags::PIXEL_REPRESENTATION,
+    ]
+    .contains(&tag)
+}
+
+fn is_wanted(tag: Tag) -> bool {
+    let texts = [
+        tags::IMAGE_TYPE,
+        tags::SOP_CLASS_UID,
+        tags::SOP_INSTANCE_UID,
+        tags::MODALITY,
+        tags::SLICE_THICKNESS,
+        tags::SPACING_BETWEEN_SLICES,
+        tags::SERIES_INSTANCE_UID,
+        tags::IMAGE_POSITION_PATIENT,
+        tags::IMAGE_ORIENTATION_PATIENT,
+        tags::PHOTOMETRIC_INTERPRETATION,
+        tags::NUMBER_OF_FRAMES,
+        tags::PIXEL_SPACING,
+        tags::RESCALE_INTERCEPT,
+        tags::RESCALE_SLOPE,
+    ];
+    texts.contains(&tag) || is_binary(tag)
+}
+
+/// A UID, which is told in errors and so must not be anything else that somebody put there.
+pub(super) fn uid(name: &'static str, bytes: &[u8]) -> Result<String, DicomError> {
+    let uid = value::text(bytes);
+    let sound = uid.len() <= 64 && uid.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    if sound {
+        Ok(uid)
+    } else {
+        Err(DicomError::AttributeInvalid { name, expected: "a UID of digits and dots" })
+    }
+}
+
+/// A code string: capitals, digits, blanks and underscores.
+fn code(name: &'static str, bytes: &[u8]) -> Result<String, DicomError> {
+    let code = value::text(bytes);
+    let allowed = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || b" _".contains(&byte);
+    if code.len() <= 16 && code.bytes().all(allowed) {
+        Ok(code)
+    } else {
+        Err(DicomError::AttributeInvalid { name, expected: "a code of capitals and digits" })
+    }
+}

@@ -1,0 +1,23 @@
+//! DICOM: reading a series of slices as a volume, and structure sets (RTSTRUCT) as masks.
+//!
+//! A data set is walked element by element, with the headers and transfer syntaxes of the dicom-rs crates, and only the
+//! values that a volume needs are read: what describes a person never gets into memory, and so not into an error or a
+//! log. No size in a file is believed before it is checked.
+//!
+//! Source: DICOM PS3.3 (C.7.6.2 Image Plane, C.8.8.6 ROI Contour), PS3.5 (data sets, encapsulated pixels), PS3.10 (files).
+
+mod error;
+mod file;
+mod folder;
+mod geometry;
+mod instance;
+mod jpeg;
+mod parser;
+mod pixels;
+mod read;
+mod rle;
+mod value;
+
+pub use error::{Census, DicomError, SeriesSummary};
+pub(crate) use file::begins_as_dicom;
+pub use read::read;
