@@ -7,15 +7,21 @@ use tch::{Kind, Tensor};
 /// # Shapes
 /// `[rows, E / heads]` to `[side, side, E / heads]`, indexed by q and k.
 pub(crate) fn offsets(table: &Tensor, side: i64) -> Tensor {
-    let rows = 2 * side - 1;
-    let resized = if table.size()[0] == rows {
-        table.shallow_clone()
-    } else {
-        table.tr().unsqueeze(0).upsample_linear1d([rows], false, None).squeeze_dim(0).tr()
-    };
     let index = Tensor::arange(side, (Kind::Int64, table.device()));
     let offset = index.unsqueeze(1) - index.unsqueeze(0) + (side - 1);
-    resized.index_select(0, &offset.flatten(0, 1)).view([side, side, -1])
+    resized(table, side).index_select(0, &offset.flatten(0, 1)).view([side, side, -1])
+}
+
+/// A table of relative positions, resized linearly to the `2 side - 1` offsets of an axis, from the lowest.
+///
+/// # Shapes
+/// `[rows, E / heads]` to `[2 side - 1, E / heads]`.
+pub(crate) fn resized(table: &Tensor, side: i64) -> Tensor {
+    let rows = 2 * side - 1;
+    if table.size()[0] == rows {
+        return table.shallow_clone();
+    }
+    table.tr().unsqueeze(0).upsample_linear1d([rows], false, None).squeeze_dim(0).tr()
 }
 
 #[cfg(test)]

@@ -4,9 +4,11 @@
 //! struct fields and the key in a checkpoint.
 
 use tch::{
-    Tensor,
+    Device, Kind, Tensor,
     nn::{Init, Path},
 };
+
+use crate::precision::{full, operand};
 
 /// A parameter with PyTorch's default for weights and biases of linear and convolution layers: uniform within
 /// `1 / sqrt(fan_in)`.
@@ -33,8 +35,48 @@ impl Linear {
     /// # Shapes
     /// `[..., inputs]` to `[..., outputs]`.
     pub(crate) fn forward(&self, xs: &Tensor) -> Tensor {
-        xs.linear(&self.weight, Some(&self.bias))
+        linear(xs, &self.weight, Some(&self.bias))
     }
+}
+
+/// Rows from which on [`linear`] is a convolution on the CPU.
+const CONVOLVED_ROWS: i64 = 512;
+
+/// `y = x W^T + b` over the last axis, in the thread's precision.
+///
+/// libtorch's matrix products on the CPU are MKL's, which on other vendors' processors uses half of what they can do. Its
+/// convolutions are oneDNN's, which asks the processor. A product with many rows is therefore given to it as a
+/// 1 x 1 convolution over as many pixels; nothing is copied, since the last axis is that of channels.
+///
+/// # Shapes
+/// `xs` `[..., inputs]`, `weight` `[outputs, inputs]`, `bias` `[outputs]`; gives `[..., outputs]`.
+pub(crate) fn linear(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
+    let (xs, weight, bias) = (operand(xs), operand(weight), bias.map(operand));
+    let [outputs, inputs] = [weight.size()[0], weight.size()[1]];
+    let rows = xs.numel() as i64 / inputs;
+    if xs.device() != Device::Cpu || xs.kind() != Kind::Float || rows < CONVOLVED_ROWS {
+        return xs.linear(&weight, bias);
+    }
+    let mut size = xs.size();
+    if let Some(last) = size.last_mut() {
+        *last = outputs;
+    }
+    xs.reshape([1, rows, 1, inputs])
+        .permute([0, 3, 1, 2])
+        .conv2d(&weight.view([outputs, inputs, 1, 1]), bias, 1, 0, 1, 1)
+        .permute([0, 2, 3, 1])
+        .reshape(size)
+}
+
+/// `branch + xs`, where `branch` was computed for this sum alone: its memory is used for the result if it can hold it.
+pub(crate) fn add_residual(mut branch: Tensor, xs: &Tensor) -> Tensor {
+    if branch.kind() == xs.kind() { branch.g_add_(xs) } else { branch + xs }
+}
+
+/// Whether operations on this thread record a graph. tch can set this, but not ask.
+pub(crate) fn records_graph() -> bool {
+    let probe = Tensor::zeros([1], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+    (probe * 1.0).requires_grad()
 }
 
 /// Normalisation over the last axis, with weight and bias.
@@ -57,15 +99,16 @@ impl LayerNorm {
     /// # Shapes
     /// `[..., channels]`, unchanged.
     pub(crate) fn forward(&self, xs: &Tensor) -> Tensor {
-        xs.layer_norm(self.weight.size(), Some(&self.weight), Some(&self.bias), self.eps, true)
+        full(xs).layer_norm(self.weight.size(), Some(&self.weight), Some(&self.bias), self.eps, true)
     }
 
-    /// The same over axis 1 of a channels-first map.
+    /// The same over axis 1 of a channels-first map. In memory the result's channels lie together, as the next
+    /// convolution likes them.
     ///
     /// # Shapes
     /// `[B, channels, H, W, D]`, unchanged.
     pub(crate) fn forward_channels_first(&self, xs: &Tensor) -> Tensor {
-        self.forward(&xs.permute([0, 2, 3, 4, 1])).permute([0, 4, 1, 2, 3]).contiguous()
+        self.forward(&xs.permute([0, 2, 3, 4, 1])).permute([0, 4, 1, 2, 3])
     }
 }
 
@@ -108,8 +151,22 @@ impl Conv3d {
     /// `[B, inputs, X, Y, Z]` to `[B, outputs, X, Y, Z]`.
     pub(crate) fn forward(&self, xs: &Tensor) -> Tensor {
         let padding = self.weight.size()[4] / 2;
-        xs.conv3d(&self.weight, self.bias.as_ref(), 1, padding, 1, self.groups)
+        conv3d(xs, &self.weight, self.bias.as_ref(), padding, self.groups)
     }
+}
+
+/// A 3D convolution of stride 1 in the thread's precision.
+///
+/// # Shapes
+/// `xs` `[B, C, X, Y, Z]`, `weight` `[O, C / groups, kernel, kernel, kernel]`, `bias` `[O]`.
+pub(crate) fn conv3d(
+    xs: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    padding: i64,
+    groups: i64,
+) -> Tensor {
+    operand(xs).conv3d(&operand(weight), bias.map(operand), 1, padding, 1, groups)
 }
 
 /// Normalisation of each channel of each sample over space, without parameters.
@@ -118,7 +175,7 @@ impl Conv3d {
 /// `[B, C, X, Y, Z]`, unchanged.
 pub(crate) fn instance_norm(xs: &Tensor) -> Tensor {
     const NO_TENSOR: Option<Tensor> = None;
-    xs.instance_norm(NO_TENSOR, NO_TENSOR, NO_TENSOR, NO_TENSOR, true, 0.0, 1e-5, false)
+    full(xs).instance_norm(NO_TENSOR, NO_TENSOR, NO_TENSOR, NO_TENSOR, true, 0.0, 1e-5, false)
 }
 
 /// How the corners of two grids correspond in an interpolation.

@@ -2,7 +2,7 @@
 
 use tch::{Tensor, nn::Path};
 
-use crate::tch_ext::{Conv3d, Conv3dShape, Linear};
+use crate::tch_ext::{Conv3d, Conv3dShape, Linear, add_residual};
 
 /// A bottleneck with a depth-wise 3 x 3 x 3 convolution, in front of each block.
 #[derive(Debug)]
@@ -26,8 +26,8 @@ impl Adapter {
     /// # Shapes
     /// Tokens `[B, G, G, G, E]` in (H, W, D), unchanged.
     pub(crate) fn forward(&self, xs: &Tensor) -> Tensor {
-        let hidden = self.linear1.forward(xs).relu().permute([0, 4, 1, 2, 3]);
-        let hidden = self.conv.forward(&hidden).relu().permute([0, 2, 3, 4, 1]);
-        xs + self.linear2.forward(&hidden).relu()
+        let hidden = self.linear1.forward(xs).relu_().permute([0, 4, 1, 2, 3]);
+        let hidden = self.conv.forward(&hidden).relu_().permute([0, 2, 3, 4, 1]);
+        add_residual(self.linear2.forward(&hidden).relu_(), xs)
     }
 }

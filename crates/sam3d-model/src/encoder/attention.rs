@@ -13,7 +13,7 @@ use tch::{
 };
 
 use super::window::TokenCodes;
-use crate::{config::EncoderConfig, relative_position::offsets, tch_ext::Linear};
+use crate::{config::EncoderConfig, precision::operand, relative_position::resized, tch_ext::Linear};
 
 /// What the score of two tokens of one region has over that of two regions.
 const REGION_SCORE: f64 = 100.0;
@@ -56,35 +56,34 @@ impl Attention {
         self.rel_pos_d.copy_(&((&self.rel_pos_h + &self.rel_pos_w) * 0.5));
     }
 
+    /// Attends within each window; `regions` keeps those of a shifted window apart.
+    ///
     /// # Shapes
-    /// Windows `[N, L, E]` with `L = side^3` and N a multiple of the windows in `codes`; unchanged. `shifted` keeps the
-    /// regions of a window apart.
-    pub(crate) fn forward(&self, xs: &Tensor, codes: &TokenCodes, shifted: bool) -> Tensor {
+    /// Windows `[N, L, E]` with `L = side^3`, unchanged; `regions` `[N, L, 8]`.
+    pub(crate) fn forward(&self, xs: &Tensor, codes: &TokenCodes, regions: Option<&Tensor>) -> Tensor {
         let (windows, tokens, channels) = (xs.size()[0], xs.size()[1], xs.size()[2]);
         let width = channels / self.heads;
         let qkv = self.qkv.forward(xs).view([windows, tokens, 3, self.heads, width]).permute([2, 0, 3, 1, 4]);
         let (query, key, value) = (qkv.get(0), qkv.get(1), qkv.get(2));
 
-        let for_all = |code: &Tensor| {
-            let (count, features) = (code.size()[0], code.size()[2]);
-            code.view([1, count, 1, tokens, features])
-                .expand([windows / count, count, self.heads, tokens, features], false)
-                .reshape([windows, self.heads, tokens, features])
-        };
+        let for_all = |code: &Tensor| code.expand([windows, self.heads, tokens, code.size()[3]], false);
+        // The kernel scales all of the score, the method only the product of queries and keys.
         let scale = (width as f64).powf(-0.5);
-        let mut queries = vec![&query * scale, self.relative_scores(&query)];
-        let mut keys = vec![key, for_all(&codes.axes.unsqueeze(0))];
-        if shifted {
-            let regions = for_all(&codes.regions);
-            queries.push(&regions * REGION_SCORE);
-            keys.push(regions);
+        let relative = self.relative_scores(&query, &codes.offsets) / scale;
+        let axes = for_all(&operand(&codes.axes).view([1, 1, tokens, -1]));
+        let mut queries = vec![query, relative];
+        let mut keys = vec![key, axes];
+        if let Some(regions) = regions {
+            let regions = operand(regions).unsqueeze(1);
+            queries.push(for_all(&(&regions * (REGION_SCORE / scale))));
+            keys.push(for_all(&regions));
         }
         let (queries, keys) = (Tensor::cat(&queries, 3), Tensor::cat(&keys, 3));
         // libtorch's memory-efficient kernel wants values as wide as keys and silently writes the scores otherwise.
         let padding = queries.size()[3] - width;
         let values = value.constant_pad_nd([0, padding]);
         let mixed = Tensor::scaled_dot_product_attention::<Tensor>(
-            &queries, &keys, &values, None, 0.0, false, 1.0, false,
+            &queries, &keys, &values, None, 0.0, false, scale, false,
         );
         let mixed = mixed.narrow(3, 0, width).transpose(1, 2).reshape([windows, tokens, channels]);
         self.proj.forward(&mixed)
@@ -93,20 +92,15 @@ impl Attention {
     /// The products of each query with the relative positions of every place along each axis, times `lr`.
     ///
     /// # Shapes
-    /// Queries `[N, heads, L, E / heads]` to `[N, heads, L, 3 side]`.
-    fn relative_scores(&self, query: &Tensor) -> Tensor {
+    /// Queries `[N, heads, L, E / heads]` to `[N, heads, L, 3 side]`; `offsets` as in [`TokenCodes`].
+    fn relative_scores(&self, query: &Tensor, offsets: &Tensor) -> Tensor {
+        let tables =
+            [&self.rel_pos_h, &self.rel_pos_w, &self.rel_pos_d].map(|table| resized(table, self.side) * &self.lr);
         let size = query.size();
-        let side = self.side;
-        let query = query.reshape([size[0] * size[1], side, side, side, size[3]]);
-        let along = |table: &Tensor, equation: &str| {
-            Tensor::einsum(equation, &[&query, &offsets(table, side)], None::<i64>)
-        };
-        let scores = [
-            along(&self.rel_pos_h, "nhwdc,hkc->nhwdk"),
-            along(&self.rel_pos_w, "nhwdc,wkc->nhwdk"),
-            along(&self.rel_pos_d, "nhwdc,dkc->nhwdk"),
-        ];
-        (Tensor::cat(&scores, 4) * &self.lr).view([size[0], size[1], size[2], 3 * side])
+        // Every query times every offset, of which each then takes those towards the places of its own window.
+        query
+            .matmul(&operand(&Tensor::cat(&tables, 0)).tr())
+            .gather(3, &offsets.expand([size[0], size[1], size[2], 3 * self.side], false), false)
     }
 }
 
@@ -128,13 +122,12 @@ mod tests {
             let mut scores = query.matmul(&key.transpose(2, 3)) * (width as f64).powf(-0.5);
             let place =
                 |token: i64| [token / self.side.pow(2), token / self.side % self.side, token % self.side];
-            let tables =
-                [&self.rel_pos_h, &self.rel_pos_w, &self.rel_pos_d].map(|table| offsets(table, self.side));
+            let tables = [&self.rel_pos_h, &self.rel_pos_w, &self.rel_pos_d].map(|table| resized(table, self.side));
             for q in 0..tokens {
                 for k in 0..tokens {
                     let position = (0..3)
                         .fold(Tensor::zeros([width], (Kind::Float, Device::Cpu)), |sum, axis| {
-                            sum + tables[axis].get(place(q)[axis]).get(place(k)[axis])
+                            sum + tables[axis].get(place(q)[axis] - place(k)[axis] + self.side - 1)
                         });
                     let mut score = scores.select(2, q).select(2, k);
                     score += query.select(2, q).matmul(&position) * &self.lr;
@@ -171,7 +164,8 @@ mod tests {
         let codes = Windows { grid: 4, side: 2 }.codes(Device::Cpu);
         let xs = Tensor::randn([16, 8, 12], (Kind::Float, Device::Cpu));
         for shifted in [false, true] {
-            let found = attention.forward(&xs, &codes, shifted);
+            let regions = shifted.then(|| codes.regions_of(0, 16));
+            let found = attention.forward(&xs, &codes, regions.as_ref());
             let difference =
                 (found - attention.forward_plain(&xs, &codes, shifted)).abs().max().double_value(&[]);
             assert!(difference < 1e-5, "shifted {shifted}: {difference}");

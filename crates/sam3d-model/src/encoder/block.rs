@@ -9,10 +9,14 @@ use super::{
 };
 use crate::{
     config::EncoderConfig,
-    tch_ext::{LayerNorm, Linear},
+    tch_ext::{LayerNorm, Linear, add_residual, records_graph},
 };
 
 const NORM_EPS: f64 = 1e-6;
+
+/// Tokens whose widest activation, the hidden one of the MLP, takes 25 MB at ViT-B: it stays in a processor's cache, and
+/// below the size from which the allocator asks the system for fresh memory each time.
+const ROWS_AT_ONCE: i64 = 2048;
 
 /// A transformer block of SAM with an adapter in front. Blocks with an even index attend in shifted windows.
 #[derive(Debug)]
@@ -48,18 +52,39 @@ impl Block {
     /// Tokens `[B, G, G, G, E]` in (H, W, D), unchanged.
     pub(crate) fn forward(&self, xs: &Tensor, codes: &TokenCodes) -> Tensor {
         let xs = self.adapter.forward(xs);
-        let xs = &xs + self.attend(&self.norm1.forward(&xs), codes);
-        &xs + self.mlp.forward(&self.norm2.forward(&xs))
+        let xs = add_residual(self.attend(&self.norm1.forward(&xs), codes), &xs);
+        if records_graph() {
+            return add_residual(self.mlp.forward(&self.norm2.forward(&xs)), &xs);
+        }
+        // Nothing here looks beyond its own token, so a part that fits the cache goes all the way, and into place.
+        for mut rows in xs.view([-1, xs.size()[4]]).split(ROWS_AT_ONCE, 0) {
+            rows += self.mlp.forward(&self.norm2.forward(&rows));
+        }
+        xs
     }
 
+    /// # Shapes
+    /// As [`Self::forward`].
     pub(crate) fn attend(&self, xs: &Tensor, codes: &TokenCodes) -> Tensor {
-        if !self.shifted {
-            return self.windows.merge(&self.attn.forward(&self.windows.partition(xs), codes, false));
-        }
-        let by = self.windows.side / 2;
-        let rolled = xs.roll([-by, -by, -by], [1, 2, 3]);
-        let attended = self.attn.forward(&self.windows.partition(&rolled), codes, true);
-        self.windows.merge(&attended).roll([by, by, by], [1, 2, 3])
+        let by = if self.shifted { self.windows.side / 2 } else { 0 };
+        let roll = |xs: Tensor, by: i64| if by == 0 { xs } else { xs.roll([by, by, by], [1, 2, 3]) };
+        let windows = self.windows.partition(&roll(xs.shallow_clone(), -by));
+        let attend = |windows: &Tensor, start: i64| {
+            let regions = self.shifted.then(|| codes.regions_of(start, windows.size()[0]));
+            self.attn.forward(windows, codes, regions.as_ref())
+        };
+        let attended = if records_graph() {
+            attend(&windows, 0)
+        } else {
+            let at_once = (ROWS_AT_ONCE / windows.size()[1]).max(1);
+            let mut start = 0;
+            for mut part in windows.split(at_once, 0) {
+                part.copy_(&attend(&part, start));
+                start += at_once;
+            }
+            windows
+        };
+        roll(self.windows.merge(&attended), by)
     }
 }
 
@@ -79,6 +104,9 @@ impl Mlp {
     }
 
     pub(crate) fn forward(&self, xs: &Tensor) -> Tensor {
-        self.lin2.forward(&self.lin1.forward(xs).gelu("none"))
+        let mut hidden = self.lin1.forward(xs);
+        // The graph needs what went into the GELU, so only without one may the result take its place.
+        let hidden = if records_graph() { hidden.gelu("none") } else { hidden.gelu_("none") };
+        self.lin2.forward(&hidden)
     }
 }

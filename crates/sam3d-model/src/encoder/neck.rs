@@ -4,7 +4,7 @@ use tch::{Tensor, nn::Path};
 
 use crate::{
     config::EncoderConfig,
-    tch_ext::{Conv3d, Conv3dShape, LayerNorm},
+    tch_ext::{Conv3d, Conv3dShape, LayerNorm, linear},
 };
 
 const NORM_EPS: f64 = 1e-6;
@@ -33,7 +33,8 @@ impl Neck {
     /// # Shapes
     /// Tokens `[B, G, G, G, E]` to a feature map `[B, C, G, G, G]`, both in (H, W, D).
     pub(crate) fn forward(&self, tokens: &Tensor) -> Tensor {
-        let xs = self.project.forward(&tokens.permute([0, 4, 1, 2, 3]));
+        // A 1 x 1 x 1 convolution is a product over channels, which tokens have last.
+        let xs = linear(tokens, &self.project.weight().flatten(1, 4), None).permute([0, 4, 1, 2, 3]);
         let xs = self.smooth.forward(&self.norm1.forward_channels_first(&xs));
         self.norm2.forward_channels_first(&xs)
     }

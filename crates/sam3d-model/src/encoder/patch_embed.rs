@@ -11,7 +11,7 @@ use tch::{
 
 use crate::{
     config::EncoderConfig,
-    tch_ext::{Corners, resize},
+    tch_ext::{Corners, linear, resize},
 };
 
 /// Patch embedding (SAM's, frozen), slice embedding and positions (new, trained).
@@ -77,34 +77,27 @@ impl PatchEmbed {
 
     /// The patch embedding of each slice and the slice embedding, with the interpolation `fold` in both kernels.
     ///
+    /// Between the two there is nothing but a sum, so they are one kernel over a cube of voxels, the product of both; the
+    /// embedded slices are never stored.
+    ///
     /// # Shapes
     /// `[B, 1, X, X, X]` in (D, H, W) with `X = stride G` to `[B, G, G, G, E]` in (H, W, D).
     fn convolve(&self, voxels: &Tensor, fold: &Fold) -> Tensor {
-        let size = voxels.size();
-        let (batch, side) = (size[0], size[2]);
-        let (grid, stride, padding) = (self.grid, fold.stride, fold.padding);
-        let channels = self.patch_bias.size()[0];
+        let (channels, taps) = (self.patch_bias.size()[0], fold.weights.size()[1]);
         // The published input repeats one intensity three times, so the kernel is summed over its input channels.
-        let kernel = self.patch_weight.sum_dim_intlist([1].as_slice(), true, None);
-        let kernel = fold.weights.tr().matmul(&kernel).matmul(&fold.weights);
-        let patches = voxels
-            .view([batch * side, 1, side, side])
-            .replication_pad2d([padding; 4])
-            .conv2d(&kernel, Some(&self.patch_bias), stride, 0, 1, 1)
-            .view([batch, side, channels, grid, grid]);
-        let (first, last) = (patches.narrow(1, 0, 1), patches.narrow(1, side - 1, 1));
-        let patches = match padding {
-            0 => patches,
-            _ => Tensor::cat(&[&first, &patches, &last], 1),
-        };
-        let taps =
-            self.slice_weight.view([channels, self.patch]).matmul(&fold.weights).view([channels, 1, 1, -1]);
-        let weighted = |tap: i64| {
-            let slices = patches.slice(1, tap, tap + stride * (grid - 1) + 1, stride);
-            slices * taps.select(3, tap)
-        };
-        let sum = (1..taps.size()[3]).fold(weighted(0), |sum, tap| sum + weighted(tap));
-        sum.permute([0, 3, 4, 1, 2]) + &self.slice_bias
+        let in_plane = self.patch_weight.sum_dim_intlist([1].as_slice(), false, None);
+        let in_plane = fold.weights.tr().matmul(&in_plane).matmul(&fold.weights);
+        let slice_weight = self.slice_weight.view([channels, self.patch]);
+        let along_depth = slice_weight.matmul(&fold.weights);
+        let kernel = along_depth.view([channels, taps, 1, 1]) * in_plane.unsqueeze(1);
+        // Each slice brings its own bias into the sum over slices.
+        let each_slice = slice_weight.sum_dim_intlist([1].as_slice(), false, None);
+        let bias = &self.patch_bias * each_slice + &self.slice_bias;
+
+        let padded = voxels.replication_pad3d([fold.padding; 6]).squeeze_dim(1);
+        let cubes = (1..4).fold(padded, |cubes, axis| cubes.unfold(axis, taps, fold.stride));
+        let cubes = cubes.permute([0, 2, 3, 1, 4, 5, 6]).flatten(4, 6);
+        linear(&cubes, &kernel.flatten(1, 3), Some(&bias))
     }
 
     /// SAM's position embedding, pooled 2 x 2, along H and W, and the new one along D.

@@ -41,7 +41,31 @@ impl Windows {
         );
         let region = self.regions(device);
         let regions = region.unsqueeze(2).eq_tensor(&Tensor::arange(REGIONS, (Kind::Float, device)));
-        TokenCodes { axes: axes.view([side.pow(3), 3 * side]), regions: regions.to_kind(Kind::Float) }
+        TokenCodes {
+            axes: axes.view([side.pow(3), 3 * side]),
+            offsets: self.offsets(device),
+            regions: regions.to_kind(Kind::Float),
+        }
+    }
+
+    /// # Shapes
+    /// `[L, 3 side]`: for every token and every place along each axis, the row of three tables of `2 side - 1` offsets,
+    /// one below the other, that belongs to them.
+    fn offsets(self, device: Device) -> Tensor {
+        let side = self.side;
+        let place = Tensor::arange(side, (Kind::Int64, device));
+        // Indexed by the place of the query and that of the key.
+        let between = place.unsqueeze(1) - place.unsqueeze(0) + (side - 1);
+        let rows = 2 * side - 1;
+        let along = |axis: i64, shape: [i64; 4]| {
+            (&between + axis * rows).view(shape).expand([side, side, side, side], false)
+        };
+        let axes = [
+            along(0, [side, 1, 1, side]),
+            along(1, [1, side, 1, side]),
+            along(2, [1, 1, side, side]),
+        ];
+        Tensor::cat(&axes, 3).view([side.pow(3), 3 * side])
     }
 
     /// After the roll of a shifted block, the last window along an axis holds tokens from both ends of that axis: those
@@ -67,8 +91,22 @@ const REGIONS: i64 = 8;
 pub(crate) struct TokenCodes {
     /// Place along H, W and D, `[L, 3 side]`.
     pub(crate) axes: Tensor,
+    /// Rows of relative positions towards every place along H, W and D, `[L, 3 side]`, int64.
+    pub(crate) offsets: Tensor,
     /// Region within a shifted window, `[windows, L, 8]`.
     pub(crate) regions: Tensor,
+}
+
+impl TokenCodes {
+    /// The regions of `count` windows from `start`, in a batch of which each sample has all windows.
+    ///
+    /// # Shapes
+    /// `[count, L, 8]`.
+    pub(crate) fn regions_of(&self, start: i64, count: i64) -> Tensor {
+        let windows = self.regions.size()[0];
+        let of_each = (start..start + count).map(|window| window % windows).collect::<Vec<_>>();
+        self.regions.index_select(0, &Tensor::from_slice(&of_each).to_device(self.regions.device()))
+    }
 }
 
 #[cfg(test)]
@@ -107,6 +145,13 @@ mod tests {
             let same = regions.matmul(&regions.transpose(1, 2));
             assert!(same.equal(&defined_mask(windows)), "{windows:?}");
         }
+    }
+
+    #[test]
+    fn regions_repeat_with_every_sample() {
+        let codes = Windows { grid: 4, side: 2 }.codes(Device::Cpu);
+        let expected = Tensor::cat(&[codes.regions.narrow(0, 6, 2), codes.regions.narrow(0, 0, 3)], 0);
+        assert!(codes.regions_of(14, 5).equal(&expected));
     }
 
     #[test]

@@ -6,6 +6,11 @@
 
 use tch::{Device, Kind, Tensor};
 
+use crate::{
+    precision::{full, operand},
+    tch_ext::conv3d,
+};
+
 /// The three matrices `U_t` (transposed) of one grid.
 #[derive(Debug)]
 pub(crate) struct Doubling {
@@ -44,16 +49,13 @@ impl Doubling {
         let size = features.size();
         let (batch, channels, grid) = (size[0], size[1], size[2]);
         let outputs = kernel.size()[0];
-        let voxels = features.reshape([batch, channels, grid.pow(3)]);
+        let features = operand(features);
+        let kernel = operand(kernel);
         sum((0..3).map(|x| {
             let plane = sum((0..3).map(|y| {
-                let products = kernel
-                    .select(2, x)
-                    .select(2, y)
-                    .permute([2, 0, 1])
-                    .reshape([3 * outputs, channels])
-                    .matmul(&voxels)
-                    .view([batch, 3, outputs, grid, grid, grid]);
+                let taps = kernel.select(2, x).select(2, y).permute([2, 0, 1]);
+                let products = conv3d(&features, &taps.reshape([3 * outputs, channels, 1, 1, 1]), None, 0, 1);
+                let products = full(&products).view([batch, 3, outputs, grid, grid, grid]);
                 let line = sum((0..3).map(|z| products.select(1, z).matmul(self.tap(z))));
                 self.tap(y).tr().matmul(&line)
             }));

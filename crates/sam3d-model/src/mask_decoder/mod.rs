@@ -10,7 +10,8 @@ use tch::{Tensor, nn::Path};
 use self::doubled::Doubling;
 use crate::{
     config::ModelConfig,
-    tch_ext::{Conv3d, Conv3dShape, Corners, instance_norm, resize},
+    precision::full,
+    tch_ext::{Conv3d, Conv3dShape, Corners, conv3d, instance_norm, resize},
 };
 
 /// Background and target.
@@ -51,7 +52,7 @@ impl MaskDecoder {
     /// # Shapes
     /// Map `[B, C, G, G, G]` in (H, W, D) to `[B, hidden, 2G, 2G, 2G]`.
     pub(crate) fn share_of_map(&self, level: usize, map: &Tensor) -> Tensor {
-        let features = instance_norm(&self.heads[level].forward(map)).relu();
+        let features = instance_norm(&self.heads[level].forward(map)).relu_();
         let kernel = self.classifier.first.weight();
         self.doubling
             .convolve(&features, &kernel.narrow(1, level as i64 * self.head_channels, self.head_channels))
@@ -64,7 +65,7 @@ impl MaskDecoder {
     pub(crate) fn share_of_image(&self, image: &Tensor) -> Tensor {
         let intensities = resize(&image.permute([0, 1, 3, 4, 2]), 2 * self.grid, Corners::Edges);
         let kernel = self.classifier.first.weight();
-        intensities.conv3d(&kernel.narrow(1, 4 * self.head_channels, 1), None::<&Tensor>, 1, 1, 1, 1)
+        conv3d(&intensities, &kernel.narrow(1, 4 * self.head_channels, 1), None, 1, 1)
     }
 
     /// The logits from the sum of all shares.
@@ -72,8 +73,8 @@ impl MaskDecoder {
     /// # Shapes
     /// `[B, hidden, 2G, 2G, 2G]` in (H, W, D) to `[B, 2, D, H, W]`.
     pub(crate) fn finish(&self, shares: &Tensor) -> Tensor {
-        let logits = self.classifier.second.forward(&instance_norm(shares).relu());
-        resize(&logits, self.crop, Corners::Centres).permute([0, 1, 4, 2, 3])
+        let logits = self.classifier.second.forward(&instance_norm(shares).relu_());
+        resize(&full(&logits), self.crop, Corners::Centres).permute([0, 1, 4, 2, 3])
     }
 }
 
@@ -96,6 +97,6 @@ impl TwoConvolutions {
     /// # Shapes
     /// `[B, inputs, X, Y, Z]` to `[B, outputs, X, Y, Z]`.
     fn forward(&self, xs: &Tensor) -> Tensor {
-        self.second.forward(&instance_norm(&self.first.forward(xs)).relu())
+        self.second.forward(&instance_norm(&self.first.forward(xs)).relu_())
     }
 }

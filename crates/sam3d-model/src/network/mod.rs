@@ -12,6 +12,7 @@ use crate::{
     encoder::ImageEncoder,
     error::ModelError,
     mask_decoder::MaskDecoder,
+    precision::{Precision, full},
     prompt_encoder::PromptEncoder,
     role::{Role, role},
 };
@@ -67,6 +68,7 @@ impl Embedding {
 #[derive(Debug)]
 pub struct Sam3d {
     config: ModelConfig,
+    precision: Precision,
     store: VarStore,
     pub(crate) image_encoder: ImageEncoder,
     pub(crate) prompt_encoder: Option<PromptEncoder>,
@@ -92,7 +94,14 @@ impl Sam3d {
             .as_ref()
             .map(|prompt| PromptEncoder::new(&(&root / "prompt_encoder"), prompt, channels));
         let mask_decoder = MaskDecoder::new(&(&root / "mask_decoder"), config);
-        let network = Self { config: config.clone(), store, image_encoder, prompt_encoder, mask_decoder };
+        let network = Self {
+            config: config.clone(),
+            precision: Precision::default(),
+            store,
+            image_encoder,
+            prompt_encoder,
+            mask_decoder,
+        };
         for (name, tensor) in network.parameters() {
             let _ = tensor.set_requires_grad(role(&name) == Role::Trained);
         }
@@ -102,6 +111,16 @@ impl Sam3d {
     /// The configuration.
     pub fn config(&self) -> &ModelConfig {
         &self.config
+    }
+
+    /// In what products and convolutions are computed; float32 at first.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// Chooses in what products and convolutions are computed. Parameters stay float32.
+    pub fn set_precision(&mut self, precision: Precision) {
+        self.precision = precision;
     }
 
     /// Where the parameters live.
@@ -158,6 +177,7 @@ impl Sam3d {
     /// [`ModelError::ImageShape`] if the image does not fit the configuration.
     pub fn encode(&self, image: &Tensor) -> Result<Embedding, ModelError> {
         self.check_image(image)?;
+        let _precision = self.precision.enter();
         Ok(self.encode_maps(self.image_encoder.forward(image), image))
     }
 
@@ -174,7 +194,8 @@ impl Sam3d {
     /// The embedding of a batch whose feature maps are known.
     pub(crate) fn encode_maps(&self, mut maps: Vec<Tensor>, image: &Tensor) -> Embedding {
         let deepest = if self.prompt_encoder.is_some() { maps.pop() } else { None };
-        let mut shares = self.mask_decoder.share_of_image(image);
+        // A sum of shares stays float32 however they are computed.
+        let mut shares = full(&self.mask_decoder.share_of_image(image));
         for (level, map) in maps.iter().enumerate() {
             shares += self.mask_decoder.share_of_map(level, map);
         }
@@ -189,6 +210,7 @@ impl Sam3d {
     /// # Errors
     /// [`ModelError::PromptCount`] or [`ModelError::PromptExtent`] if the prompts do not fit.
     pub fn decode(&self, embedding: &Embedding, prompts: &[Prompt]) -> Result<Tensor, ModelError> {
+        let _precision = self.precision.enter();
         let (Some(prompt_encoder), Some(deepest)) = (&self.prompt_encoder, &embedding.deepest) else {
             check_count(prompts, 0)?;
             return Ok(self.mask_decoder.finish(&embedding.shares));

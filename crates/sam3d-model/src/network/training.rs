@@ -35,6 +35,7 @@ impl Sam3d {
         loss: impl FnOnce(&Tensor) -> Tensor,
     ) -> Result<f64, ModelError> {
         self.check_image(image)?;
+        let _precision = self.precision.enter();
         let (maps, tape) = match recompute {
             Recompute::None => (self.image_encoder.forward(image), None),
             Recompute::Blocks => {

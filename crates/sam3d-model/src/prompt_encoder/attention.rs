@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor, nn::Path};
 
-use crate::tch_ext::Linear;
+use crate::{precision::operand, tch_ext::Linear};
 
 /// `out_proj(softmax(q k^T / sqrt(width / heads)) v)`.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl PromptAttention {
         let key = self.split(&self.k_proj.forward(key));
         let value = self.split(&self.v_proj.forward(value));
         let scale = (query.size()[3] as f64).powf(-0.5);
-        let weights = (query.matmul(&key.transpose(-2, -1)) * scale).softmax(-1, None::<Kind>);
+        let weights = operand(&(query.matmul(&key.transpose(-2, -1)) * scale).softmax(-1, Kind::Float));
         self.out_proj.forward(&weights.matmul(&value).transpose(1, 2).flatten(2, 3))
     }
 

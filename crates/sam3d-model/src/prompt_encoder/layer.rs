@@ -68,7 +68,7 @@ impl PromptLayer {
         let count = self.global_query.size()[1];
         let global = queries.narrow(1, 0, count);
         let points = queries.narrow(1, count, queries.size()[1] - count);
-        let global = self.norm3.forward(&(&global + self.lin2.forward(&self.lin1.forward(&global).relu())));
+        let global = self.norm3.forward(&(&global + self.lin2.forward(&self.lin1.forward(&global).relu_())));
 
         let read = self.cross_attn_image_to_token.forward(image, &global, &global);
         (self.norm4.forward(&(image + read)), points)
