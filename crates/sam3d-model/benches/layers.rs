@@ -14,8 +14,8 @@ fn layers(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group(format!("model_{}", preset.name()));
     group.sample_size(10);
     let _no_grad = tch::no_grad_guard();
-    for (name, run) in Layers::ALL {
-        group.bench_function(name, |bencher| bencher.iter(|| black_box(run(&layers))));
+    for layer in Layers::ALL {
+        group.bench_function(layer.name, |bencher| bencher.iter(|| black_box((layer.run)(&layers))));
     }
     group.finish();
 }

@@ -1,4 +1,4 @@
-//! The layers one by one, for benches (feature `bench`).
+//! The layers one by one, for benches and measurements (feature `bench`).
 
 use sam3d_geom::{Extent, Point, Prompt};
 use tch::{Device, Kind, Tensor};
@@ -16,23 +16,205 @@ pub struct Layers {
     prompt: Prompt,
 }
 
-/// A layer: its name and what runs it once.
-pub type Layer = (&'static str, fn(&Layers) -> Tensor);
+/// A layer or a whole pass.
+#[derive(Debug, Clone, Copy)]
+pub struct Layer {
+    /// Its name.
+    pub name: &'static str,
+    /// Runs it once.
+    pub run: fn(&Layers) -> Tensor,
+    /// How often a first click runs it, given the encoder's blocks; 0 for what others make up.
+    pub times: fn(usize) -> usize,
+    /// Multiplications and additions of one run in matrix products and convolutions, as it is computed here.
+    pub operations: fn(&Sizes) -> f64,
+}
+
+/// The sizes on which the work of a layer depends, as numbers to calculate with.
+#[derive(Debug, Clone, Copy)]
+pub struct Sizes {
+    blocks: f64,
+    tokens: f64,
+    channels: f64,
+    mlp_ratio: f64,
+    heads: f64,
+    window: f64,
+    /// Taps of the folded embedding along an axis.
+    taps: f64,
+    map: f64,
+    queries: f64,
+    head: f64,
+    hidden: f64,
+    doubled: f64,
+}
+
+impl Sizes {
+    /// Of one crop of `config`.
+    pub fn of(config: &ModelConfig) -> Self {
+        let encoder = &config.encoder;
+        let scale = encoder.upsampled_side() / config.crop.max(1);
+        let folds = scale > 1 && scale < encoder.patch_size && encoder.patch_size.is_multiple_of(scale);
+        let taps = if folds { encoder.patch_size / scale + 2 } else { encoder.patch_size };
+        Self {
+            blocks: encoder.depth as f64,
+            tokens: encoder.token_grid.pow(3) as f64,
+            channels: encoder.embed_dim as f64,
+            mlp_ratio: encoder.mlp_ratio as f64,
+            heads: encoder.num_heads as f64,
+            window: encoder.window as f64,
+            taps: taps as f64,
+            map: encoder.neck_channels as f64,
+            queries: config.prompt.as_ref().map_or(0.0, |prompt| prompt.global_queries as f64),
+            head: config.decoder.head_channels as f64,
+            hidden: config.decoder.hidden_channels as f64,
+            doubled: 2.0 * encoder.token_grid as f64,
+        }
+    }
+
+    fn embedding(&self) -> f64 {
+        2.0 * self.tokens * self.channels * self.taps.powi(3)
+    }
+
+    fn adapter(&self) -> f64 {
+        let hidden = self.channels / 2.0;
+        2.0 * self.tokens * (2.0 * self.channels * hidden + 27.0 * hidden)
+    }
+
+    /// `codes`: columns that stand for regions; 8 in shifted blocks, 0 in the others, 4 on average.
+    fn attention(&self, codes: f64) -> f64 {
+        let projections = 4.0 * self.channels.powi(2);
+        let relative = self.channels * 3.0 * (2.0 * self.window - 1.0);
+        let width = self.channels / self.heads + 3.0 * self.window + codes;
+        let scores_and_mix = 2.0 * self.heads * self.window.powi(3) * width;
+        2.0 * self.tokens * (projections + relative + scores_and_mix)
+    }
+
+    fn mlp(&self) -> f64 {
+        4.0 * self.tokens * self.channels.powi(2) * self.mlp_ratio
+    }
+
+    fn neck(&self) -> f64 {
+        2.0 * self.tokens * (self.channels * self.map + 27.0 * self.map.powi(2))
+    }
+
+    /// Queries and output of two layers' cross-attention; what only ten queries go through is left out.
+    fn prompt_encoder(&self) -> f64 {
+        2.0 * 2.0 * self.tokens * (self.map.powi(2) + self.queries * self.map)
+    }
+
+    fn share_of_map(&self) -> f64 {
+        let head = 27.0 * self.head * (self.map + self.head);
+        let products = 27.0 * self.head * self.hidden;
+        let doubling = self.hidden * self.doubled * (27.0 + 9.0 * 2.0 + 3.0 * 4.0);
+        2.0 * self.tokens * (head + products + doubling)
+    }
+
+    fn share_of_image(&self) -> f64 {
+        2.0 * 27.0 * self.doubled.powi(3) * self.hidden
+    }
+
+    /// The last convolution has two outputs.
+    fn finish(&self) -> f64 {
+        2.0 * self.share_of_image()
+    }
+}
 
 impl Layers {
-    /// Every layer, in the order of the forward pass, then whole passes.
-    pub const ALL: [Layer; 11] = [
-        ("patch_embedding", |l| l.network.image_encoder.embed.forward(&l.image)),
-        ("adapter", |l| l.network.image_encoder.adapter(1, &l.tokens)),
-        ("attention_shifted", |l| l.network.image_encoder.attend(0, &l.tokens)),
-        ("attention_unshifted", |l| l.network.image_encoder.attend(1, &l.tokens)),
-        ("mlp", |l| l.network.image_encoder.mlp(1, &l.tokens)),
-        ("block", |l| l.network.image_encoder.block(1, &l.tokens)),
-        ("neck", |l| l.network.image_encoder.neck(0, &l.tokens)),
-        ("prompt_encoder", |l| l.network.prompted(&l.maps[3], &l.prompt)),
-        ("decoder_share_of_map", |l| l.network.mask_decoder.share_of_map(0, &l.maps[0])),
-        ("warm_click", |l| l.decode()),
-        ("cold_forward", |l| l.forward()),
+    /// Every layer, in the order of the forward pass, then what they make up.
+    pub const ALL: [Layer; 15] = [
+        Layer {
+            name: "patch_embedding",
+            run: |l| l.network.image_encoder.embed.forward(&l.image),
+            times: |_| 1,
+            operations: Sizes::embedding,
+        },
+        Layer {
+            name: "adapter",
+            run: |l| l.network.image_encoder.adapter(1, &l.tokens),
+            times: |blocks| blocks,
+            operations: Sizes::adapter,
+        },
+        Layer {
+            name: "attention_shifted",
+            run: |l| l.network.image_encoder.attention(0, &l.tokens),
+            times: |blocks| blocks.div_ceil(2),
+            operations: |s| s.attention(8.0),
+        },
+        Layer {
+            name: "attention_unshifted",
+            run: |l| l.network.image_encoder.attention(1, &l.tokens),
+            times: |blocks| blocks / 2,
+            operations: |s| s.attention(0.0),
+        },
+        Layer {
+            name: "mlp",
+            run: |l| l.network.image_encoder.mlp(1, &l.tokens),
+            times: |blocks| blocks,
+            operations: Sizes::mlp,
+        },
+        Layer {
+            name: "neck",
+            run: |l| l.network.image_encoder.neck(0, &l.tokens),
+            times: |_| 4,
+            operations: Sizes::neck,
+        },
+        Layer {
+            name: "prompt_encoder",
+            run: |l| l.prompted(),
+            times: |_| 1,
+            operations: Sizes::prompt_encoder,
+        },
+        Layer {
+            name: "decoder_share_of_map",
+            run: |l| l.network.mask_decoder.share_of_map(0, &l.maps[0]),
+            times: |_| 4,
+            operations: Sizes::share_of_map,
+        },
+        Layer {
+            name: "decoder_share_of_image",
+            run: |l| l.network.mask_decoder.share_of_image(&l.image),
+            times: |_| 1,
+            operations: Sizes::share_of_image,
+        },
+        Layer {
+            name: "decoder_finish",
+            run: |l| l.network.mask_decoder.finish(&l.embedding.shares),
+            times: |_| 1,
+            operations: Sizes::finish,
+        },
+        Layer {
+            name: "block_shifted",
+            run: |l| l.network.image_encoder.block(0, &l.tokens),
+            times: |_| 0,
+            operations: |s| s.adapter() + s.attention(8.0) + s.mlp(),
+        },
+        Layer {
+            name: "block_unshifted",
+            run: |l| l.network.image_encoder.block(1, &l.tokens),
+            times: |_| 0,
+            operations: |s| s.adapter() + s.attention(0.0) + s.mlp(),
+        },
+        Layer {
+            name: "decoder",
+            run: |l| l.decoded(),
+            times: |_| 0,
+            operations: |s| 4.0 * s.share_of_map() + s.share_of_image() + s.finish(),
+        },
+        Layer {
+            name: "warm_click",
+            run: |l| l.network.decode(&l.embedding, std::slice::from_ref(&l.prompt)).unwrap_or_default(),
+            times: |_| 0,
+            operations: |s| s.prompt_encoder() + s.share_of_map() + s.finish(),
+        },
+        Layer {
+            name: "cold_forward",
+            run: |l| l.network.forward(&l.image, std::slice::from_ref(&l.prompt)).unwrap_or_default(),
+            times: |_| 0,
+            operations: |s| {
+                let blocks = s.blocks * (s.adapter() + s.attention(4.0) + s.mlp());
+                let decoder = 4.0 * s.share_of_map() + s.share_of_image() + s.finish();
+                s.embedding() + blocks + 4.0 * s.neck() + s.prompt_encoder() + decoder
+            },
+        },
     ];
 
     /// The network of `config` with random parameters on the CPU, a random crop and one click.
@@ -45,7 +227,8 @@ impl Layers {
         let side = config.crop as i64;
         let image = Tensor::randn([1, 1, side, side, side], (Kind::Float, Device::Cpu));
         let tokens = network.image_encoder.embed.forward(&image);
-        let maps = network.image_encoder.forward(&image);
+        // The layers behind the blocks take the same time whatever is in their maps.
+        let maps: Vec<Tensor> = (0..4).map(|level| network.image_encoder.neck(level, &tokens)).collect();
         let shared = maps.iter().map(Tensor::shallow_clone).collect();
         let embedding = network.encode_maps(shared, &image);
         let extent = Extent::new([config.crop; 3])?;
@@ -53,11 +236,18 @@ impl Layers {
         Ok(Self { network, image, tokens, maps, embedding, prompt })
     }
 
-    fn decode(&self) -> Tensor {
-        self.network.decode(&self.embedding, std::slice::from_ref(&self.prompt)).unwrap_or_default()
+    fn prompted(&self) -> Tensor {
+        let prompts = std::slice::from_ref(&self.prompt);
+        let encoder = self.network.prompt_encoder.as_ref();
+        encoder.map_or_else(Tensor::new, |encoder| encoder.forward(&self.maps[3], prompts))
     }
 
-    fn forward(&self) -> Tensor {
-        self.network.forward(&self.image, std::slice::from_ref(&self.prompt)).unwrap_or_default()
+    fn decoded(&self) -> Tensor {
+        let decoder = &self.network.mask_decoder;
+        let mut shares = decoder.share_of_image(&self.image);
+        for (level, map) in self.maps.iter().enumerate() {
+            shares += decoder.share_of_map(level, map);
+        }
+        decoder.finish(&shares)
     }
 }

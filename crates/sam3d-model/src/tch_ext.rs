@@ -194,3 +194,54 @@ pub(crate) enum Corners {
 pub(crate) fn resize(xs: &Tensor, side: i64, corners: Corners) -> Tensor {
     xs.upsample_trilinear3d([side, side, side], corners == Corners::Centres, None, None, None)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A product with so many rows that it is given away as a convolution, and the same row by row.
+    #[test]
+    fn many_rows_are_multiplied_as_few_are() {
+        tch::manual_seed(4);
+        let random = |shape: &[i64]| Tensor::randn(shape, (Kind::Float, Device::Cpu)).set_requires_grad(true);
+        let (weight, bias) = (random(&[5, 12]), random(&[5]));
+        // The second input's last axis is not the innermost in memory.
+        for xs in [random(&[3, CONVOLVED_ROWS, 12]), random(&[3, 12, CONVOLVED_ROWS]).transpose(1, 2)] {
+            for bias in [Some(&bias), None] {
+                let (found, plain) = (linear(&xs, &weight, bias), xs.linear(&weight, bias));
+                assert_eq!(found.size(), plain.size());
+                assert!((&found - &plain).abs().max().double_value(&[]) < 1e-5);
+
+                let inputs: Vec<&Tensor> = [&xs, &weight].into_iter().chain(bias).collect();
+                let gradients =
+                    |ys: &Tensor| Tensor::run_backward(&[ys.square().sum(None)], &inputs, false, false);
+                for (a, b) in gradients(&found).iter().zip(gradients(&plain)) {
+                    let relative = (a - &b).norm().double_value(&[]) / b.norm().double_value(&[]);
+                    assert!(relative < 1e-5, "gradient differs by {relative}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_residual_takes_the_memory_of_its_branch_only_where_it_fits() {
+        let xs = Tensor::from_slice(&[1.0f32, 2.0]);
+        let branch = Tensor::from_slice(&[0.5f32, 0.25]);
+        let memory = branch.data_ptr();
+        let sum = add_residual(branch, &xs);
+        assert_eq!((Vec::<f32>::try_from(&sum).unwrap(), sum.data_ptr()), (vec![1.5, 2.25], memory));
+        let rounded = Tensor::from_slice(&[0.5f32, 0.25]).to_kind(Kind::BFloat16);
+        assert_eq!(add_residual(rounded, &xs).kind(), Kind::Float);
+        assert_eq!(Vec::<f32>::try_from(&xs).unwrap(), [1.0, 2.0]);
+    }
+
+    #[test]
+    fn whether_a_graph_is_recorded_is_known() {
+        assert!(records_graph());
+        {
+            let _no_grad = tch::no_grad_guard();
+            assert!(!records_graph());
+        }
+        assert!(records_graph());
+    }
+}

@@ -1,11 +1,13 @@
-//! Golden data and deterministic inputs for the tests of the sam3d crates.
+//! Golden data and deterministic inputs for the tests of the sam3d crates, and what their measurements share.
 //!
 //! Not published: only `dev-dependencies` name this crate.
 
 mod by_name;
 mod golden;
+mod process;
 mod volumes;
 
 pub use by_name::{by_name, parameter};
 pub use golden::{GoldenTensor, GoldenTensors, golden_json, golden_path};
+pub use process::peak_memory_mib;
 pub use volumes::test_volume;

@@ -6,11 +6,12 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot get its input has failed")]
 #![expect(clippy::print_stdout, reason = "a benchmark reports")]
 
-use std::{env, fs, hint::black_box};
+use std::{env, hint::black_box};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use sam3d_geom::{Extent, Point, Prompt};
 use sam3d_model::{Preset, Recompute, Sam3d};
+use sam3d_testkit::peak_memory_mib;
 use sam3d_train::{
     optimiser::{AdamW, AdamWConfig},
     step::{Batch, StepConfig, train_step},
@@ -46,14 +47,6 @@ fn step(criterion: &mut Criterion) {
         }
     }
     group.finish();
-}
-
-/// The largest resident set so far, where the system says it (Linux).
-fn peak_memory_mib() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
-    Some(kib / 1024)
 }
 
 criterion_group!(benches, step);

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use sam3d_io::augment::AugmentConfig;
-use sam3d_model::{ModelConfig, Preset, Recompute};
+use sam3d_model::{ModelConfig, Precision, Preset, Recompute};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::{TrainError, loss::LossConfig, optimiser::AdamWConfig, schedule::LinearSchedule};
@@ -56,6 +56,8 @@ pub struct LoopConfig {
     pub cache_gib: f64,
     /// What is computed again in the backward pass to save memory; the gradients are the same.
     pub recompute: Recompute,
+    /// In what matrix products and convolutions are computed.
+    pub precision: Precision,
 }
 
 impl Default for LoopConfig {
@@ -69,6 +71,7 @@ impl Default for LoopConfig {
             stop_after: None,
             cache_gib: 4.0,
             recompute: Recompute::None,
+            precision: Precision::F32,
         }
     }
 }

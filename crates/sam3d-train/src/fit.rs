@@ -104,6 +104,7 @@ pub fn fit(
 
     let model = config.model.config();
     let mut network = Sam3d::new(&model, device, config.seed)?;
+    network.set_precision(config.train.precision);
     if let (Some(path), false) = (&config.pretrained, resume) {
         network.load(&Checkpoint::read(path)?.tensors)?;
     }

@@ -2,8 +2,9 @@ use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::{ArgGroup, Args, ValueEnum};
 use sam3d_metrics::Tolerance;
+use sam3d_model::Precision;
 
-use super::values::tolerance;
+use super::values::{precision, tolerance};
 
 const NOTES: &str = "\
 Clicks are drawn inside the target from a seed made of --seed and the case, so a score can be
@@ -55,6 +56,10 @@ pub struct EvalArgs {
     /// Add a row for the best ball of one fixed radius around the click
     #[arg(long)]
     pub ball: bool,
+
+    /// What the network multiplies in: f32, or bf16 (rounded, faster where the processor can)
+    #[arg(long, value_name = "NAME", default_value_t = Precision::F32, value_parser = precision(), hide_possible_values = true)]
+    pub precision: Precision,
 
     /// Directory for the predicted masks and the scores of every case
     #[arg(long, value_name = "DIR")]

@@ -4,8 +4,12 @@ use std::{
 };
 
 use clap::Args;
+use sam3d_model::Precision;
 
-use super::{PointArg, ReadArgs, Space, values::probability};
+use super::{
+    PointArg, ReadArgs, Space,
+    values::{precision, probability},
+};
 
 /// Three crops along each axis.
 const DEFAULT_MAX_CROPS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(26);
@@ -85,6 +89,10 @@ pub struct SegmentArgs {
     /// Preprocessing of this dataset instead of the checkpoint's: a name or a TOML file
     #[arg(long, value_name = "NAME|FILE")]
     pub dataset: Option<String>,
+
+    /// What the network multiplies in: f32, or bf16 (rounded, faster where the processor can)
+    #[arg(long, value_name = "NAME", default_value_t = Precision::F32, value_parser = precision(), hide_possible_values = true)]
+    pub precision: Precision,
 
     /// Write axial, coronal and sagittal pictures through the first click to this directory
     #[arg(long, value_name = "DIR")]

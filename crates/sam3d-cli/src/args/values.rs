@@ -8,7 +8,7 @@ use clap::{
 use sam3d_geom::PointLabel;
 use sam3d_io::Grid;
 use sam3d_metrics::Tolerance;
-use sam3d_model::Preset;
+use sam3d_model::{Precision, Preset};
 
 /// A click as typed: `I,J,K`, `I,J,K,+` or `I,J,K,-`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -94,6 +94,16 @@ pub(super) fn probability(text: &str) -> Result<f64, String> {
 pub(super) fn preset() -> impl TypedValueParser<Value = Preset> {
     PossibleValuesParser::new(Preset::ALL.map(Preset::name)).try_map(|name| {
         Preset::ALL.into_iter().find(|preset| preset.name() == name).ok_or("no preset of this name")
+    })
+}
+
+/// The name of a precision.
+pub(super) fn precision() -> impl TypedValueParser<Value = Precision> {
+    PossibleValuesParser::new(Precision::ALL.map(Precision::name)).try_map(|name| {
+        Precision::ALL
+            .into_iter()
+            .find(|precision| precision.name() == name)
+            .ok_or("no precision of this name")
     })
 }
 

@@ -51,7 +51,8 @@ pub fn run(args: &EvalArgs, global: &GlobalArgs) -> anyhow::Result<()> {
             .with_context(|| format!("cannot create {}", directory.display()))?;
     }
     let device = runtime::device(global.device)?;
-    let (network, preprocessing) = network::load(&source.weights, args.dataset.as_deref(), device)?;
+    let (mut network, preprocessing) = network::load(&source.weights, args.dataset.as_deref(), device)?;
+    network.set_precision(args.precision);
     let config = EvalConfig {
         points: args.points.iter().map(|count| count.get()).collect(),
         click_sets: args.clicks.get(),

@@ -2,7 +2,7 @@
 
 use tch::{Tensor, nn::Path};
 
-use crate::tch_ext::{Conv3d, Conv3dShape, Linear, add_residual};
+use crate::tch_ext::{Conv3d, Conv3dShape, Linear, add_residual, records_graph};
 
 /// A bottleneck with a depth-wise 3 x 3 x 3 convolution, in front of each block.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ impl Adapter {
     pub(crate) fn forward(&self, xs: &Tensor) -> Tensor {
         let hidden = self.linear1.forward(xs).relu_().permute([0, 4, 1, 2, 3]);
         let hidden = self.conv.forward(&hidden).relu_().permute([0, 2, 3, 4, 1]);
-        add_residual(self.linear2.forward(&hidden).relu_(), xs)
+        let change = self.linear2.forward(&hidden).relu_();
+        // The gradient of a ReLU needs its result, so only without a graph may the sum take its place.
+        if records_graph() { change + xs } else { add_residual(change, xs) }
     }
 }

@@ -98,9 +98,11 @@ impl Attention {
             [&self.rel_pos_h, &self.rel_pos_w, &self.rel_pos_d].map(|table| resized(table, self.side) * &self.lr);
         let size = query.size();
         // Every query times every offset, of which each then takes those towards the places of its own window.
-        query
-            .matmul(&operand(&Tensor::cat(&tables, 0)).tr())
-            .gather(3, &offsets.expand([size[0], size[1], size[2], 3 * self.side], false), false)
+        query.matmul(&operand(&Tensor::cat(&tables, 0)).tr()).gather(
+            3,
+            &offsets.expand([size[0], size[1], size[2], 3 * self.side], false),
+            false,
+        )
     }
 }
 

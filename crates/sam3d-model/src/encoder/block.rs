@@ -25,7 +25,7 @@ pub(crate) struct Block {
     norm1: LayerNorm,
     attn: Attention,
     norm2: LayerNorm,
-    pub(crate) mlp: Mlp,
+    mlp: Mlp,
     windows: Windows,
     shifted: bool,
 }
@@ -52,7 +52,23 @@ impl Block {
     /// Tokens `[B, G, G, G, E]` in (H, W, D), unchanged.
     pub(crate) fn forward(&self, xs: &Tensor, codes: &TokenCodes) -> Tensor {
         let xs = self.adapter.forward(xs);
-        let xs = add_residual(self.attend(&self.norm1.forward(&xs), codes), &xs);
+        let xs = self.add_attention(&xs, codes);
+        self.add_mlp(xs)
+    }
+
+    /// `x + attention(norm1(x))`.
+    ///
+    /// # Shapes
+    /// As [`Self::forward`].
+    pub(crate) fn add_attention(&self, xs: &Tensor, codes: &TokenCodes) -> Tensor {
+        add_residual(self.attend(self.norm1.forward(xs), codes), xs)
+    }
+
+    /// `x + mlp(norm2(x))`; without a graph the result takes the memory of `xs`.
+    ///
+    /// # Shapes
+    /// As [`Self::forward`].
+    pub(crate) fn add_mlp(&self, xs: Tensor) -> Tensor {
         if records_graph() {
             return add_residual(self.mlp.forward(&self.norm2.forward(&xs)), &xs);
         }
@@ -63,12 +79,14 @@ impl Block {
         xs
     }
 
+    /// Attention within windows; without a graph the memory of `xs` may be written to.
+    ///
     /// # Shapes
     /// As [`Self::forward`].
-    pub(crate) fn attend(&self, xs: &Tensor, codes: &TokenCodes) -> Tensor {
+    fn attend(&self, xs: Tensor, codes: &TokenCodes) -> Tensor {
         let by = if self.shifted { self.windows.side / 2 } else { 0 };
         let roll = |xs: Tensor, by: i64| if by == 0 { xs } else { xs.roll([by, by, by], [1, 2, 3]) };
-        let windows = self.windows.partition(&roll(xs.shallow_clone(), -by));
+        let windows = self.windows.partition(&roll(xs, -by));
         let attend = |windows: &Tensor, start: i64| {
             let regions = self.shifted.then(|| codes.regions_of(start, windows.size()[0]));
             self.attn.forward(windows, codes, regions.as_ref())
@@ -90,7 +108,7 @@ impl Block {
 
 /// `lin2(gelu(lin1(x)))`, with the exact (erf) GELU.
 #[derive(Debug)]
-pub(crate) struct Mlp {
+struct Mlp {
     lin1: Linear,
     lin2: Linear,
 }
@@ -103,10 +121,60 @@ impl Mlp {
         }
     }
 
-    pub(crate) fn forward(&self, xs: &Tensor) -> Tensor {
+    fn forward(&self, xs: &Tensor) -> Tensor {
         let mut hidden = self.lin1.forward(xs);
         // The graph needs what went into the GELU, so only without one may the result take its place.
         let hidden = if records_graph() { hidden.gelu("none") } else { hidden.gelu_("none") };
         self.lin2.forward(&hidden)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, Kind, nn::VarStore};
+
+    use super::*;
+    use crate::ModelConfig;
+
+    impl Block {
+        /// The definition, all tokens at once.
+        fn forward_plain(&self, xs: &Tensor, codes: &TokenCodes) -> Tensor {
+            let xs = self.adapter.forward(xs);
+            let by = if self.shifted { self.windows.side / 2 } else { 0 };
+            let windows = self.windows.partition(&self.norm1.forward(&xs).roll([-by, -by, -by], [1, 2, 3]));
+            let regions = self.shifted.then(|| codes.regions.repeat([xs.size()[0], 1, 1]));
+            let attended = self.attn.forward(&windows, codes, regions.as_ref());
+            let xs = xs + self.windows.merge(&attended).roll([by, by, by], [1, 2, 3]);
+            let hidden = self.mlp.lin1.forward(&self.norm2.forward(&xs)).gelu("none");
+            xs + self.mlp.lin2.forward(&hidden)
+        }
+    }
+
+    #[test]
+    fn in_parts_and_in_place_is_the_same() {
+        tch::manual_seed(5);
+        // 3456 tokens in 54 windows, which neither kind of part divides.
+        let config = EncoderConfig {
+            embed_dim: 12,
+            num_heads: 2,
+            token_grid: 12,
+            window: 4,
+            ..ModelConfig::tiny().encoder
+        };
+        let codes = Windows { grid: 12, side: 4 }.codes(Device::Cpu);
+        for index in [0, 1] {
+            let store = VarStore::new(Device::Cpu);
+            let block = Block::new(store.root(), &config, index);
+            let xs = Tensor::randn([2, 12, 12, 12, 12], (Kind::Float, Device::Cpu));
+            let before = xs.copy();
+            let recorded = block.forward(&xs, &codes);
+            let _no_grad = tch::no_grad_guard();
+            let (found, plain) = (block.forward(&xs, &codes), block.forward_plain(&xs, &codes));
+            for (what, ys) in [("recorded", recorded), ("in parts", found)] {
+                let difference = (ys - &plain).abs().max().double_value(&[]);
+                assert!(difference < 1e-5, "block {index} {what}: {difference}");
+            }
+            assert!(xs.equal(&before), "the input was written to");
+        }
     }
 }

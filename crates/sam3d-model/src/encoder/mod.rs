@@ -80,12 +80,12 @@ impl ImageEncoder {
         self.blocks[block].adapter.forward(tokens)
     }
 
-    pub(crate) fn attend(&self, block: usize, tokens: &Tensor) -> Tensor {
-        self.blocks[block].attend(tokens, &self.codes)
+    pub(crate) fn attention(&self, block: usize, tokens: &Tensor) -> Tensor {
+        self.blocks[block].add_attention(tokens, &self.codes)
     }
 
     pub(crate) fn mlp(&self, block: usize, tokens: &Tensor) -> Tensor {
-        self.blocks[block].mlp.forward(tokens)
+        self.blocks[block].add_mlp(tokens.copy())
     }
 
     pub(crate) fn block(&self, block: usize, tokens: &Tensor) -> Tensor {

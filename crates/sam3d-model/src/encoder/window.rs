@@ -60,11 +60,7 @@ impl Windows {
         let along = |axis: i64, shape: [i64; 4]| {
             (&between + axis * rows).view(shape).expand([side, side, side, side], false)
         };
-        let axes = [
-            along(0, [side, 1, 1, side]),
-            along(1, [1, side, 1, side]),
-            along(2, [1, 1, side, side]),
-        ];
+        let axes = [along(0, [side, 1, 1, side]), along(1, [1, side, 1, side]), along(2, [1, 1, side, side])];
         Tensor::cat(&axes, 3).view([side.pow(3), 3 * side])
     }
 

@@ -3,6 +3,7 @@
 mod checkpoints;
 mod forward;
 mod names;
+mod precision;
 
 use std::collections::BTreeMap;
 
@@ -50,12 +51,18 @@ pub(super) fn sampled(xs: &Tensor, axes: &[i64], step: i64) -> Tensor {
     axes.iter().fold(xs.shallow_clone(), |xs, axis| xs.slice(*axis, None, None, step))
 }
 
+/// The largest difference.
+#[track_caller]
+pub(super) fn difference(found: &Tensor, golden: &GoldenTensor) -> f64 {
+    let shape: Vec<i64> = golden.shape.iter().map(|n| *n as i64).collect();
+    assert_eq!(found.size(), shape);
+    let expected = Tensor::from_slice(&golden.values).view(shape.as_slice());
+    (found.to_kind(Kind::Double) - expected).abs().max().double_value(&[])
+}
+
 #[track_caller]
 pub(super) fn check(what: &str, found: &Tensor, golden: &GoldenTensor, tolerance: f64) {
-    let shape: Vec<i64> = golden.shape.iter().map(|n| *n as i64).collect();
-    assert_eq!(found.size(), shape, "{what}");
-    let expected = Tensor::from_slice(&golden.values).view(shape.as_slice());
-    let difference = (found.to_kind(Kind::Double) - expected).abs().max().double_value(&[]);
+    let difference = difference(found, golden);
     assert!(
         difference <= tolerance,
         "{what}: largest difference {difference:.2e}, tolerance {tolerance:.0e}"

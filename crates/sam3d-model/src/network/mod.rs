@@ -1,5 +1,6 @@
 //! The whole network: build, name its parameters, run.
 
+mod embedding;
 mod training;
 
 use std::collections::BTreeMap;
@@ -15,8 +16,10 @@ use crate::{
     precision::{Precision, full},
     prompt_encoder::PromptEncoder,
     role::{Role, role},
+    tch_ext::add_residual,
 };
 
+pub use embedding::Embedding;
 pub use training::Recompute;
 
 /// A part of the network that has an optimiser and a gradient norm of its own.
@@ -41,26 +44,6 @@ impl Module {
             Self::PromptEncoder => "prompt_encoder.",
             Self::MaskDecoder => "mask_decoder.",
         }
-    }
-}
-
-/// Everything of one batch of crops that a click does not change.
-///
-/// It holds the deepest feature map (C G^3 values) and the decoder's shares of the other maps and of the intensities
-/// (hidden (2G)^3 values), all float32: 168 MB for each crop at ViT-B, 2.6 MB at tiny.
-#[derive(Debug)]
-pub struct Embedding {
-    /// The map that prompts change, `[B, C, G, G, G]`; `None` for the prompt-free variant.
-    deepest: Option<Tensor>,
-    /// The sum of the shares that prompts do not change, `[B, hidden, 2G, 2G, 2G]`.
-    shares: Tensor,
-}
-
-impl Embedding {
-    /// Bytes of memory it holds on its device.
-    pub fn bytes(&self) -> usize {
-        let tensors = self.deepest.iter().chain([&self.shares]);
-        tensors.map(|tensor| tensor.numel() * tensor.kind().elt_size_in_bytes()).sum()
     }
 }
 
@@ -222,7 +205,7 @@ impl Sam3d {
         }
         let level = self.config.encoder.levels().len() - 1;
         let share = self.mask_decoder.share_of_map(level, &prompt_encoder.forward(deepest, prompts));
-        Ok(self.mask_decoder.finish(&(share + &embedding.shares)))
+        Ok(self.mask_decoder.finish(&add_residual(share, &embedding.shares)))
     }
 
     /// The probability of the target in every voxel of one crop, without gradients.
@@ -266,17 +249,6 @@ impl Sam3d {
         let _no_grad = tch::no_grad_guard();
         let probability = self.decode(embedding, prompts)?.softmax(1, Kind::Float).select(1, 1);
         Ok(Vec::<f32>::try_from(probability.flatten(0, -1).to_device(Device::Cpu))?)
-    }
-}
-
-#[cfg(feature = "bench")]
-impl Sam3d {
-    /// The prompt encoder by itself, for benches; the map as it is in the prompt-free variant.
-    pub(crate) fn prompted(&self, map: &Tensor, prompt: &Prompt) -> Tensor {
-        let prompts = std::slice::from_ref(prompt);
-        self.prompt_encoder
-            .as_ref()
-            .map_or_else(|| map.shallow_clone(), |encoder| encoder.forward(map, prompts))
     }
 }
 

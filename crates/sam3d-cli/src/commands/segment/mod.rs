@@ -39,7 +39,8 @@ pub fn run(args: &SegmentArgs, global: &GlobalArgs) -> anyhow::Result<()> {
     let clicks = clicks(args, &image)?;
     let truth = args.truth.as_ref().map(|path| read_truth(path, args, &image)).transpose()?;
     let device = runtime::device(global.device)?;
-    let (network, preprocessing) = network::load_any(&args.weights, args.dataset.as_deref(), device)?;
+    let (mut network, preprocessing) = network::load_any(&args.weights, args.dataset.as_deref(), device)?;
+    network.set_precision(args.precision);
     predict::check_clicks(args, &network)?;
     if let Some(directory) = &args.overlay {
         fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
