@@ -94,8 +94,8 @@ impl Attention {
     /// # Shapes
     /// Queries `[N, heads, L, E / heads]` to `[N, heads, L, 3 side]`; `offsets` as in [`TokenCodes`].
     fn relative_scores(&self, query: &Tensor, offsets: &Tensor) -> Tensor {
-        let tables =
-            [&self.rel_pos_h, &self.rel_pos_w, &self.rel_pos_d].map(|table| resized(table, self.side) * &self.lr);
+        let tables = [&self.rel_pos_h, &self.rel_pos_w, &self.rel_pos_d]
+            .map(|table| resized(table, self.side) * &self.lr);
         let size = query.size();
         // Every query times every offset, of which each then takes those towards the places of its own window.
         query.matmul(&operand(&Tensor::cat(&tables, 0)).tr()).gather(
@@ -124,7 +124,8 @@ mod tests {
             let mut scores = query.matmul(&key.transpose(2, 3)) * (width as f64).powf(-0.5);
             let place =
                 |token: i64| [token / self.side.pow(2), token / self.side % self.side, token % self.side];
-            let tables = [&self.rel_pos_h, &self.rel_pos_w, &self.rel_pos_d].map(|table| resized(table, self.side));
+            let tables =
+                [&self.rel_pos_h, &self.rel_pos_w, &self.rel_pos_d].map(|table| resized(table, self.side));
             for q in 0..tokens {
                 for k in 0..tokens {
                     let position = (0..3)
