@@ -152,6 +152,14 @@ pub enum IoError {
         /// The half that was looked for.
         partner: PathBuf,
     },
+    /// A prepared volume on the disk is not what was written.
+    #[error("{path}: damaged, {reason}; remove it, it is made again", path = path.display())]
+    CacheDamaged {
+        /// The entry's file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// There is not enough memory for the volume.
     #[error("not enough memory for {voxels} voxels")]
     OutOfMemory {
@@ -165,6 +173,16 @@ pub enum IoError {
         expected: [usize; 3],
         /// Shape of the array.
         found: [usize; 3],
+    },
+    /// An image and its label are not on one grid.
+    #[error(
+        "the image has {image:?} voxels after resampling and its label {label:?}; they must share one grid"
+    )]
+    LabelGrid {
+        /// Size of the image, `[D, H, W]`.
+        image: [usize; 3],
+        /// Size of the label, `[D, H, W]`.
+        label: [usize; 3],
     },
     /// Resampling would make a volume too large to hold.
     #[error(

@@ -18,7 +18,10 @@
 
 pub mod atomic;
 pub mod augment;
+pub mod cache;
+pub mod case_store;
 pub mod crop;
+pub mod crops;
 mod data_file;
 pub mod dataset;
 pub mod dicom;
@@ -28,6 +31,7 @@ mod grid;
 mod header_geometry;
 pub mod intensity;
 mod limits;
+pub mod loader;
 pub mod meta_image;
 pub mod nifti;
 pub mod nrrd;
@@ -35,6 +39,7 @@ pub mod orient;
 pub mod overlay;
 pub mod phantom;
 pub mod prepare;
+pub mod prepared;
 mod read;
 pub mod resample;
 pub mod sampling;

@@ -2,7 +2,7 @@
 //!
 //! Points are voxel indices `[D, H, W]` of the array they were drawn from.
 
-use ndarray::ArrayView3;
+use ndarray::{ArrayView1, ArrayView3, Axis};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
@@ -46,7 +46,7 @@ pub fn validation_prompt(label: ArrayView3<'_, u8>, rng: &mut impl Rng) -> Vec<[
 }
 
 /// `count` voxels whose value is `wanted`, uniform and with replacement; none if no voxel is.
-pub(crate) fn draw_where(
+fn draw_where(
     label: ArrayView3<'_, u8>,
     count: usize,
     rng: &mut impl Rng,
@@ -62,16 +62,33 @@ pub(crate) fn draw_where(
     ranks.sort_unstable();
     let mut points = vec![[0; 3]; count];
     let mut pending = ranks.into_iter().peekable();
-    let matching = label.indexed_iter().filter(|(_, value)| wanted(**value));
-    for (rank, ((d, h, w), _)) in matching.enumerate() {
-        while let Some((_, draw)) = pending.next_if(|(wanted_rank, _)| *wanted_rank == rank) {
-            points[draw] = [d, h, w];
+    let mut before = 0;
+    for ((d, h), row) in rows(label) {
+        let matching = row.iter().filter(|value| wanted(**value)).count();
+        // Most rows hold no voxel that was drawn.
+        if pending.peek().is_some_and(|(rank, _)| *rank < before + matching) {
+            let columns = row.iter().enumerate().filter(|(_, value)| wanted(**value));
+            for (rank, (w, _)) in (before..).zip(columns) {
+                while let Some((_, draw)) = pending.next_if(|(wanted_rank, _)| *wanted_rank == rank) {
+                    points[draw] = [d, h, w];
+                }
+            }
         }
         if pending.peek().is_none() {
             break;
         }
+        before += matching;
     }
     points
+}
+
+/// The rows along W with their index along D and H.
+fn rows(label: ArrayView3<'_, u8>) -> impl Iterator<Item = ((usize, usize), ArrayView1<'_, u8>)> {
+    let (depth, height, _) = label.dim();
+    (0..depth).flat_map(move |d| {
+        let plane = label.index_axis_move(Axis(0), d);
+        (0..height).map(move |h| ((d, h), plane.index_axis_move(Axis(0), h)))
+    })
 }
 
 #[cfg(test)]

@@ -33,6 +33,17 @@ pub enum Part {
     Test,
 }
 
+impl Part {
+    /// Its name, as in commands.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Validation => "validation",
+            Self::Test => "test",
+        }
+    }
+}
+
 impl Split {
     /// The ids of one part, sorted.
     pub fn part(&self, part: Part) -> &[CaseId] {

@@ -1,8 +1,8 @@
 //! A training run's settings: one TOML file.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
-use sam3d_io::augment::AugmentConfig;
+use sam3d_io::{augment::AugmentConfig, cache::VolumeCache, case_store::Storage, loader::LoaderConfig};
 use sam3d_model::{ModelConfig, Precision, Preset, Recompute};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
@@ -52,12 +52,27 @@ pub struct LoopConfig {
     pub max_minutes: Option<f64>,
     /// Epochs after which the run stops, to be resumed later; the schedule still spans all `epochs`.
     pub stop_after: Option<u64>,
-    /// Memory for prepared volumes in GiB; cases beyond it are prepared anew in every epoch.
+    /// Room on the disk for prepared volumes in GiB; with 0 they are kept in memory only.
     pub cache_gib: f64,
+    /// Directory of prepared volumes; `cache` in the dataset's directory if not given.
+    pub cache_dir: Option<PathBuf>,
+    /// Memory in GiB for prepared volumes that are not on the disk, for training and validation each; those beyond it are
+    /// prepared whenever they are drawn from.
+    pub memory_gib: f64,
+    /// Threads that draw crops; 0 draws them between the steps. Half of the cores, at most 8, if not given. Their number
+    /// changes no result.
+    pub workers: Option<usize>,
     /// What is computed again in the backward pass to save memory; the gradients are the same.
     pub recompute: Recompute,
     /// In what matrix products and convolutions are computed.
     pub precision: Precision,
+}
+
+impl LoopConfig {
+    /// How crops are drawn.
+    pub fn loader(&self) -> LoaderConfig {
+        self.workers.map_or_else(LoaderConfig::default, LoaderConfig::with_workers)
+    }
 }
 
 impl Default for LoopConfig {
@@ -69,7 +84,10 @@ impl Default for LoopConfig {
             end_factor: 0.01,
             max_minutes: None,
             stop_after: None,
-            cache_gib: 4.0,
+            cache_gib: 100.0,
+            cache_dir: None,
+            memory_gib: 4.0,
+            workers: None,
             recompute: Recompute::None,
             precision: Precision::F32,
         }
@@ -105,6 +123,21 @@ impl TrainConfig {
         self.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&self.dataset))
     }
 
+    /// Where prepared volumes are kept.
+    ///
+    /// # Errors
+    /// [`TrainError::Io`] if the cache's directory cannot be made.
+    pub fn storage(&self) -> Result<Storage, TrainError> {
+        let bytes = |gib: f64| (gib * f64::from(1 << 30)) as u64;
+        let train = &self.train;
+        let cache = (train.cache_gib > 0.0).then(|| {
+            let default = || self.data_directory().join("cache");
+            let directory = train.cache_dir.clone().unwrap_or_else(default);
+            VolumeCache::open(&directory, bytes(train.cache_gib)).map(Arc::new)
+        });
+        Ok(Storage { cache: cache.transpose()?, memory_bytes: bytes(train.memory_gib) as usize })
+    }
+
     /// The learning rate's schedule.
     pub fn schedule(&self) -> LinearSchedule {
         LinearSchedule { end_factor: self.train.end_factor, epochs: self.train.epochs }
@@ -130,6 +163,7 @@ impl TrainConfig {
         let numbers = [
             ("train.end_factor", self.train.end_factor, self.train.end_factor > 0.0, "above 0"),
             ("train.cache_gib", self.train.cache_gib, self.train.cache_gib >= 0.0, "0 or more"),
+            ("train.memory_gib", self.train.memory_gib, self.train.memory_gib >= 0.0, "0 or more"),
             ("optimiser.learning_rate", optimiser.learning_rate, optimiser.learning_rate > 0.0, "above 0"),
             ("optimiser.max_grad_norm", optimiser.max_grad_norm, optimiser.max_grad_norm > 0.0, "above 0"),
             ("optimiser.weight_decay", optimiser.weight_decay, optimiser.weight_decay >= 0.0, "0 or more"),

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use sam3d_geom::GeomError;
-use sam3d_io::{IoError, augment::AugmentError, dataset::DatasetError};
+use sam3d_io::{IoError, crops::CropError, dataset::DatasetError};
 use sam3d_metrics::MetricsError;
 use sam3d_model::ModelError;
 
@@ -30,16 +30,6 @@ pub enum TrainError {
     /// A case has no voxel of the target after resampling.
     #[error("no voxel of the target class is left after resampling")]
     NoTarget,
-    /// An image and its label are not on the same grid.
-    #[error(
-        "the image has {image:?} voxels after resampling and its label {label:?}; they must share one grid"
-    )]
-    LabelGrid {
-        /// Size of the image, `[D, H, W]`.
-        image: [usize; 3],
-        /// Size of the label, `[D, H, W]`.
-        label: [usize; 3],
-    },
     /// A split has no cases.
     #[error("the {split} split of {dataset} has no cases; run `cargo xtask prepare-data` with more cases")]
     SplitEmpty {
@@ -101,9 +91,9 @@ pub enum TrainError {
     /// A dataset.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
-    /// A training crop.
+    /// A crop of a case.
     #[error(transparent)]
-    Augment(#[from] AugmentError),
+    Crop(#[from] CropError),
     /// A metric.
     #[error(transparent)]
     Metrics(#[from] MetricsError),

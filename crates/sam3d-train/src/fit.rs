@@ -1,17 +1,14 @@
 //! The training loop.
 
-use std::{
-    sync::mpsc::{Receiver, SyncSender, sync_channel},
-    thread,
-    time::Instant,
-};
+use std::{sync::Arc, time::Instant};
 
-use rand::seq::SliceRandom;
-use sam3d_geom::{Extent, Intensity, Point, Prompt};
+use sam3d_geom::{Extent, Point, Prompt};
 use sam3d_io::{
-    augment::{AugmentConfig, Sample, Source, training_sample, validation_sample},
+    augment::{AugmentConfig, Sample},
+    case_store::{CaseStore, Storage},
+    crops::{CropResult, Crops},
     dataset::{Dataset, PreparedDataset},
-    sampling::rng_for,
+    loader::Loader,
     splits::Part,
 };
 use sam3d_model::{Checkpoint, FORMAT_VERSION, Metadata, ParameterCount, Provenance, Sam3d};
@@ -19,16 +16,12 @@ use tch::{Device, Kind, Tensor};
 
 use crate::{
     TrainError,
-    cases::{CaseStore, PreparedCase},
     config::TrainConfig,
     loss::soft_dice_loss,
     optimiser::AdamW,
     run::{EpochRecord, Progress, RunDirectory},
     step::{Batch, StepConfig, StepReport, train_step},
 };
-
-/// Samples drawn ahead of the step that uses them.
-const QUEUE: usize = 4;
 
 /// What a run tells its caller.
 #[derive(Debug)]
@@ -91,16 +84,9 @@ pub fn fit(
     config.validate()?;
     let prepared = PreparedDataset::open(&config.data_directory())?;
     let dataset = &prepared.dataset;
-    let budget = (config.train.cache_gib * f64::from(1 << 30)) as usize;
-    let store = |part: Part, split: &'static str, budget: usize| {
-        let cases = prepared.part(config.fold, part)?;
-        if cases.is_empty() {
-            return Err(TrainError::SplitEmpty { dataset: dataset.name.clone(), split });
-        }
-        Ok(CaseStore::new(cases, dataset.target_class, &dataset.preprocessing, budget))
-    };
-    let train = store(Part::Train, "train", budget)?;
-    let validation = store(Part::Validation, "validation", budget / 4)?;
+    let storage = config.storage()?;
+    let train = crops(config, &prepared, Part::Train, &storage)?;
+    let validation = crops(config, &prepared, Part::Validation, &storage)?;
 
     let model = config.model.config();
     let mut network = Sam3d::new(&model, device, config.seed)?;
@@ -119,25 +105,13 @@ pub fn fit(
 
     observe(&Event::Started {
         parameters: network.count_parameters(),
-        train_cases: train.len(),
-        validation_cases: validation.len(),
+        train_cases: train.cases.len(),
+        validation_cases: validation.cases.len(),
         first_epoch: progress.epochs,
         epochs: config.train.epochs,
-        steps_per_epoch: train.len() as u64 * config.train.crops_per_case,
+        steps_per_epoch: train.cases.len() as u64 * config.train.crops_per_case,
     });
-    let crops = Crops {
-        train: &train,
-        validation: &validation,
-        intensity: dataset.preprocessing.intensity,
-        augmentation: config
-            .augmentation
-            .clone()
-            .unwrap_or_else(|| AugmentConfig::published(dataset.in_plane_augmentation)),
-        side: model.crop,
-        per_case: config.train.crops_per_case,
-        seed: config.seed,
-    };
-    let run = Run { config, dataset, network: &network, crops: &crops };
+    let run = Run { config, dataset, network: &network, train: &train, validation: &validation };
     let mut out_of_time = false;
     let last = config.train.stop_after.unwrap_or(u64::MAX).min(config.train.epochs);
     while progress.epochs < last {
@@ -167,22 +141,30 @@ struct Run<'a> {
     config: &'a TrainConfig,
     dataset: &'a Dataset,
     network: &'a Sam3d,
-    crops: &'a Crops<'a>,
+    train: &'a Arc<Crops>,
+    validation: &'a Arc<Crops>,
 }
 
-/// Where crops come from. It holds no tensor, so that a thread of its own can draw.
-struct Crops<'a> {
-    train: &'a CaseStore<'a>,
-    validation: &'a CaseStore<'a>,
-    intensity: Intensity,
-    augmentation: AugmentConfig,
-    side: usize,
-    per_case: u64,
-    seed: u64,
+/// Where the crops of one part of the dataset come from.
+fn crops(
+    config: &TrainConfig,
+    prepared: &PreparedDataset,
+    part: Part,
+    storage: &Storage,
+) -> Result<Arc<Crops>, TrainError> {
+    let dataset = &prepared.dataset;
+    let cases: Vec<_> = prepared.part(config.fold, part)?.into_iter().cloned().collect();
+    if cases.is_empty() {
+        return Err(TrainError::SplitEmpty { dataset: dataset.name.clone(), split: part.name() });
+    }
+    let augmentation = config.augmentation.clone();
+    Ok(Arc::new(Crops {
+        cases: CaseStore::new(cases, dataset.target_class, dataset.preprocessing, storage.clone()),
+        augmentation: augmentation.unwrap_or_else(|| AugmentConfig::published(dataset.in_plane_augmentation)),
+        side: config.model.config().crop,
+        seed: config.seed,
+    }))
 }
-
-/// A crop of a case.
-type Drawn = Result<(usize, Sample), TrainError>;
 
 impl Run<'_> {
     /// One pass over the training cases, and the validation if it is due.
@@ -194,12 +176,9 @@ impl Run<'_> {
     ) -> Result<EpochRecord, TrainError> {
         let start = Instant::now();
         let factor = self.config.schedule().factor(epoch);
-        let reports = thread::scope(|scope| {
-            let (sender, receiver) = sync_channel(QUEUE);
-            let crops = self.crops;
-            scope.spawn(move || crops.draw(epoch, &sender));
-            self.steps(epoch, factor, &receiver, optimiser, observe)
-        })?;
+        let jobs = self.train.epoch(epoch, self.config.train.crops_per_case);
+        let samples = self.train.load_training(jobs, self.config.train.loader());
+        let reports = self.steps(epoch, factor, samples, optimiser, observe)?;
         let last = epoch + 1 == self.config.train.epochs;
         let due = last || (epoch + 1).is_multiple_of(self.config.train.validate_every);
         let validation_loss = if due { Some(self.validate()?) } else { None };
@@ -220,16 +199,16 @@ impl Run<'_> {
         &self,
         epoch: u64,
         factor: f64,
-        samples: &Receiver<Drawn>,
+        samples: Loader<CropResult>,
         optimiser: &mut AdamW,
         observe: &mut dyn FnMut(&Event<'_>),
     ) -> Result<Vec<StepReport>, TrainError> {
         let step = StepConfig { loss: self.config.loss, recompute: self.config.train.recompute };
         let mut reports = Vec::new();
         for drawn in samples {
-            let (index, sample) = drawn?;
-            let case = self.crops.train.id(index);
-            let batch = self.batch(&sample).map_err(|error| error.in_case(case))?;
+            let drawn = drawn?;
+            let case = self.train.cases.id(drawn.job.case).as_str();
+            let batch = self.batch(&drawn.sample).map_err(|error| error.in_case(case))?;
             let report = train_step(self.network, optimiser, &batch, &step, factor)?;
             if !report.loss.is_finite() {
                 return Err(TrainError::LossNotFinite { epoch, case: case.to_owned(), loss: report.loss });
@@ -243,12 +222,12 @@ impl Run<'_> {
     /// Mean soft Dice loss over one crop of every validation case; the same crops and prompts in every epoch.
     fn validate(&self) -> Result<f64, TrainError> {
         let _no_grad = tch::no_grad_guard();
-        let count = self.crops.validation.len();
+        let count = self.validation.cases.len();
         let mut sum = 0.0;
-        for index in 0..count {
-            let id = self.crops.validation.id(index);
-            let sample = self.crops.validation_crop(index).map_err(|error| error.in_case(id))?;
-            let batch = self.batch(&sample).map_err(|error| error.in_case(id))?;
+        for drawn in self.validation.load_validation(self.config.train.loader()) {
+            let drawn = drawn?;
+            let id = self.validation.cases.id(drawn.job.case).as_str();
+            let batch = self.batch(&drawn.sample).map_err(|error| error.in_case(id))?;
             let logits = self.network.forward(&batch.image, &batch.prompts)?;
             sum += soft_dice_loss(&logits, &batch.label).mean(Kind::Float).double_value(&[]);
         }
@@ -256,7 +235,7 @@ impl Run<'_> {
     }
 
     fn batch(&self, sample: &Sample) -> Result<Batch, TrainError> {
-        let side = self.crops.side;
+        let side = self.train.side;
         let extent = Extent::new([side; 3])?;
         let points = sample.points.iter().map(|index| Point::positive(*index)).collect();
         let prompts = vec![Prompt::new(points, extent)?];
@@ -283,41 +262,5 @@ impl Run<'_> {
                 validation_loss: record.validation_loss,
             },
         }
-    }
-}
-
-impl Crops<'_> {
-    /// Draws the crops of an epoch in its order of cases, until the receiver is gone.
-    fn draw(&self, epoch: u64, sender: &SyncSender<Drawn>) {
-        let mut order: Vec<(usize, u64)> =
-            (0..self.train.len()).flat_map(|case| (0..self.per_case).map(move |crop| (case, crop))).collect();
-        order.shuffle(&mut rng_for(self.seed, epoch, "order of cases"));
-        for (index, crop) in order {
-            let drawn = self.training_crop(index, epoch * self.per_case + crop);
-            let drawn =
-                drawn.map(|sample| (index, sample)).map_err(|error| error.in_case(self.train.id(index)));
-            if sender.send(drawn).is_err() {
-                return;
-            }
-        }
-    }
-
-    /// Crop number `draw` of a training case. It has a generator of its own: which thread draws it, and when, changes
-    /// nothing.
-    fn training_crop(&self, index: usize, draw: u64) -> Result<Sample, TrainError> {
-        let case = self.train.get(index)?;
-        let mut rng = rng_for(self.seed, draw, self.train.id(index));
-        Ok(training_sample(self.source(&case), &self.augmentation, self.side, &mut rng)?)
-    }
-
-    /// The crop of a validation case, the same in every epoch.
-    fn validation_crop(&self, index: usize) -> Result<Sample, TrainError> {
-        let case = self.validation.get(index)?;
-        let mut rng = rng_for(self.seed, 0, self.validation.id(index));
-        Ok(validation_sample(self.source(&case), self.side, &mut rng)?)
-    }
-
-    fn source<'a>(&self, case: &'a PreparedCase) -> Source<'a> {
-        Source { clipped: case.image.view(), label: case.label.view(), intensity: self.intensity }
     }
 }

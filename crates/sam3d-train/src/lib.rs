@@ -5,7 +5,6 @@
 
 pub mod auto;
 pub mod ball;
-pub mod cases;
 pub mod config;
 mod error;
 pub mod evaluate;

@@ -1,7 +1,9 @@
 use serde::{Deserialize, Serialize};
 
+use crate::IoError;
+
 /// Why an augmentation cannot be done as configured.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AugmentError {
     /// A field has a value outside its range.
@@ -14,14 +16,6 @@ pub enum AugmentError {
         /// What it is.
         found: String,
     },
-    /// Image and label are not of one shape.
-    #[error("augmentation: the label has {label:?} voxels, expected {image:?} as the image")]
-    ShapeMismatch {
-        /// Shape of the image, `[D, H, W]`.
-        image: [usize; 3],
-        /// Shape of the label, `[D, H, W]`.
-        label: [usize; 3],
-    },
     /// A volume without voxels, or a crop of none.
     #[error("augmentation: cannot take a crop of {side} voxels from a volume of {extent:?}")]
     Empty {
@@ -30,6 +24,9 @@ pub enum AugmentError {
         /// Side of the crop.
         side: usize,
     },
+    /// The case's voxels cannot be read.
+    #[error(transparent)]
+    Voxels(#[from] IoError),
 }
 
 /// How training volumes are varied. Each probability is that of its step being done at all.
@@ -40,7 +37,7 @@ pub struct AugmentConfig {
     pub shift_hu: f64,
     /// Probability of the shift.
     pub shift_probability: f64,
-    /// Rotation and zoom, which resample the whole volume and take most of the time.
+    /// Rotation and zoom.
     pub resampling: Resampling,
     /// Side of the first crop over that of the second, which is taken from it at random.
     pub first_crop_factor: f64,
@@ -56,7 +53,7 @@ pub struct AugmentConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Resampling {
-    /// Neither: several times as fast.
+    /// Neither.
     None,
     /// One zoom factor for all axes.
     Zoom {
@@ -103,7 +100,7 @@ impl AugmentConfig {
         }
     }
 
-    /// The published augmentation without rotation and zoom, for machines that cannot afford them.
+    /// The published augmentation without rotation and zoom.
     pub fn without_resampling() -> Self {
         Self { resampling: Resampling::None, ..Self::published(false) }
     }

@@ -4,12 +4,15 @@
 //! All arrays are `[D, H, W]`.
 
 mod config;
+mod rotation;
 mod sample;
+mod target;
 mod transform;
+mod warp;
+mod zoom;
 
 pub use config::{AugmentConfig, AugmentError, Resampling};
+pub use rotation::rotate_about_depth;
 pub use sample::{Sample, Source, training_sample, validation_sample};
-pub use transform::{
-    bounding_box_above, centred_crop, flip, pad_symmetric, quarter_turns, rotate_about_depth,
-    shift_intensity, zoom_keeping_size,
-};
+pub use transform::{centred_crop, flip, pad_symmetric, quarter_turns, shift_intensity};
+pub use zoom::zoom_keeping_size;

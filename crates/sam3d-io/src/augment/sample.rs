@@ -1,26 +1,26 @@
-use ndarray::{Array3, ArrayView3, s};
+use ndarray::{Array3, s};
 use rand::{Rng, RngExt};
 use sam3d_geom::Intensity;
 
 use super::{
     AugmentConfig, AugmentError, Resampling,
-    transform::{
-        bounding_box_above, centred_crop, flip, pad_symmetric, quarter_turns, rotate_about_depth,
-        shift_intensity, zoom_keeping_size,
-    },
+    rotation::Rotation,
+    target::Target,
+    transform::{centred_crop, flip, padding, quarter_turns, shift_intensity},
+    warp::Chain,
+    zoom::Zoom,
 };
 use crate::{
     intensity,
-    sampling::{draw_where, training_prompt, validation_prompt},
+    prepared::{PreparedVoxels, Region},
+    sampling::{training_prompt, validation_prompt},
 };
 
 /// A prepared case from which samples are drawn.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Source<'a> {
-    /// The resampled and clipped image in HU ([`prepare_clipped`](crate::prepare::prepare_clipped)).
-    pub clipped: ArrayView3<'a, f32>,
-    /// The resampled label, 0 or 1.
-    pub label: ArrayView3<'a, u8>,
+    /// The resampled and clipped image in HU, and its label.
+    pub voxels: &'a dyn PreparedVoxels,
     /// The clip range and normalisation.
     pub intensity: Intensity,
 }
@@ -38,10 +38,11 @@ pub struct Sample {
 
 /// A training sample: the published chain of augmentations, a random crop of `side` voxels, and a training prompt.
 ///
-/// Padding is 0 after normalisation. The zoomed or rotated label counts where it exceeds one half.
+/// Only what the crop is made of is read and transformed; the result is the same, to the last bit, as if the whole
+/// volume had been. Padding is 0 after normalisation. The zoomed or rotated label counts where it exceeds one half.
 ///
 /// # Errors
-/// [`AugmentError`] if image and label differ in shape, either has no voxel or `config` is out of range.
+/// [`AugmentError`] if `config` is out of range, the crop has no voxel, or the case cannot be read.
 pub fn training_sample(
     source: Source<'_>,
     config: &AugmentConfig,
@@ -49,33 +50,27 @@ pub fn training_sample(
     rng: &mut impl Rng,
 ) -> Result<Sample, AugmentError> {
     config.validate()?;
-    check(source, side)?;
-    let mut image = source.clipped.to_owned();
-    if rng.random_bool(config.shift_probability) {
-        shift_intensity(&mut image, rng.random_range(-config.shift_hu..=config.shift_hu) as f32);
-    }
-    let mut label = source.label;
+    let summary = source.voxels.summary();
+    check(summary.sizes, side)?;
+    let shift = rng
+        .random_bool(config.shift_probability)
+        .then(|| rng.random_range(-config.shift_hu..=config.shift_hu) as f32);
     let [lower, _] = source.intensity.clip_hu();
-    if let Some(bounds) = bounding_box_above(image.view(), lower as f32) {
-        let [d, h, w] = [0, 1, 2].map(|axis| bounds.start()[axis] as usize..bounds.end()[axis] as usize);
-        label = label.slice_move(s![d.clone(), h.clone(), w.clone()]);
-        image = image.slice_move(s![d, h, w]);
-    }
-    intensity::normalise(&mut image, source.intensity);
-    let (image, label) = resample(image, label, &config.resampling, rng);
+    let body = summary.maxima.box_above(lower as f32, shift.unwrap_or_default());
+    let body = body.unwrap_or(Region::whole(summary.sizes));
+    let volume = Volume { source, shift, body, chain: resampling(&config.resampling, body.sizes, rng) };
 
     let first_side = (side as f64 * config.first_crop_factor) as usize;
-    let image = pad_symmetric(image.view(), [first_side; 3]);
-    let label = pad_symmetric(label.view(), [first_side; 3]);
-    let target = rng.random_bool(config.target_probability);
-    let start = centred_crop(centre(label.view(), target, rng), label.dim().into(), first_side);
+    let target = volume.target(first_side)?;
+    let wanted = rng.random_bool(config.target_probability);
+    let start = centred_crop(target.draw(wanted, rng), target.sizes(), first_side);
     let inner: [usize; 3] = std::array::from_fn(|_| rng.random_range(0..=first_side - side));
-    let start = std::array::from_fn(|axis| start[axis] + inner[axis]);
+    let window = Region { start: std::array::from_fn(|axis| start[axis] + inner[axis]), sizes: [side; 3] };
 
     let flips = std::array::from_fn(|_| rng.random_bool(config.flip_probability));
     let turns = if rng.random_bool(config.quarter_turn_probability) { rng.random_range(1..4) } else { 0 };
-    let image = quarter_turns(flip(cut(image.view(), start, side), flips), turns);
-    let label = quarter_turns(flip(cut(label.view(), start, side), flips), turns);
+    let image = quarter_turns(flip(volume.image(&target, window)?, flips), turns);
+    let label = quarter_turns(flip(target.label(window), flips), turns);
     let label = label.as_standard_layout().into_owned();
     let points = training_prompt(label.view(), rng);
     Ok(Sample { image: image.as_standard_layout().into_owned(), label, points })
@@ -91,75 +86,95 @@ pub fn validation_sample(
     side: usize,
     rng: &mut impl Rng,
 ) -> Result<Sample, AugmentError> {
-    check(source, side)?;
-    let mut image = source.clipped.to_owned();
-    intensity::normalise(&mut image, source.intensity);
-    let image = pad_symmetric(image.view(), [side; 3]);
-    let label = pad_symmetric(source.label, [side; 3]);
-    let start = centred_crop(centre(label.view(), true, rng), label.dim().into(), side);
-    let label = cut(label.view(), start, side);
+    let sizes = source.voxels.summary().sizes;
+    check(sizes, side)?;
+    let volume = Volume { source, shift: None, body: Region::whole(sizes), chain: Chain::new(sizes) };
+    let target = volume.target(side)?;
+    let start = centred_crop(target.draw(true, rng), target.sizes(), side);
+    let window = Region { start, sizes: [side; 3] };
+    let label = target.label(window);
     let points = validation_prompt(label.view(), rng);
-    Ok(Sample { image: cut(image.view(), start, side), label, points })
+    Ok(Sample { image: volume.image(&target, window)?, label, points })
 }
 
-fn check(source: Source<'_>, side: usize) -> Result<(), AugmentError> {
-    let [image, label] = [source.clipped.dim(), source.label.dim()].map(<[usize; 3]>::from);
-    if image != label {
-        Err(AugmentError::ShapeMismatch { image, label })
-    } else if side == 0 || image.contains(&0) {
-        Err(AugmentError::Empty { extent: image, side })
-    } else {
-        Ok(())
-    }
+fn check(extent: [usize; 3], side: usize) -> Result<(), AugmentError> {
+    if side == 0 || extent.contains(&0) { Err(AugmentError::Empty { extent, side }) } else { Ok(()) }
 }
 
-/// Rotates and zooms image and label alike.
-fn resample(
-    image: Array3<f32>,
-    label: ArrayView3<'_, u8>,
-    resampling: &Resampling,
-    rng: &mut impl Rng,
-) -> (Array3<f32>, Array3<u8>) {
-    let (rotation, factors) = match *resampling {
-        Resampling::None => (None, None),
+/// Draws rotation and zoom for volumes of `sizes` voxels.
+fn resampling(resampling: &Resampling, sizes: [usize; 3], rng: &mut impl Rng) -> Chain {
+    let mut chain = Chain::new(sizes);
+    match *resampling {
+        Resampling::None => {}
         Resampling::Zoom { factors: [low, high], probability } => {
-            let zoom = rng.random_bool(probability).then(|| [rng.random_range(low..=high); 3]);
-            (None, zoom)
+            if rng.random_bool(probability) {
+                let factor = rng.random_range(low..=high);
+                chain.push(|sizes| Zoom::new(sizes, [factor; 3]));
+            }
         }
         Resampling::InPlane { degrees, rotation_probability, factors: [low, high], zoom_probability } => {
-            let rotation = rng
-                .random_bool(rotation_probability)
-                .then(|| rng.random_range(-degrees..=degrees).to_radians());
-            let zoom = rng
-                .random_bool(zoom_probability)
-                .then(|| [1.0, rng.random_range(low..=high), rng.random_range(low..=high)]);
-            (rotation, zoom)
+            if rng.random_bool(rotation_probability) {
+                let radians = rng.random_range(-degrees..=degrees).to_radians();
+                chain.push(|sizes| Rotation::new(sizes, radians));
+            }
+            if rng.random_bool(zoom_probability) {
+                let factors = [1.0, rng.random_range(low..=high), rng.random_range(low..=high)];
+                chain.push(|sizes| Zoom::new(sizes, factors));
+            }
         }
-    };
-    if rotation.is_none() && factors.is_none() {
-        return (image, label.to_owned());
     }
-    let transform = |mut array: Array3<f32>| {
-        if let Some(radians) = rotation {
-            array = rotate_about_depth(array.view(), radians);
-        }
-        if let Some(factors) = factors {
-            array = zoom_keeping_size(array.view(), factors);
-        }
-        array
-    };
-    let label = transform(label.mapv(f32::from)).mapv(|share| u8::from(share > 0.5));
-    (transform(image), label)
+    chain
 }
 
-/// A random target voxel, or a random other one; of the other kind where there is none of the wanted one.
-fn centre(label: ArrayView3<'_, u8>, target: bool, rng: &mut impl Rng) -> [usize; 3] {
-    let mut draw = |target: bool| draw_where(label, 1, rng, |value| (value != 0) == target).pop();
-    draw(target).or_else(|| draw(!target)).unwrap_or_default()
+/// The volume that crops are taken from: cut to the body, shifted, normalised, rotated and zoomed, but none of it done.
+struct Volume<'a> {
+    source: Source<'a>,
+    shift: Option<f32>,
+    body: Region,
+    chain: Chain,
 }
 
-/// The crop of `side` voxels that starts at `start` and lies inside `array`.
-fn cut<T: Copy>(array: ArrayView3<'_, T>, start: [usize; 3], side: usize) -> Array3<T> {
-    let [d, h, w] = start.map(|first| first..first + side);
-    array.slice(s![d, h, w]).to_owned()
+impl Volume<'_> {
+    /// The target in this volume, which is padded to `side` voxels at least.
+    fn target(&self, side: usize) -> Result<Target, AugmentError> {
+        let sizes = self.chain.output_sizes();
+        let (padded, before) = padding(sizes, [side; 3]);
+        let target = self.source.voxels.summary().target.unwrap_or(Region::whole([0; 3]));
+        let target = target.intersection(self.body);
+        if target.is_empty() {
+            return Ok(Target::none(padded, before, sizes));
+        }
+        let place = self.chain.output_of(target.relative_to(self.body.start));
+        if place.is_empty() {
+            return Ok(Target::none(padded, before, sizes));
+        }
+        let share = self.chain.evaluate(place, |region| {
+            Ok(self.source.voxels.label(region.offset_by(self.body.start))?.mapv(f32::from))
+        })?;
+        let mask = share.mapv(|share| u8::from(share > 0.5));
+        Ok(Target::new(padded, before, sizes, place, mask))
+    }
+
+    /// The image in the `window` of the padded volume; 0 outside.
+    fn image(&self, target: &Target, window: Region) -> Result<Array3<f32>, AugmentError> {
+        let inside = target.inside(window);
+        if inside.is_empty() {
+            return Ok(Array3::zeros(window.sizes));
+        }
+        let image = self.chain.evaluate(inside.relative_to(target.before()), |region| {
+            let mut image = self.source.voxels.image(region.offset_by(self.body.start))?;
+            if let Some(shift) = self.shift {
+                shift_intensity(&mut image, shift);
+            }
+            intensity::normalise(&mut image, self.source.intensity);
+            Ok(image)
+        })?;
+        if inside == window {
+            return Ok(image);
+        }
+        let mut padded = Array3::zeros(window.sizes);
+        let place = inside.relative_to(window.start);
+        padded.slice_mut(s![place.range(0), place.range(1), place.range(2)]).assign(&image);
+        Ok(padded)
+    }
 }

@@ -1,16 +1,20 @@
-//! Augmentation: single transforms against the golden data, laws, and whole samples.
+//! Augmentation: single transforms against the golden data, laws, whole samples, and statistics over many of them.
 #![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
+
+mod chain;
+mod statistics;
 
 use approx::assert_abs_diff_eq;
 use ndarray::{Array3, ArrayView3, s};
 use proptest::prelude::*;
 use sam3d_geom::Intensity;
 use sam3d_io::{
+    IoError,
     augment::{
-        AugmentConfig, AugmentError, Resampling, Sample, Source, bounding_box_above, centred_crop, flip,
-        pad_symmetric, quarter_turns, rotate_about_depth, training_sample, validation_sample,
-        zoom_keeping_size,
+        AugmentConfig, AugmentError, Resampling, Sample, Source, centred_crop, flip, pad_symmetric,
+        quarter_turns, rotate_about_depth, training_sample, validation_sample, zoom_keeping_size,
     },
+    prepared::{PlaneMaxima, PreparedCase},
     sampling::rng_for,
 };
 use sam3d_testkit::{GoldenTensors, by_name};
@@ -63,10 +67,11 @@ fn foreground_box_agrees_with_the_golden_data() {
     input.slice_mut(s![..3, .., ..]).fill(-500.0);
     input.slice_mut(s![.., 22.., ..]).fill(-500.0);
     input.slice_mut(s![.., .., ..1]).fill(-500.0);
-    let bounds = bounding_box_above(input.view(), -200.0).unwrap();
-    let [d, h, w] = [0, 1, 2].map(|axis| bounds.start()[axis] as usize..bounds.end()[axis] as usize);
+    let maxima = PlaneMaxima::of(input.view());
+    let bounds = maxima.box_above(-200.0, 0.0).unwrap();
+    let [d, h, w] = [0, 1, 2].map(|axis| bounds.range(axis));
     check_golden("crop_foreground", input.slice(s![d, h, w]));
-    assert!(bounding_box_above(input.view(), 100.0).is_none());
+    assert!(maxima.box_above(100.0, 0.0).is_none());
 }
 
 proptest! {
@@ -123,7 +128,8 @@ proptest! {
     ) {
         let label = Array3::from_shape_fn(sizes, |(d, h, w)| u8::from(target && d + h + w < 4));
         let clipped = numbered(sizes);
-        let source = Source { clipped: clipped.view(), label: label.view(), intensity: intensity() };
+        let case = PreparedCase::new(clipped, label).unwrap();
+        let source = source(&case);
         let config = AugmentConfig::published(in_plane);
         let sample = training_sample(source, &config, 10, &mut rng_for(seed, 0, "a")).unwrap();
         check_sample(&sample, 10);
@@ -136,6 +142,10 @@ proptest! {
 fn numbered(sizes: [usize; 3]) -> Array3<f32> {
     let [_, height, width] = sizes;
     Array3::from_shape_fn(sizes, |(d, h, w)| (1 + (d * height + h) * width + w) as f32)
+}
+
+fn source(case: &PreparedCase) -> Source<'_> {
+    Source { voxels: case, intensity: intensity() }
 }
 
 fn intensity() -> Intensity {
@@ -159,7 +169,8 @@ fn a_sample_without_augmentation_is_the_normalised_image() {
     let clipped = numbered([6, 6, 6]);
     let mut label = Array3::<u8>::zeros((6, 6, 6));
     label[[2, 3, 4]] = 1;
-    let source = Source { clipped: clipped.view(), label: label.view(), intensity: intensity() };
+    let case = PreparedCase::new(clipped, label).unwrap();
+    let source = source(&case);
     let config = AugmentConfig {
         shift_hu: 0.0,
         shift_probability: 0.0,
@@ -170,7 +181,7 @@ fn a_sample_without_augmentation_is_the_normalised_image() {
         quarter_turn_probability: 0.0,
     };
     let sample = training_sample(source, &config, 6, &mut rng_for(0, 0, "a")).unwrap();
-    assert_eq!(sample.label, label);
+    assert_eq!(sample.label, case.whole_label());
     assert_eq!(sample.points[..10], [[2, 3, 4]; 10]);
     assert_eq!(sample.points.len(), 30);
     assert_abs_diff_eq!(sample.image[[0, 0, 0]], (1.0 - 50.0) / 25.0, epsilon = 1e-6);
@@ -188,7 +199,8 @@ fn crops_come_from_within_the_foreground() {
     let mut clipped = Array3::<f32>::from_elem((40, 40, 40), -100.0);
     clipped.slice_mut(s![10..20, 12..22, 14..24]).assign(&numbered([10, 10, 10]));
     let label = clipped.mapv(|value| u8::from((300.0..400.0).contains(&value)));
-    let source = Source { clipped: clipped.view(), label: label.view(), intensity: intensity() };
+    let case = PreparedCase::new(clipped, label).unwrap();
+    let source = source(&case);
     let config = AugmentConfig {
         shift_probability: 0.0,
         first_crop_factor: 1.0,
@@ -205,7 +217,8 @@ fn crops_come_from_within_the_foreground() {
 fn samples_are_a_function_of_the_generator() {
     let clipped = numbered([16, 15, 14]);
     let label = clipped.mapv(|value| u8::from(value > 1500.0 && value < 1700.0));
-    let source = Source { clipped: clipped.view(), label: label.view(), intensity: intensity() };
+    let case = PreparedCase::new(clipped, label).unwrap();
+    let source = source(&case);
     let draw = |epoch| {
         let config = AugmentConfig::published(false);
         training_sample(source, &config, 8, &mut rng_for(1, epoch, "case_3")).unwrap()
@@ -214,35 +227,16 @@ fn samples_are_a_function_of_the_generator() {
     assert_ne!(draw(0), draw(1));
 }
 
-/// A crop centred on a target voxel holds target unless the second crop misses it; two thirds are.
-#[test]
-fn crops_prefer_the_target() {
-    let mut label = Array3::<u8>::zeros((60, 60, 60));
-    label.slice_mut(s![30..34, 30..34, 30..34]).fill(1);
-    let clipped = Array3::<f32>::from_elem((60, 60, 60), 10.0);
-    let source = Source { clipped: clipped.view(), label: label.view(), intensity: intensity() };
-    let config = AugmentConfig::without_resampling();
-    let with_target = (0..300)
-        .filter(|epoch| {
-            let sample = training_sample(source, &config, 10, &mut rng_for(0, *epoch, "a")).unwrap();
-            sample.label.iter().any(|value| *value == 1)
-        })
-        .count();
-    // Binomial around 2/3 with standard deviation 8, and a background crop rarely meets the target.
-    assert!((170..240).contains(&with_target), "{with_target} of 300");
-}
-
 #[test]
 fn what_cannot_be_sampled_is_refused() {
     let image = numbered([4, 4, 4]);
-    let label = Array3::<u8>::zeros((4, 4, 5));
-    let source = Source { clipped: image.view(), label: label.view(), intensity: intensity() };
+    let refused = PreparedCase::new(image.clone(), Array3::zeros((4, 4, 5)));
+    assert!(matches!(refused, Err(IoError::LabelGrid { image: [4, 4, 4], label: [4, 4, 5] })));
+    assert!(PreparedCase::new(Array3::zeros((0, 4, 4)), Array3::zeros((0, 4, 4))).is_err());
+    let case = PreparedCase::new(image, Array3::zeros((4, 4, 4))).unwrap();
+    let source = source(&case);
     let mut rng = rng_for(0, 0, "a");
     let config = AugmentConfig::published(true);
-    let refused = training_sample(source, &config, 4, &mut rng);
-    assert!(matches!(refused, Err(AugmentError::ShapeMismatch { .. })));
-    let label = Array3::<u8>::zeros((4, 4, 4));
-    let source = Source { label: label.view(), ..source };
     assert!(matches!(training_sample(source, &config, 0, &mut rng), Err(AugmentError::Empty { .. })));
     let config = AugmentConfig { target_probability: 2.0, ..config };
     assert!(matches!(training_sample(source, &config, 4, &mut rng), Err(AugmentError::FieldInvalid { .. })));
