@@ -179,6 +179,9 @@ fn what_decides_a_volume_decides_its_entry() {
     assert_eq!(prepare(&cases, 1, preprocessing()), 5);
 }
 
+/// Spoils the entry at a path, whose bytes are given.
+type Damage<'a> = &'a dyn Fn(&Path, &[u8]);
+
 #[test]
 fn a_damaged_entry_is_made_again() {
     let directory = tempfile::tempdir().unwrap();
@@ -186,7 +189,7 @@ fn a_damaged_entry_is_made_again() {
     let cache = directory.path().join("cache");
     let expected = drawn(&crops(&cases, cached(&cache, u64::MAX)), 0);
     let whole = contents(&cache);
-    let damage: [&dyn Fn(&Path, &[u8]); 5] = [
+    let damage: [Damage<'_>; 5] = [
         &|path, bytes| fs::write(path, &bytes[..bytes.len() / 2]).unwrap(),
         &|path, _| fs::write(path, "").unwrap(),
         // A byte of the first brick, and one of the table: only the checksums know.
