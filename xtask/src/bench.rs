@@ -1,10 +1,6 @@
 //! `cargo xtask bench`: every criterion bench, and one table of the results.
 
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-    time::SystemTime,
-};
+use std::{fs, path::Path, time::SystemTime};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -48,9 +44,9 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
         step::run(package, &mut bench)?;
     }
     let mut results = Vec::new();
-    collect(&target_directory().join("criterion"), start, &mut results)?;
+    collect(&workspace::target_directory().join("criterion"), start, &mut results)?;
     if results.is_empty() {
-        bail!("the benches left no results in {}", target_directory().join("criterion").display());
+        bail!("the benches left no results in {}", workspace::target_directory().join("criterion").display());
     }
     results.sort_by(|a, b| a.name.cmp(&b.name));
     println!("\n{:<44}{:>12}   95 % interval", "bench", "mean");
@@ -59,11 +55,6 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
         println!("{:<44}{:>12}   {low} to {high}", result.name, time(result.mean_ns));
     }
     Ok(())
-}
-
-/// The directory of build results, as cargo chooses it.
-fn target_directory() -> PathBuf {
-    env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace::root().join("target"), PathBuf::from)
 }
 
 /// One bench.

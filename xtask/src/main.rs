@@ -7,6 +7,7 @@ mod bench;
 mod demo;
 mod download;
 mod fetch_weights;
+mod performance;
 mod prepare_data;
 mod setup;
 mod step;
@@ -35,6 +36,8 @@ enum Task {
     Test(test::TestArguments),
     /// Run the benches and print one table.
     Bench(bench::BenchArguments),
+    /// Measure time and memory of the network against plain PyTorch, layer by layer and as work grows.
+    Performance(performance::PerformanceArguments),
     /// Check the cases of a dataset and write its list of cases and its splits.
     PrepareData(prepare_data::PrepareDataArguments),
     /// Download SAM's weights, from which training starts.
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Task::Demo(arguments) => demo::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
+        Task::Performance(arguments) => performance::run(&arguments),
         Task::PrepareData(arguments) => prepare_data::run(&arguments),
         Task::FetchWeights(arguments) => fetch_weights::run(&arguments),
     };

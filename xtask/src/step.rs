@@ -21,7 +21,7 @@ pub(crate) fn run(name: &str, command: &mut Command) -> Result<()> {
 }
 
 /// The command as one would type it, without the program's directory.
-fn shown(command: &Command) -> String {
+pub(crate) fn shown(command: &Command) -> String {
     let program = std::path::Path::new(command.get_program());
     let name = program.file_name().unwrap_or(command.get_program()).to_string_lossy().into_owned();
     let arguments = command.get_args().map(|argument| {

@@ -17,6 +17,11 @@ pub(crate) fn libtorch_link() -> PathBuf {
     root().join(".libtorch")
 }
 
+/// The directory of build results, as cargo chooses it.
+pub(crate) fn target_directory() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
 /// The cargo that started this task, to be run in the workspace's root.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

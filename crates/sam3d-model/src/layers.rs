@@ -244,10 +244,6 @@ impl Layers {
 
     fn decoded(&self) -> Tensor {
         let decoder = &self.network.mask_decoder;
-        let mut shares = decoder.share_of_image(&self.image);
-        for (level, map) in self.maps.iter().enumerate() {
-            shares += decoder.share_of_map(level, map);
-        }
-        decoder.finish(&shares)
+        decoder.finish(&decoder.shares(&self.maps, &self.image))
     }
 }

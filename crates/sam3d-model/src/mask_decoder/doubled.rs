@@ -2,20 +2,20 @@
 //!
 //! Doubling is linear along each axis: `up(x) = U x` with a fixed `2G x G` matrix. Tap t of the convolution reads one
 //! voxel aside, so along an axis it is `U` moved by a row, `U_t`. Hence the 27 taps are first products of channels at side
-//! G, an eighth of the work, and then go through `U_t` axis by axis.
+//! G, an eighth of the work, and then go through `U_t` axis by axis: `[U_0 U_1 U_2]` is one matrix with three columns for
+//! each place, and the sum over taps is part of its product.
 
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
-use crate::{
-    precision::{full, operand},
-    tch_ext::conv3d,
-};
+use crate::{precision::full, tch_ext::linear};
 
-/// The three matrices `U_t` (transposed) of one grid.
+/// The matrix `[U_0 U_1 U_2]` of one grid, `[2G, 3G]`.
 #[derive(Debug)]
 pub(crate) struct Doubling {
-    /// `[G, 2G]` for the taps before, at and after a voxel.
-    taps: [Tensor; 3],
+    /// Columns sorted by tap, then place.
+    by_tap: Tensor,
+    /// Columns sorted by place, then tap.
+    by_place: Tensor,
 }
 
 impl Doubling {
@@ -23,8 +23,8 @@ impl Doubling {
     /// doubled grid, as a padded convolution sees them.
     pub(crate) fn new(grid: i64, device: Device) -> Self {
         let doubled = 2 * grid;
-        let tap = |offset: i64| {
-            let mut weights = vec![0f32; (grid * doubled) as usize];
+        let mut weights = vec![0f32; (3 * doubled * grid) as usize];
+        for (tap, offset) in (-1..=1).enumerate() {
             for voxel in 0..doubled {
                 let read = voxel + offset;
                 if !(0..doubled).contains(&read) {
@@ -33,48 +33,50 @@ impl Doubling {
                 let position = read as f64 * (grid - 1) as f64 / (doubled - 1) as f64;
                 let left = (position.floor() as i64).min(grid - 2).max(0);
                 let share = position - left as f64;
-                weights[(left * doubled + voxel) as usize] += (1.0 - share) as f32;
+                let at = ((tap as i64 * doubled + voxel) * grid + left) as usize;
+                weights[at] += (1.0 - share) as f32;
                 if share > 0.0 {
-                    weights[((left + 1) * doubled + voxel) as usize] += share as f32;
+                    weights[at + 1] += share as f32;
                 }
             }
-            Tensor::from_slice(&weights).view([grid, doubled]).to_kind(Kind::Float).to_device(device)
-        };
-        Self { taps: [tap(-1), tap(0), tap(1)] }
+        }
+        // Indexed by tap, doubled voxel and voxel.
+        let weights = Tensor::from_slice(&weights).view([3, doubled, grid]).to_device(device);
+        Self {
+            by_tap: weights.permute([1, 0, 2]).reshape([doubled, 3 * grid]),
+            by_place: weights.permute([1, 2, 0]).reshape([doubled, 3 * grid]),
+        }
     }
 
     /// # Shapes
-    /// Features `[B, C, G, G, G]` and a kernel `[O, C, 3, 3, 3]`; gives `[B, O, 2G, 2G, 2G]`.
+    /// Features `[B, C, G, G, G]` and a kernel `[O, C, 3, 3, 3]`; gives `[B, O, 2G, 2G, 2G]`, whose channels lie together
+    /// in memory.
     pub(crate) fn convolve(&self, features: &Tensor, kernel: &Tensor) -> Tensor {
         let size = features.size();
-        let (batch, channels, grid) = (size[0], size[1], size[2]);
+        let (batch, channels, grid, doubled) = (size[0], size[1], size[2], 2 * size[2]);
         let outputs = kernel.size()[0];
-        let features = operand(features);
-        let kernel = operand(kernel);
-        sum((0..3).map(|x| {
-            let plane = sum((0..3).map(|y| {
-                let taps = kernel.select(2, x).select(2, y).permute([2, 0, 1]);
-                let products = conv3d(&features, &taps.reshape([3 * outputs, channels, 1, 1, 1]), None, 0, 1);
-                let products = full(&products).view([batch, 3, outputs, grid, grid, grid]);
-                let line = sum((0..3).map(|z| products.select(1, z).matmul(self.tap(z))));
-                self.tap(y).tr().matmul(&line)
-            }));
-            self.tap(x).tr().matmul(&plane.flatten(3, 4))
-        }))
-        .view([batch, outputs, 2 * grid, 2 * grid, 2 * grid])
+        let features = features.permute([0, 2, 3, 4, 1]).contiguous();
+        let planes = [0, 1, 2].map(|x| {
+            let lines = [0, 1, 2].map(|y| {
+                let taps =
+                    kernel.select(2, x).select(2, y).permute([2, 0, 1]).reshape([3 * outputs, channels]);
+                let products = full(&linear(&features, &taps, None));
+                // A place has its three taps one after the other.
+                self.by_place.matmul(&products.view([batch, grid, grid, 3 * grid, outputs]))
+            });
+            self.by_tap.matmul(&Tensor::cat(&lines, 2).flatten(3, 4))
+        });
+        self.by_tap
+            .matmul(&Tensor::cat(&planes, 1).flatten(2, 3))
+            .view([batch, doubled, doubled, doubled, outputs])
+            .permute([0, 4, 1, 2, 3])
     }
-
-    fn tap(&self, index: i64) -> &Tensor {
-        &self.taps[index as usize]
-    }
-}
-
-fn sum(terms: impl Iterator<Item = Tensor>) -> Tensor {
-    terms.reduce(|sum, term| sum + term).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
+    use tch::Kind;
+
     use super::*;
     use crate::tch_ext::{Corners, resize};
 

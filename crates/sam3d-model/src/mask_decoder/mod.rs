@@ -11,7 +11,7 @@ use self::doubled::Doubling;
 use crate::{
     config::ModelConfig,
     precision::full,
-    tch_ext::{Conv3d, Conv3dShape, Corners, conv3d, instance_norm, resize},
+    tch_ext::{Conv3d, Conv3dShape, Corners, add_residual, conv3d, instance_norm, resize},
 };
 
 /// Background and target.
@@ -56,6 +56,18 @@ impl MaskDecoder {
         let kernel = self.classifier.first.weight();
         self.doubling
             .convolve(&features, &kernel.narrow(1, level as i64 * self.head_channels, self.head_channels))
+    }
+
+    /// The sum of the shares of the first maps and of the intensities.
+    ///
+    /// # Shapes
+    /// Maps `[B, C, G, G, G]` in (H, W, D), intensities `[B, 1, D, H, W]`; gives `[B, hidden, 2G, 2G, 2G]`.
+    pub(crate) fn shares(&self, maps: &[Tensor], image: &Tensor) -> Tensor {
+        // The shares of maps have their channels together in memory and are added to each other quickest.
+        let maps = maps.iter().enumerate().map(|(level, map)| self.share_of_map(level, map));
+        let sum = maps.reduce(|sum, share| add_residual(sum, &share));
+        let image = self.share_of_image(image);
+        sum.map_or_else(|| full(&image), |sum| add_residual(sum, &full(&image)))
     }
 
     /// The share of the intensities in the classifier's first convolution.

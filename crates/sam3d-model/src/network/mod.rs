@@ -13,7 +13,7 @@ use crate::{
     encoder::ImageEncoder,
     error::ModelError,
     mask_decoder::MaskDecoder,
-    precision::{Precision, full},
+    precision::Precision,
     prompt_encoder::PromptEncoder,
     role::{Role, role},
     tch_ext::add_residual,
@@ -177,11 +177,7 @@ impl Sam3d {
     /// The embedding of a batch whose feature maps are known.
     pub(crate) fn encode_maps(&self, mut maps: Vec<Tensor>, image: &Tensor) -> Embedding {
         let deepest = if self.prompt_encoder.is_some() { maps.pop() } else { None };
-        // A sum of shares stays float32 however they are computed.
-        let mut shares = full(&self.mask_decoder.share_of_image(image));
-        for (level, map) in maps.iter().enumerate() {
-            shares += self.mask_decoder.share_of_map(level, map);
-        }
+        let shares = self.mask_decoder.shares(&maps, image);
         Embedding { deepest, shares }
     }
 
