@@ -63,6 +63,28 @@ impl Attention {
     pub(crate) fn forward(&self, xs: &Tensor, codes: &TokenCodes, regions: Option<&Tensor>) -> Tensor {
         let (windows, tokens, channels) = (xs.size()[0], xs.size()[1], xs.size()[2]);
         let width = channels / self.heads;
+        let [queries, keys, values] = self.features(xs, codes, regions);
+        let mixed = Tensor::scaled_dot_product_attention::<Tensor>(
+            &queries,
+            &keys,
+            &values,
+            None,
+            0.0,
+            false,
+            (width as f64).powf(-0.5),
+            false,
+        );
+        let mixed = mixed.narrow(3, 0, width).transpose(1, 2).reshape([windows, tokens, channels]);
+        self.proj.forward(&mixed)
+    }
+
+    /// Queries, keys and values with what is appended to them.
+    ///
+    /// # Shapes
+    /// As [`Self::forward`]; gives three of `[N, heads, L, E / heads + 3 side]`, with regions 8 wider.
+    fn features(&self, xs: &Tensor, codes: &TokenCodes, regions: Option<&Tensor>) -> [Tensor; 3] {
+        let (windows, tokens, channels) = (xs.size()[0], xs.size()[1], xs.size()[2]);
+        let width = channels / self.heads;
         let qkv = self.qkv.forward(xs).view([windows, tokens, 3, self.heads, width]).permute([2, 0, 3, 1, 4]);
         let (query, key, value) = (qkv.get(0), qkv.get(1), qkv.get(2));
 
@@ -81,12 +103,7 @@ impl Attention {
         let (queries, keys) = (Tensor::cat(&queries, 3), Tensor::cat(&keys, 3));
         // libtorch's memory-efficient kernel wants values as wide as keys and silently writes the scores otherwise.
         let padding = queries.size()[3] - width;
-        let values = value.constant_pad_nd([0, padding]);
-        let mixed = Tensor::scaled_dot_product_attention::<Tensor>(
-            &queries, &keys, &values, None, 0.0, false, scale, false,
-        );
-        let mixed = mixed.narrow(3, 0, width).transpose(1, 2).reshape([windows, tokens, channels]);
-        self.proj.forward(&mixed)
+        [queries, keys, value.constant_pad_nd([0, padding])]
     }
 
     /// The products of each query with the relative positions of every place along each axis, times `lr`.
@@ -169,6 +186,13 @@ mod tests {
         for shifted in [false, true] {
             let regions = shifted.then(|| codes.regions_of(0, 16));
             let found = attention.forward(&xs, &codes, regions.as_ref());
+            // The kernel without score matrices is number 1 in libtorch's numbering, and needs the padding.
+            let [queries, keys, values] = attention.features(&xs, &codes, regions.as_ref());
+            let kernel = |values: &Tensor| {
+                let none = None::<Tensor>;
+                Tensor::internal_fused_sdp_choice(&queries, &keys, values, none, 0.0, false, 1.0, false)
+            };
+            assert_eq!((kernel(&values), kernel(&values.narrow(3, 0, 6))), (1, 0), "shifted {shifted}");
             let difference =
                 (found - attention.forward_plain(&xs, &codes, shifted)).abs().max().double_value(&[]);
             assert!(difference < 1e-5, "shifted {shifted}: {difference}");
