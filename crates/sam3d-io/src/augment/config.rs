@@ -132,7 +132,7 @@ impl AugmentConfig {
     }
 }
 
-fn probability(field: &'static str, value: f64) -> Result<(), AugmentError> {
+pub(super) fn probability(field: &'static str, value: f64) -> Result<(), AugmentError> {
     check(field, value, 0.0..=1.0, "0 to 1")
 }
 
@@ -148,7 +148,7 @@ fn zoom_factors(field: &'static str, [low, high]: [f64; 2]) -> Result<(), Augmen
     })
 }
 
-fn check(
+pub(super) fn check(
     field: &'static str,
     value: f64,
     range: std::ops::RangeInclusive<f64>,
