@@ -5,6 +5,7 @@
 
 pub mod auto;
 pub mod ball;
+pub mod baseline;
 pub mod config;
 mod error;
 pub mod evaluate;
