@@ -1,12 +1,14 @@
 //! From a volume as read to the network's input, and from the network's output back to the file's grid.
 
-use ndarray::{Array3, ArrayView3};
+use ndarray::{Array3, ArrayView3, Slice};
 use sam3d_geom::{Extent, Preprocessing};
 
 use crate::{
-    Grid, IoError, Volume, intensity,
+    Grid, IoError, Volume,
+    crop::CropWindow,
+    intensity,
     orient::{AxisMap, check_shape},
-    resample,
+    resample::{self, PartOfVolume},
 };
 
 /// An image in the grid the network sees, and the way back.
@@ -132,5 +134,28 @@ impl Frame {
         check_shape(self.resampled_extent.sizes(), probability.dim().into())?;
         let native = resample::to_shape(probability, self.native_extent)?;
         self.axis_map.to_stored(native.view())
+    }
+
+    /// A crop's probability (`[P, P, P]`) where it reaches the file's grid: what [`to_native`](Self::to_native) makes of a
+    /// volume that holds it and is 0 elsewhere, bit for bit, without the time and memory of that volume.
+    ///
+    /// The part is one of the file's grid in `[D, H, W]`. `None` if the crop does not meet the volume.
+    ///
+    /// # Errors
+    /// [`IoError::ShapeMismatch`] if the array is not of the window's side.
+    pub fn native_part(
+        &self,
+        window: CropWindow,
+        probability: ArrayView3<'_, f32>,
+    ) -> Result<Option<PartOfVolume>, IoError> {
+        check_shape([window.side(); 3], probability.dim().into())?;
+        let pads = window.pads(self.resampled_extent);
+        let inside = probability.slice_each_axis(|axis| {
+            let [before, after] = pads[axis.axis.index()];
+            // A window beside the volume is padding all over, and then no voxel is left.
+            Slice::from(before..(axis.len - after).max(before))
+        });
+        let start = window.start().map(|n| usize::try_from(n).unwrap_or(0));
+        resample::to_shape_of_part(inside, start, self.resampled_extent, self.native_extent)
     }
 }

@@ -8,7 +8,7 @@
 //! interpolates in the plane first and along the depth after; with linear interpolation at the same positions that is
 //! the same sum in another order, and differs by rounding only.
 
-use ndarray::{Array3, ArrayView3, Axis};
+use ndarray::{Array3, ArrayView3, ArrayViewMut3, Axis, s};
 use rayon::prelude::*;
 use sam3d_geom::{Extent, GeomError, Spacing};
 
@@ -66,6 +66,68 @@ where
         Blend::along(sizes[axis], n_out, |o| (o + 0.5) * n_in / n_out as f64 - 0.5)
     });
     Ok(blend(volume, &blends))
+}
+
+/// A box of a volume that is 0 elsewhere.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PartOfVolume {
+    /// Its first voxel in the volume, `[D, H, W]`.
+    pub start: [usize; 3],
+    /// Its values, `[D, H, W]`.
+    pub values: Array3<f32>,
+}
+
+impl PartOfVolume {
+    /// The box's voxels in a volume that holds it.
+    pub fn of<'a, T>(&self, volume: &'a mut Array3<T>) -> ArrayViewMut3<'a, T> {
+        let ([d, h, w], (depth, height, width)) = (self.start, self.values.dim());
+        volume.slice_mut(s![d..d + depth, h..h + height, w..w + width])
+    }
+}
+
+/// The part of [`to_shape`]'s result that depends on a box of the source, computed from that box alone: the same values bit
+/// for bit as if the rest of the source were 0.
+///
+/// `part` (`[D, H, W]`) stands at `start` of a source of `from` voxels; the result is a part of a volume of `to` voxels.
+/// `None` if no output voxel depends on the box.
+///
+/// # Errors
+/// [`IoError::ShapeMismatch`] if the box reaches beyond the source.
+pub fn to_shape_of_part(
+    part: ArrayView3<'_, f32>,
+    start: [usize; 3],
+    from: Extent,
+    to: Extent,
+) -> Result<Option<PartOfVolume>, IoError> {
+    let sizes: [usize; 3] = part.dim().into();
+    let end: [usize; 3] = std::array::from_fn(|axis| start[axis].saturating_add(sizes[axis]));
+    if sizes.contains(&0) {
+        return Ok(None);
+    }
+    if end.iter().zip(from.sizes()).any(|(end, n)| *end > n) {
+        return Err(IoError::ShapeMismatch { expected: from.sizes(), found: end });
+    }
+    // With a border of zeros a blend of the box's outermost voxels finds the neighbour it has in the whole source.
+    let mut padded = Array3::zeros(sizes.map(|n| n + 2));
+    padded.slice_mut(s![1..=sizes[0], 1..=sizes[1], 1..=sizes[2]]).assign(&part);
+    let mut first = [0; 3];
+    let mut blends = [const { Vec::new() }; 3];
+    for axis in 0..3 {
+        let (n_in, n_out) = (from.sizes()[axis], to.sizes()[axis]);
+        let ratio = |o: f64| (o + 0.5) * n_in as f64 / n_out as f64 - 0.5;
+        let within = start[axis]..end[axis];
+        let touches = |blend: &Blend| within.contains(&blend.low) || within.contains(&blend.high);
+        let all = Blend::along(n_in, n_out, ratio);
+        let Some(from) = all.iter().position(touches) else { return Ok(None) };
+        first[axis] = from;
+        let to_padded = |index: usize| index + 1 - start[axis];
+        blends[axis] = all[from..]
+            .iter()
+            .take_while(|blend| touches(blend))
+            .map(|blend| Blend { low: to_padded(blend.low), high: to_padded(blend.high), ..*blend })
+            .collect();
+    }
+    Ok(Some(PartOfVolume { start: first, values: blend(padded.view(), &blends) }))
 }
 
 /// Where one output position takes its value from along one axis: `(1 - weight) * [low] + weight * [high]`.

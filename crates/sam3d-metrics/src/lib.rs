@@ -6,6 +6,7 @@
 //!   whose elements carry an area.
 //! - [`components`] and [`Detection`]: connected components, and which of the truth's a prediction finds.
 //! - [`protocol`]: the rule by which published scores treat empty masks, and the mean over cases.
+//! - [`statistics`]: bootstrap intervals, Wilcoxon's signed-rank test, Holm's adjustment.
 //! - [`distance_transform_mm`]: the exact Euclidean distance transform they rest on.
 //!
 //! # Masks
@@ -34,6 +35,7 @@ mod nearest;
 mod overlap;
 mod parameters;
 pub mod protocol;
+pub mod statistics;
 mod summary;
 mod surface_distances;
 mod survey;

@@ -1,6 +1,8 @@
 //! The baseline any click-based method must beat: a ball of fixed radius around the click.
 
-use ndarray::ArrayView3;
+use std::ops::Range;
+
+use ndarray::{ArrayView3, s};
 use sam3d_geom::Spacing;
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub const RADII_MM: std::ops::RangeInclusive<usize> = 1..=60;
 
 /// The Dice of balls of every radius of [`RADII_MM`] around one centre.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BallDice(Vec<f64>);
 
 /// The radius that is best on average over cases.
@@ -23,17 +25,26 @@ pub struct BestBall {
 impl BallDice {
     /// Balls around `centre` (fractional voxel, `[D, H, W]`) against `truth` `[D, H, W]` on a grid of `spacing`.
     pub fn around(centre: [f64; 3], truth: ArrayView3<'_, u8>, spacing: Spacing) -> Self {
-        let spacing = spacing.mm();
+        let mm = spacing.mm();
         let bins = *RADII_MM.end();
         let (mut ball, mut overlap) = (vec![0u64; bins + 1], vec![0u64; bins + 1]);
-        let mut target = 0u64;
-        for ((d, h, w), value) in truth.indexed_iter() {
+        let target = truth.iter().filter(|value| **value != 0).count() as u64;
+        // Voxels beyond the largest ball need not be looked at.
+        let sizes: [usize; 3] = truth.dim().into();
+        let reach: [Range<usize>; 3] = std::array::from_fn(|axis| {
+            let voxels = bins as f64 / mm[axis];
+            // The casts clamp what lies before the volume to 0.
+            let first = ((centre[axis] - voxels).floor() as usize).min(sizes[axis]);
+            let end = ((centre[axis] + voxels).ceil() as usize).saturating_add(1).min(sizes[axis]);
+            first..end.max(first)
+        });
+        let [d, h, w] = reach.clone();
+        for ((d, h, w), value) in truth.slice(s![d, h, w]).indexed_iter() {
             let offset = [d, h, w];
-            let squared: f64 =
-                (0..3).map(|axis| ((offset[axis] as f64 - centre[axis]) * spacing[axis]).powi(2)).sum();
+            let along = |axis: usize| ((reach[axis].start + offset[axis]) as f64 - centre[axis]) * mm[axis];
+            let squared: f64 = (0..3).map(|axis| along(axis).powi(2)).sum();
             // The smallest radius whose ball holds the voxel.
             let bin = squared.sqrt().ceil() as usize;
-            target += u64::from(*value != 0);
             if bin <= bins {
                 ball[bin] += 1;
                 overlap[bin] += u64::from(*value != 0);
@@ -83,5 +94,10 @@ mod tests {
         let dice = BallDice::around([9.0, 20.0, 18.0], truth.view(), spacing);
         assert_eq!(BallDice::best(&[dice]), Some(BestBall { radius_mm: 12, mean_dice: 1.0 }));
         assert_eq!(BallDice::best(&[]), None);
+        // Of a truth that reaches beyond the largest ball, the voxels there count as missed.
+        let full = Array3::ones([1, 1, 200]);
+        let dice = BallDice::around([0.0, 0.0, 99.5], full.view(), Spacing::new([1.0; 3]).unwrap());
+        let best = BallDice::best(&[dice]).unwrap();
+        assert_eq!((best.radius_mm, best.mean_dice), (60, 2.0 * 120.0 / (120.0 + 200.0)));
     }
 }

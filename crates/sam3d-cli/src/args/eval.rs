@@ -3,6 +3,7 @@ use std::{num::NonZeroUsize, path::PathBuf};
 use clap::{ArgGroup, Args, ValueEnum};
 use sam3d_metrics::Tolerance;
 use sam3d_model::Precision;
+use sam3d_train::evaluate::Position;
 
 use super::values::{precision, tolerance};
 
@@ -61,9 +62,52 @@ pub struct EvalArgs {
     #[arg(long, value_name = "NAME", default_value_t = Precision::F32, value_parser = precision(), hide_possible_values = true)]
     pub precision: Precision,
 
+    /// What is evaluated
+    #[arg(long, value_enum, default_value_t = MethodName::Sam3d)]
+    pub method: MethodName,
+
+    /// Where in the target clicks are drawn: anywhere, or in one of three layers by depth
+    #[arg(long, value_enum, default_value_t = PositionArg::Uniform)]
+    pub position: PositionArg,
+
+    /// Cases read and prepared at the same time; each takes memory for its volume
+    #[arg(long, value_name = "N", default_value_t = NonZeroUsize::MIN)]
+    pub readers: NonZeroUsize,
+
     /// Directory for the predicted masks and the scores of every case
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+}
+
+/// The methods that can be evaluated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum MethodName {
+    /// Clicks in the volume, one crop around them
+    Sam3d,
+}
+
+/// Where in the target clicks are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PositionArg {
+    /// Anywhere: the published protocol
+    Uniform,
+    /// The third of the depth that is furthest inside
+    Centre,
+    /// The third in between
+    Surrounding,
+    /// The third at the border
+    Margin,
+}
+
+impl From<PositionArg> for Position {
+    fn from(position: PositionArg) -> Self {
+        match position {
+            PositionArg::Uniform => Self::Uniform,
+            PositionArg::Centre => Self::Centre,
+            PositionArg::Surrounding => Self::Surrounding,
+            PositionArg::Margin => Self::Margin,
+        }
+    }
 }
 
 /// Part of a dataset.

@@ -14,7 +14,7 @@ mod values;
 use clap::{Parser, Subcommand};
 
 pub use convert::ConvertArgs;
-pub use eval::{EvalArgs, Split};
+pub use eval::{EvalArgs, MethodName, PositionArg, Split};
 pub use global::{DeviceArg, GlobalArgs};
 pub use info::InfoArgs;
 pub use metrics::MetricsArgs;

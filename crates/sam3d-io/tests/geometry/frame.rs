@@ -4,6 +4,7 @@ use ndarray::Array3;
 use sam3d_geom::{Affine, Intensity, Orientation, Preprocessing, Spacing};
 use sam3d_io::{
     Grid, IoError, ValueType, Volume,
+    crop::CropWindow,
     prepare::{native_label, prepare_clipped, prepare_image, prepare_label},
 };
 
@@ -59,6 +60,25 @@ fn probability_comes_back_to_the_stored_axes() {
         assert!(largest > 0.0);
     }
     assert!(frame.to_native(Array3::zeros([9, 9, 8]).view()).is_err());
+}
+
+#[test]
+fn a_crop_comes_back_as_the_volume_that_holds_it() {
+    let frame = prepare_image(&volume(), &preprocessing()).unwrap().frame;
+    let extent = frame.resampled_extent();
+    for start in [[0, 0, 0], [-2, 5, -1], [3, 3, 4], [6, -3, 7], [9, 0, 0], [-4, 0, 0]] {
+        let window = CropWindow::new(start, 4);
+        let crop = Array3::from_shape_fn([4; 3], |(d, h, w)| 0.1 + 0.013 * (16 * d + 4 * h + w) as f32);
+        let mut whole = Array3::zeros(extent.sizes());
+        window.paste(crop.view(), &mut whole).unwrap();
+        let expected = frame.axis_map().to_dhw(frame.to_native(whole.view()).unwrap().view()).unwrap();
+        let mut found = Array3::zeros(frame.native_extent().sizes());
+        if let Some(part) = frame.native_part(window, crop.view()).unwrap() {
+            part.of(&mut found).assign(&part.values);
+        }
+        assert_eq!(found, expected, "{start:?}");
+    }
+    assert!(frame.native_part(CropWindow::new([0; 3], 4), Array3::zeros([4, 4, 5]).view()).is_err());
 }
 
 #[test]

@@ -1,4 +1,4 @@
-use ndarray::{Array3, ArrayView3, Axis};
+use ndarray::{Array3, ArrayView3, Axis, s};
 use proptest::prelude::*;
 use sam3d_geom::{Extent, Spacing};
 use sam3d_io::{crop::CropWindow, resample};
@@ -79,6 +79,29 @@ proptest! {
             resample::to_spacing(view, factors).unwrap(),
             resample::to_spacing(copy.view(), factors).unwrap()
         );
+    }
+
+    /// A part alone gives what it gives in a volume of zeros, and nothing reaches beyond its result.
+    #[test]
+    fn a_part_resizes_as_in_its_volume(
+        shape in shape(),
+        to in shape(),
+        corners in proptest::array::uniform3((0usize..12, 1usize..12)),
+    ) {
+        let start: [usize; 3] = std::array::from_fn(|axis| corners[axis].0 % shape[axis]);
+        let end: [usize; 3] =
+            std::array::from_fn(|axis| (start[axis] + corners[axis].1).min(shape[axis]));
+        let inside = s![start[0]..end[0], start[1]..end[1], start[2]..end[2]];
+        let mut whole = Array3::zeros(shape);
+        whole.slice_mut(inside).assign(&(volume(shape).slice(inside).mapv(|value| value + 1.0)));
+        let (from, to) = (Extent::new(shape).unwrap(), Extent::new(to).unwrap());
+        let expected = resample::to_shape(whole.view(), to).unwrap();
+        let mut found = Array3::zeros(to.sizes());
+        if let Some(part) =
+            resample::to_shape_of_part(whole.slice(inside), start, from, to).unwrap() {
+ part.of(&mut found).assign(&part.values);
+        }
+        prop_assert_eq!(found, expected);
     }
 
     /// What is inside the volume comes back to where it was; nothing else changes.

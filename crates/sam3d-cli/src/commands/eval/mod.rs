@@ -1,4 +1,7 @@
-//! `sam3d eval`: a network scored on a dataset's cases by the published protocol.
+//! `sam3d eval`: a method scored on a dataset's cases by the published protocol.
+
+mod method;
+mod source;
 
 use std::{
     fmt::{self, Write as _},
@@ -10,25 +13,22 @@ use std::{
 
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
-use sam3d_geom::Preprocessing;
+use ndarray::ArrayView3;
 use sam3d_io::{
+    Grid, IoError, ReadLimits,
     atomic::{self, Overwrite},
-    dataset::{Case, Dataset, PreparedDataset},
-    nifti::{self, ReadLimits},
+    dataset::{Case, PreparedDataset},
+    nifti,
     splits::Part,
 };
-use sam3d_model::Sam3d;
-use sam3d_train::{
-    evaluate::{CaseEvaluation, ClickScore, EvalConfig, Evaluator, PointsSummary, summarise},
-    run::RunDirectory,
-};
+use sam3d_train::evaluate::{CaseEvaluation, ClickScore, EvalConfig, Pipeline, PointsSummary, summarise};
 use serde::Serialize;
 
-use super::network;
 use crate::{
     args::{EvalArgs, GlobalArgs, Split},
     output, runtime,
 };
+use source::Source;
 
 /// Scores every case of the split and prints the summary.
 ///
@@ -50,25 +50,25 @@ pub fn run(args: &EvalArgs, global: &GlobalArgs) -> anyhow::Result<()> {
         fs::create_dir_all(directory.join("masks"))
             .with_context(|| format!("cannot create {}", directory.display()))?;
     }
-    let device = runtime::device(global.device)?;
-    let (mut network, preprocessing) = network::load(&source.weights, args.dataset.as_deref(), device)?;
-    network.set_precision(args.precision);
     let config = EvalConfig {
         points: args.points.iter().map(|count| count.get()).collect(),
         click_sets: args.clicks.get(),
+        position: args.position.into(),
         tolerances: args.tolerance.clone(),
         seed: global.seed.unwrap_or_default(),
+        ball: args.ball,
     };
-
-    let run = Run {
-        network: &network,
-        preprocessing: &preprocessing,
+    let method = method::open(args, &source, runtime::device(global.device)?)?;
+    let pipeline = Pipeline {
+        method: method.as_ref(),
         target_class: prepared.dataset.target_class,
         config: &config,
-        out: args.out.as_deref(),
+        limits: ReadLimits::default(),
+        readers: args.readers.get(),
     };
-    let (evaluations, failures) = run.cases(&cases);
+    let (evaluations, failures) = evaluate(&pipeline, &cases, args.out.as_deref())?;
     let report = Report {
+        method: method.name(),
         weights: source.weights.clone(),
         dataset: prepared.dataset.name.clone(),
         cases: evaluations.len(),
@@ -76,7 +76,6 @@ pub fn run(args: &EvalArgs, global: &GlobalArgs) -> anyhow::Result<()> {
         summary: summarise(&config, &evaluations),
         scores: evaluations.into_iter().flat_map(|evaluation| evaluation.scores).collect(),
         config,
-        ball: args.ball,
     };
     if let Some(directory) = &args.out {
         report.write(directory)?;
@@ -88,79 +87,39 @@ pub fn run(args: &EvalArgs, global: &GlobalArgs) -> anyhow::Result<()> {
     }
 }
 
-/// Where weights and data come from.
-struct Source {
-    weights: PathBuf,
-    data: PathBuf,
-    fold: usize,
-}
-
-impl Source {
-    fn of(args: &EvalArgs) -> anyhow::Result<Self> {
-        if let Some(directory) = &args.run {
-            let config = RunDirectory::read_config(directory)?;
-            let data = args.data.clone().unwrap_or_else(|| config.data_directory());
-            return Ok(Self { weights: directory.join("best.safetensors"), data, fold: config.fold });
-        }
-        let data = match (&args.data, &args.dataset) {
-            (Some(data), _) => data.clone(),
-            (None, Some(name)) => Path::new("data").join(Dataset::named_or_open(name)?.name),
-            (None, None) => bail!("--weights needs --data DIR or --dataset NAME to know the cases"),
-        };
-        let weights = args.weights.clone().context("--weights is missing")?;
-        Ok(Self { weights, data, fold: 0 })
+/// Scores the cases; one that fails is listed and does not stop the others.
+fn evaluate(
+    pipeline: &Pipeline<'_>,
+    cases: &[&Case],
+    out: Option<&Path>,
+) -> anyhow::Result<(Vec<CaseEvaluation>, Vec<Failure>)> {
+    let bar = ProgressBar::new(cases.len() as u64);
+    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} cases, {eta} left, {msg}") {
+        bar.set_style(style);
     }
-}
-
-/// What stays the same from case to case.
-struct Run<'a> {
-    network: &'a Sam3d,
-    preprocessing: &'a Preprocessing,
-    target_class: u32,
-    config: &'a EvalConfig,
-    out: Option<&'a Path>,
-}
-
-impl Run<'_> {
-    /// Scores the cases; one that fails is listed and does not stop the others.
-    fn cases(&self, cases: &[&Case]) -> (Vec<CaseEvaluation>, Vec<Failure>) {
-        let bar = ProgressBar::new(cases.len() as u64);
-        if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} cases, {eta} left, {msg}") {
-            bar.set_style(style);
+    bar.enable_steady_tick(Duration::from_millis(500));
+    let keep = |score: &ClickScore, mask: ArrayView3<'_, u8>, grid: &Grid| -> Result<(), IoError> {
+        let Some(directory) = out else { return Ok(()) };
+        let name = format!("{}_{}points_set{}.nii.gz", score.case, score.points, score.click_set);
+        nifti::write_mask(&directory.join("masks").join(name), mask, grid, Overwrite::Replace)
+    };
+    let mut outcomes: Vec<Option<Result<CaseEvaluation, String>>> = cases.iter().map(|_| None).collect();
+    let result = pipeline.run(cases, &keep, &mut |index, outcome| {
+        bar.set_message(cases[index].id.to_string());
+        bar.inc(1);
+        outcomes[index] = Some(outcome.map_err(|error| output::one_line(&error.into())));
+    });
+    bar.finish_and_clear();
+    result?;
+    let (mut evaluations, mut failures) = (Vec::new(), Vec::new());
+    for (case, outcome) in cases.iter().zip(outcomes) {
+        match outcome {
+            Some(Ok(evaluation)) => evaluations.push(evaluation),
+            Some(Err(error)) => failures.push(Failure { case: case.id.to_string(), error }),
+            None => {}
         }
-        bar.enable_steady_tick(Duration::from_millis(500));
-        let (mut evaluations, mut failures) = (Vec::new(), Vec::new());
-        for case in cases {
-            bar.set_message(case.id.to_string());
-            match self.case(case) {
-                Ok(evaluation) => evaluations.push(evaluation),
-                Err(error) => {
-                    failures.push(Failure { case: case.id.to_string(), error: output::one_line(&error) })
-                }
-            }
-            bar.inc(1);
-        }
-        bar.finish_and_clear();
-        (evaluations, failures)
     }
-
-    fn case(&self, case: &Case) -> anyhow::Result<CaseEvaluation> {
-        let image = sam3d_io::read(&case.image, ReadLimits::default())?;
-        let label = sam3d_io::read(&case.label, ReadLimits::default())?;
-        let evaluator = Evaluator {
-            network: self.network,
-            preprocessing: self.preprocessing,
-            target_class: self.target_class,
-            config: self.config,
-        };
-        let evaluation = evaluator.case(case.id.as_str(), &image, &label, &mut |score, mask| {
-            let Some(directory) = self.out else { return Ok(()) };
-            let name = format!("{}_{}points_set{}.nii.gz", score.case, score.points, score.click_set);
-            let path = directory.join("masks").join(name);
-            nifti::write_mask(&path, mask, &image.grid, Overwrite::Replace)
-        })?;
-        Ok(evaluation)
-    }
+    Ok((evaluations, failures))
 }
 
 #[derive(Serialize)]
@@ -171,6 +130,7 @@ struct Failure {
 
 #[derive(Serialize)]
 struct Report {
+    method: &'static str,
     weights: PathBuf,
     dataset: String,
     config: EvalConfig,
@@ -178,8 +138,6 @@ struct Report {
     summary: Vec<PointsSummary>,
     failures: Vec<Failure>,
     scores: Vec<ClickScore>,
-    #[serde(skip)]
-    ball: bool,
 }
 
 impl Report {
@@ -224,16 +182,21 @@ impl fmt::Display for Report {
         let cell = |mean: f64, std: f64| format!("{:.2} +- {:.2} %", 100.0 * mean, 100.0 * std);
         for row in &self.summary {
             let clicks = if row.points == 1 { "click" } else { "clicks" };
-            write!(f, "{:<26}{:>16}", format!("{} {clicks}", row.points), cell(row.dice.mean, row.dice.std))?;
+            write!(
+                f,
+                "{:<26}{:>16}",
+                format!("{} {clicks}", row.points),
+                cell(row.dice.cases.mean, row.dice.cases.std)
+            )?;
             for nsd in &row.nsd {
-                write!(f, "{:>18}", cell(nsd.mean, nsd.std))?;
+                write!(f, "{:>18}", cell(nsd.cases.mean, nsd.cases.std))?;
             }
             writeln!(f)?;
         }
-        if self.ball {
-            for row in &self.summary {
-                let name = format!("best ball, {} ({} mm)", row.points, row.ball.radius_mm);
-                writeln!(f, "{name:<26}{:>16}", format!("{:.2} %", 100.0 * row.ball.mean_dice))?;
+        for row in &self.summary {
+            if let Some(ball) = &row.ball {
+                let name = format!("best ball, {} ({} mm)", row.points, ball.radius_mm);
+                writeln!(f, "{name:<26}{:>16}", format!("{:.2} %", 100.0 * ball.mean_dice))?;
             }
         }
         for failure in &self.failures {

@@ -1,0 +1,34 @@
+//! Where weights and data come from.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use sam3d_io::dataset::Dataset;
+use sam3d_train::run::RunDirectory;
+
+use crate::args::EvalArgs;
+
+/// Weights and data of an evaluation.
+pub(super) struct Source {
+    pub(super) weights: PathBuf,
+    pub(super) data: PathBuf,
+    pub(super) fold: usize,
+}
+
+impl Source {
+    /// What was typed, with a run's own weights, data and fold where it names a run.
+    pub(super) fn of(args: &EvalArgs) -> anyhow::Result<Self> {
+        if let Some(directory) = &args.run {
+            let config = RunDirectory::read_config(directory)?;
+            let data = args.data.clone().unwrap_or_else(|| config.data_directory());
+            return Ok(Self { weights: directory.join("best.safetensors"), data, fold: config.fold });
+        }
+        let data = match (&args.data, &args.dataset) {
+            (Some(data), _) => data.clone(),
+            (None, Some(name)) => Path::new("data").join(Dataset::named_or_open(name)?.name),
+            (None, None) => bail!("--weights needs --data DIR or --dataset NAME to know the cases"),
+        };
+        let weights = args.weights.clone().context("--weights is missing")?;
+        Ok(Self { weights, data, fold: 0 })
+    }
+}

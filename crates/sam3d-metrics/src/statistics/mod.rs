@@ -1,0 +1,93 @@
+//! What can be said of scores over cases: intervals of a mean, and whether two methods differ on the same cases.
+//!
+//! - [`bootstrap_mean`]: percentile bootstrap interval of a mean over cases.
+//! - [`wilcoxon_signed_rank`]: the paired test usual for segmentation scores, which are neither normal nor symmetric.
+//! - [`holm`]: several tests at once.
+
+mod wilcoxon;
+
+pub use wilcoxon::{SignedRank, wilcoxon_signed_rank};
+
+/// A two-sided interval of the mean of `values` by the percentile bootstrap: the mean of as many values drawn with
+/// replacement, `resamples` times, and the quantiles that leave out `1 - level` in equal halves (linear interpolation
+/// between order statistics, as numpy's default).
+///
+/// Randomness is an argument: `below(n)` is a uniform draw from `0..n`. `None` without values or resamples.
+pub fn bootstrap_mean(
+    values: &[f64],
+    resamples: usize,
+    level: f64,
+    mut below: impl FnMut(usize) -> usize,
+) -> Option<[f64; 2]> {
+    if values.is_empty() || resamples == 0 {
+        return None;
+    }
+    let mut draw = || values[below(values.len()).min(values.len() - 1)];
+    let mut means: Vec<f64> = (0..resamples)
+        .map(|_| (0..values.len()).map(|_| draw()).sum::<f64>() / values.len() as f64)
+        .collect();
+    means.sort_unstable_by(f64::total_cmp);
+    let tail = (1.0 - level.clamp(0.0, 1.0)) / 2.0;
+    Some([quantile(&means, tail), quantile(&means, 1.0 - tail)])
+}
+
+/// The quantile `share` (0 to 1) of `sorted`, ascending and not empty.
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let position = share * (sorted.len() - 1) as f64;
+    let low = position as usize;
+    let high = (low + 1).min(sorted.len() - 1);
+    sorted[low] + (sorted[high] - sorted[low]) * (position - low as f64)
+}
+
+/// P values adjusted for their number by Holm's step-down method (Holm 1979), in the order given: each is at most the
+/// family-wise error rate at which its hypothesis is rejected.
+pub fn holm(p_values: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..p_values.len()).collect();
+    order.sort_by(|a, b| p_values[*a].total_cmp(&p_values[*b]));
+    let mut adjusted = vec![0.0; p_values.len()];
+    let mut largest = 0.0f64;
+    for (rank, index) in order.into_iter().enumerate() {
+        largest = largest.max((p_values.len() - rank) as f64 * p_values[index]).min(1.0);
+        adjusted[index] = largest;
+    }
+    adjusted
+}
+
+#[cfg(test)]
+mod tests {
+    use approx::assert_abs_diff_eq;
+
+    use super::*;
+
+    #[test]
+    fn the_interval_of_draws_one_can_follow() {
+        // Draws 0, 1, 2, ... modulo 3: every resample holds each value once, so all means are 2.
+        let mut next = 0;
+        let mut round_robin = |n: usize| {
+            next += 1;
+            (next - 1) % n
+        };
+        assert_eq!(bootstrap_mean(&[1.0, 2.0, 3.0], 100, 0.95, &mut round_robin), Some([2.0, 2.0]));
+        // Resample i consists of value i alone: the means are the values, and their quantiles are known.
+        let mut draws = 0;
+        let values: Vec<f64> = (0..5).map(f64::from).collect();
+        let interval = bootstrap_mean(&values, 5, 0.5, |_| {
+            draws += 1;
+            (draws - 1) / 5
+        });
+        assert_eq!(interval, Some([1.0, 3.0]));
+        assert_eq!(bootstrap_mean(&[], 10, 0.95, |_| 0), None);
+        assert_eq!(bootstrap_mean(&[1.0], 0, 0.95, |_| 0), None);
+    }
+
+    #[test]
+    fn adjusted_p_values() {
+        // By hand: 4 * 0.005, 3 * 0.01, then 2 * 0.03 twice, because adjusted values never fall.
+        let adjusted = holm(&[0.01, 0.04, 0.03, 0.005]);
+        for (found, expected) in adjusted.iter().zip([0.03, 0.06, 0.06, 0.02]) {
+            assert_abs_diff_eq!(*found, expected, epsilon = 1e-15);
+        }
+        assert_eq!(holm(&[0.9, 0.8]), [1.0, 1.0]);
+        assert_eq!(holm(&[]), [0.0; 0]);
+    }
+}
