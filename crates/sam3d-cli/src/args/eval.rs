@@ -62,12 +62,12 @@ pub struct EvalArgs {
     #[arg(long, value_name = "NAME", default_value_t = Precision::F32, value_parser = precision(), hide_possible_values = true)]
     pub precision: Precision,
 
-    /// What is evaluated
-    #[arg(long, value_enum, default_value_t = MethodName::Sam3d)]
+    /// What is evaluated: sam3d (clicks in the volume, one crop around them)
+    #[arg(long, value_enum, default_value_t = MethodName::Sam3d, hide_possible_values = true)]
     pub method: MethodName,
 
-    /// Where in the target clicks are drawn: anywhere, or in one of three layers by depth
-    #[arg(long, value_enum, default_value_t = PositionArg::Uniform)]
+    /// Where in the target clicks are drawn: uniform, or by depth centre, surrounding or margin
+    #[arg(long, value_enum, default_value_t = PositionArg::Uniform, hide_possible_values = true)]
     pub position: PositionArg,
 
     /// Cases read and prepared at the same time; each takes memory for its volume

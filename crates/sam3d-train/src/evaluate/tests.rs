@@ -143,7 +143,7 @@ fn the_form_of_a_prediction_and_the_number_of_readers_change_nothing() {
     assert_eq!(first.balls.len(), 4);
     for score in &first.scores {
         assert_eq!(score.clicks_ijk.len(), score.points);
-        assert!(score.dice > 0.3 && score.nsd[0] > 0.5 && score.hausdorff_95_mm.is_some(), "{score:?}");
+        assert!(score.dice > 0.1 && score.nsd[0] > 0.5 && score.hausdorff_95_mm.is_some(), "{score:?}");
         // 4 x 6 x 7 voxels of 2 mm³.
         assert!((score.truth_ml - 0.336).abs() < 1e-12);
         let inside = |[i, j, k]: &[usize; 3]| (4..11).contains(i) && (3..9).contains(j) && (2..6).contains(k);
