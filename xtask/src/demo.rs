@@ -51,7 +51,7 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result<()> {
 
     let mut evaluate = sam3d("eval");
     evaluate.arg("--run").arg(&run).arg("--data").arg(&data).arg("--out").arg(&evaluation);
-    evaluate.args(["--split", "test", "--points", "1,3,10", "--ball"]);
+    evaluate.args(["--split", "test", "--points", "1,3,10", "--ball", "--force"]);
     step::run("evaluation", &mut evaluate)?;
 
     let case = prepare_data::first_test_case(&data)?;

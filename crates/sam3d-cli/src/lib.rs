@@ -5,11 +5,13 @@
 //! - [`commands`]: what runs, one file for each command.
 //! - [`runtime`]: device and threads, for libtorch and rayon together.
 //! - [`output`]: reports as text or JSON, and errors as one line.
+//! - [`report`]: the HTML report of an evaluation.
 
 pub mod args;
 pub mod commands;
 pub mod logging;
 pub mod output;
+pub mod report;
 pub mod runtime;
 
 use args::{Cli, Command};
@@ -24,6 +26,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Segment(args) => commands::segment::run(args, &cli.global),
         Command::Train(args) => commands::train::run(args, &cli.global),
         Command::Eval(args) => commands::eval::run(args, &cli.global),
+        Command::Compare(args) => commands::compare::run(args, &cli.global),
         Command::Convert(args) => commands::convert::run(args, &cli.global),
         Command::Metrics(args) => commands::metrics::run(args, &cli.global),
         Command::Info(args) => commands::info::run(args, &cli.global),

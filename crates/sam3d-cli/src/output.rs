@@ -23,6 +23,16 @@ pub fn emit<R: Serialize + fmt::Display>(report: &R, json: bool) -> anyhow::Resu
     Ok(())
 }
 
+/// Writes text to standard output as it is.
+///
+/// # Errors
+/// As [`emit`].
+pub fn emit_text(text: &str) -> anyhow::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    Ok(stdout.flush()?)
+}
+
 /// Whether the error is that the reader of standard output has gone.
 pub fn is_closed_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)

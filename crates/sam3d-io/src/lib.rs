@@ -35,6 +35,7 @@ pub mod loader;
 pub mod meta_image;
 pub mod nifti;
 pub mod nrrd;
+pub mod on_grid;
 pub mod orient;
 pub mod overlay;
 pub mod phantom;

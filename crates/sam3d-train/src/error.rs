@@ -64,6 +64,14 @@ pub enum TrainError {
         /// The run directory.
         path: PathBuf,
     },
+    /// A directory holds an evaluation already.
+    #[error(
+        "{path} holds an evaluation already; go on with --resume, begin anew with --force, or choose another directory"
+    )]
+    EvaluationExists {
+        /// The directory.
+        path: PathBuf,
+    },
     /// A file of a run directory is not what it should be.
     #[error("{path}: {detail}")]
     RunFile {

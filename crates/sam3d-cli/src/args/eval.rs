@@ -1,4 +1,4 @@
-use std::{num::NonZeroUsize, path::PathBuf};
+use std::{fmt, num::NonZeroUsize, path::PathBuf, str::FromStr};
 
 use clap::{ArgGroup, Args, ValueEnum};
 use sam3d_metrics::Tolerance;
@@ -9,11 +9,13 @@ use super::values::{precision, tolerance};
 
 const NOTES: &str = "\
 Clicks are drawn inside the target from a seed made of --seed and the case, so a score can be
-had twice. If truth and prediction are both empty the scores are 1, if one is, 0.
+had twice: the same command writes the same bytes. If truth and prediction are both empty the scores are 1, if one is, 0.
 
 Examples:
   The test cases with 1, 3 and 10 clicks, by the best checkpoint of a run:
     sam3d eval --run runs/kits21
+  Five sets of clicks a case, one of eight jobs that share a directory; the last one writes the scores:
+    sam3d eval --run runs/kits21 --clicks 5 --out runs/kits21/evaluation --shard 3/8
   One click, surface dice at 1 and 5 mm, compared with balls around the click, as JSON:
     sam3d eval --weights best.safetensors --dataset kits21 --data data/kits21 \\
       --points 1 --tolerance 1,5 --ball --json";
@@ -74,9 +76,68 @@ pub struct EvalArgs {
     #[arg(long, value_name = "N", default_value_t = NonZeroUsize::MIN)]
     pub readers: NonZeroUsize,
 
-    /// Directory for the predicted masks and the scores of every case
+    /// Directory for scores.json, cases.csv, report.html, a record of each case, and masks
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+
+    /// Which masks to keep: of the first set of clicks, all, or none
+    #[arg(long, value_enum, default_value_t = KeepMasks::First, requires = "out", hide_possible_values = true)]
+    pub masks: KeepMasks,
+
+    /// Go on with the evaluation in --out, from the cases that are done
+    #[arg(long, requires = "out")]
+    pub resume: bool,
+
+    /// Replace the evaluation in --out
+    #[arg(long, requires = "out", conflicts_with_all = ["resume", "shard"])]
+    pub force: bool,
+
+    /// Evaluate the I-th of N shares of the cases into --out, which all shares have in common
+    #[arg(long, value_name = "I/N", requires = "out")]
+    pub shard: Option<Shard>,
+}
+
+/// Which masks are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum KeepMasks {
+    /// Those of the first set of clicks, from which the report's pictures are drawn
+    First,
+    /// Those of every set of clicks
+    All,
+    /// None
+    None,
+}
+
+/// One of several shares of the cases, counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shard {
+    index: usize,
+    count: usize,
+}
+
+impl Shard {
+    /// Whether the case of this number is in the share.
+    pub fn has(self, case: usize) -> bool {
+        case % self.count == self.index - 1
+    }
+}
+
+impl FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let numbers = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+        match numbers {
+            Some((index, count)) if (1..=count).contains(&index) => Ok(Self { index, count }),
+            _ => Err("expected I/N with I from 1 to N".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.index, self.count)
+    }
 }
 
 /// The methods that can be evaluated.

@@ -1,5 +1,6 @@
 //! What can be typed: one file for each command, and the values that several share.
 
+mod compare;
 mod convert;
 mod eval;
 mod global;
@@ -13,8 +14,9 @@ mod values;
 
 use clap::{Parser, Subcommand};
 
+pub use compare::{CompareArgs, RunArg};
 pub use convert::ConvertArgs;
-pub use eval::{EvalArgs, MethodName, PositionArg, Split};
+pub use eval::{EvalArgs, KeepMasks, MethodName, PositionArg, Shard, Split};
 pub use global::{DeviceArg, GlobalArgs};
 pub use info::InfoArgs;
 pub use metrics::MetricsArgs;
@@ -49,7 +51,9 @@ pub enum Command {
     Train(TrainArgs),
     /// Score a network on a dataset by the published protocol
     Eval(EvalArgs),
-    /// Compare two masks: Dice, surface dice, Hausdorff distance and more
+    /// Compare evaluations, with the published scores and paired tests
+    Compare(CompareArgs),
+    /// Compare masks: Dice, surface dice, Hausdorff distance and more
     Metrics(MetricsArgs),
     /// Convert PyTorch weights to this program's format
     Convert(ConvertArgs),

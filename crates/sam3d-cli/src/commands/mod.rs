@@ -1,5 +1,6 @@
 //! What runs: one file for each command.
 
+pub mod compare;
 pub mod convert;
 pub mod eval;
 pub mod info;

@@ -38,6 +38,11 @@ fn help_of_eval() {
 }
 
 #[test]
+fn help_of_compare() {
+    insta::assert_snapshot!(help(&["compare", "--help"]));
+}
+
+#[test]
 fn help_of_convert() {
     insta::assert_snapshot!(help(&["convert", "--help"]));
 }

@@ -1,5 +1,6 @@
 //! The program as users run it.
 
+mod eval;
 mod help;
 mod info;
 mod metrics;

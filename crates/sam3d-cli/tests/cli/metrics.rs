@@ -95,3 +95,48 @@ fn two_grids_are_an_error_that_says_how_they_differ() {
     };
     insta::assert_snapshot!(error("moved.nii") + &error("short.nii"));
 }
+
+#[test]
+fn a_prediction_on_another_grid_is_resampled_if_asked() {
+    let directory = tempdir().unwrap();
+    write_box(directory.path(), "truth.nii", &grid(), TRUTH, 1);
+    // The same place in the world, with slices in reverse order.
+    let turned =
+        Affine::new([[-1.0, 0.0, 0.0, 100.0], [0.0, -1.0, 0.0, 50.0], [0.0, 0.0, -2.5, -17.5]]).unwrap();
+    let turned = Grid::from_affine([8, 7, 6], turned).unwrap();
+    write_box(directory.path(), "turned.nii", &turned, ([2, 2, 2], [4, 5, 6]), 1);
+    let compare = ["metrics", "--truth", "truth.nii", "--pred", "turned.nii", "--json"];
+    assert!(failure_of(sam3d(directory.path()).args(compare), 1).contains("--resample-pred"));
+    let json = stdout_of(sam3d(directory.path()).args(compare).arg("--resample-pred"));
+    assert_eq!(serde_json::from_str::<Value>(&json).unwrap()["dice"], 1.0);
+}
+
+#[test]
+fn directories_and_several_labels() {
+    let directory = tempdir().unwrap();
+    for name in ["truth", "pred"] {
+        std::fs::create_dir(directory.path().join(name)).unwrap();
+    }
+    for case in ["a", "b"] {
+        write_box(directory.path(), &format!("truth/{case}.nii.gz"), &grid(), TRUTH, 1);
+    }
+    write_box(directory.path(), "pred/a.nii", &grid(), TRUTH, 1);
+    write_box(directory.path(), "pred/b.nii", &grid(), PREDICTION, 1);
+    let run = |more: &[&str]| {
+        let mut command = sam3d(directory.path());
+        command.args(["metrics", "--truth", "truth", "--pred", "pred", "--label", "1,2"]).args(more);
+        command
+    };
+    let json: Value = serde_json::from_str(&stdout_of(&mut run(&["--json"]))).unwrap();
+    assert_eq!(json["results"].as_array().unwrap().len(), 4);
+    assert_eq!(json["means"][0]["dice"], serde_json::json!({"mean": 0.875, "count": 2}));
+    // Nobody has label 2, so nothing is defined and nothing enters the mean.
+    assert_eq!(json["means"][1]["dice"], serde_json::json!({"mean": null, "count": 0}));
+    insta::assert_snapshot!(stdout_of(&mut run(&[])) + "---\n" + &stdout_of(&mut run(&["--csv"])));
+
+    write_box(directory.path(), "truth/only.nii", &grid(), TRUTH, 1);
+    let assert = run(&[]).assert().code(1);
+    let message = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+    assert!(message.contains("1 of 3 pairs") && message.contains("only: no prediction"), "{message}");
+    assert!(String::from_utf8_lossy(&assert.get_output().stdout).contains("failed: only"));
+}

@@ -57,16 +57,25 @@ impl Canvas {
 
     /// Writes the picture as 8-bit RGB, replacing a file of that name.
     pub(super) fn write_png(&self, path: &Path) -> Result<(), IoError> {
+        atomic::write(path, Overwrite::Replace, |file| self.encode(file))
+    }
+
+    /// The picture as an 8-bit RGB PNG file.
+    pub(super) fn png(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.encode(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn encode(&self, file: impl io::Write) -> io::Result<()> {
         let (height, width) = self.0.dim();
         let bytes: Vec<u8> = self.0.iter().flatten().copied().collect();
-        atomic::write(path, Overwrite::Replace, |file| {
-            let mut encoder = png::Encoder::new(file, to_u32(width)?, to_u32(height)?);
-            encoder.set_color(png::ColorType::Rgb);
-            encoder.set_depth(png::BitDepth::Eight);
-            let mut writer = encoder.write_header()?;
-            writer.write_image_data(&bytes)?;
-            Ok(writer.finish()?)
-        })
+        let mut encoder = png::Encoder::new(file, to_u32(width)?, to_u32(height)?);
+        encoder.set_color(png::ColorType::Rgb);
+        encoder.set_depth(png::BitDepth::Eight);
+        let mut writer = encoder.write_header()?;
+        writer.write_image_data(&bytes)?;
+        Ok(writer.finish()?)
     }
 }
 

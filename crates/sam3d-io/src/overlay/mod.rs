@@ -81,6 +81,9 @@ pub enum OverlayError {
     /// A picture could not be written.
     #[error(transparent)]
     Write(#[from] IoError),
+    /// A picture could not be encoded.
+    #[error("the picture cannot be encoded as PNG")]
+    Encode(#[from] std::io::Error),
 }
 
 /// Window in which soft tissue shows well: the dataset's clip range with a fifth of its width on either side.
@@ -99,8 +102,7 @@ pub fn window_around(intensity: Intensity) -> [f32; 2] {
 /// [`OverlayError::Write`] with the path.
 pub fn write_views(prefix: &Path, overlay: &Overlay<'_>) -> Result<Views, OverlayError> {
     check(overlay)?;
-    let pixels_per_mm = pixels_per_mm(overlay);
-    let [axial, coronal, sagittal] = Plane::ALL.map(|plane| slice::draw(overlay, plane, pixels_per_mm));
+    let [axial, coronal, sagittal] = draw(overlay, LONGEST_SIDE_PIXELS);
     let combined = Canvas::side_by_side(&[&axial, &coronal, &sagittal], GAP_PIXELS);
     let write = |canvas: &Canvas, suffix: &str| {
         let path = with_suffix(prefix, suffix);
@@ -112,6 +114,22 @@ pub fn write_views(prefix: &Path, overlay: &Overlay<'_>) -> Result<Views, Overla
         sagittal: write(&sagittal, "_sagittal.png")?,
         combined: write(&combined, "_views.png")?,
     })
+}
+
+/// The axial, coronal and sagittal picture as PNG files in memory; the volume's longest side is `longest_side_pixels`.
+///
+/// # Errors
+/// As [`write_views`], without a file to write.
+pub fn pngs(overlay: &Overlay<'_>, longest_side_pixels: f64) -> Result<[Vec<u8>; 3], OverlayError> {
+    check(overlay)?;
+    let [axial, coronal, sagittal] = draw(overlay, longest_side_pixels);
+    Ok([axial.png()?, coronal.png()?, sagittal.png()?])
+}
+
+fn draw(overlay: &Overlay<'_>, longest_side_pixels: f64) -> [Canvas; 3] {
+    let sizes: [usize; 3] = overlay.image.dim().into();
+    let longest_mm = sizes.iter().zip(overlay.spacing.mm()).map(|(n, mm)| *n as f64 * mm).fold(0.0, f64::max);
+    Plane::ALL.map(|plane| slice::draw(overlay, plane, longest_side_pixels / longest_mm))
 }
 
 fn check(overlay: &Overlay<'_>) -> Result<(), OverlayError> {
@@ -132,12 +150,6 @@ fn check(overlay: &Overlay<'_>) -> Result<(), OverlayError> {
         return Err(GeomError::PointOutside { index: overlay.click, extent }.into());
     }
     Ok(())
-}
-
-fn pixels_per_mm(overlay: &Overlay<'_>) -> f64 {
-    let sizes: [usize; 3] = overlay.image.dim().into();
-    let longest_mm = sizes.iter().zip(overlay.spacing.mm()).map(|(n, mm)| *n as f64 * mm).fold(0.0, f64::max);
-    LONGEST_SIDE_PIXELS / longest_mm
 }
 
 fn with_suffix(prefix: &Path, suffix: &str) -> PathBuf {

@@ -6,6 +6,8 @@
 //! - [`score`]: from a prediction to its scores, in the file's own grid.
 //! - [`pipeline`]: many cases, read and scored beside the method's work.
 //! - [`summary`]: means, spreads and intervals over cases.
+//! - [`records`]: an evaluation's directory, from which it goes on after an interruption.
+//! - [`scores`]: the result, as it is written.
 //! - [`published`]: the published scores.
 
 pub mod case;
@@ -13,7 +15,9 @@ pub mod clicks;
 pub mod method;
 pub mod pipeline;
 pub mod published;
+pub mod records;
 pub mod score;
+pub mod scores;
 pub mod summary;
 
 use sam3d_metrics::Tolerance;

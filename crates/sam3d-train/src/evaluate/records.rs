@@ -19,6 +19,7 @@ use sam3d_io::{
     atomic::{self, Overwrite},
     splits::Part,
 };
+use sam3d_model::Precision;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
@@ -50,6 +51,8 @@ pub struct Identity {
     pub cases: Vec<String>,
     /// How volumes became the method's input.
     pub preprocessing: Preprocessing,
+    /// In what the network multiplies.
+    pub precision: Precision,
     /// The protocol.
     pub config: EvalConfig,
 }
@@ -138,7 +141,8 @@ impl EvaluationDirectory {
 }
 
 fn key_of(identity: &Identity) -> Result<String, TrainError> {
-    let text = serde_json::to_string(identity).map_err(|_| TrainError::Internal("an identity has no text"))?;
+    let text =
+        serde_json::to_string(identity).map_err(|_| TrainError::Internal("an identity has no text"))?;
     Ok(hexadecimal(&Sha256::digest(text.as_bytes())))
 }
 
@@ -241,6 +245,7 @@ mod tests {
                 spacing_mm: Spacing::new([1.0; 3]).unwrap(),
                 orientation: Orientation::Lps,
             },
+            precision: Precision::F32,
             config: EvalConfig::default(),
         }
     }

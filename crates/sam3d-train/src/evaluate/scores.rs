@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use sam3d_model::checkpoint::Provenance;
+use sam3d_model::Provenance;
 use serde::{Deserialize, Serialize};
 
 use super::{

@@ -1,10 +1,11 @@
 //! `sam3d eval`: a method scored on a dataset's cases by the published protocol.
 
 mod method;
+mod pictures;
 mod source;
+mod table;
 
 use std::{
-    fmt::{self, Write as _},
     fs,
     io::Write as _,
     path::{Path, PathBuf},
@@ -21,19 +22,24 @@ use sam3d_io::{
     nifti,
     splits::Part,
 };
-use sam3d_train::evaluate::{CaseEvaluation, ClickScore, EvalConfig, Pipeline, PointsSummary, summarise};
-use serde::Serialize;
+use sam3d_train::evaluate::{
+    CaseEvaluation, ClickScore, EvalConfig, Pipeline,
+    records::{EvaluationDirectory, Existing, FORMAT_VERSION, Identity, write_json},
+    scores::{Failure, Scores},
+    summarise,
+};
 
 use crate::{
-    args::{EvalArgs, GlobalArgs, Split},
-    output, runtime,
+    args::{EvalArgs, GlobalArgs, KeepMasks, Split},
+    output, report, runtime,
 };
 use source::Source;
+use table::Table;
 
-/// Scores every case of the split and prints the summary.
+/// Scores every case of the split, or of this job's share of it, and prints the summary.
 ///
 /// # Errors
-/// If weights or data cannot be read; after all cases are done, if any of them failed.
+/// If weights or data cannot be read, or results cannot be written; after all cases are done, if any of them failed.
 pub fn run(args: &EvalArgs, global: &GlobalArgs) -> anyhow::Result<()> {
     let source = Source::of(args)?;
     let prepared = PreparedDataset::open(&source.data)?;
@@ -46,10 +52,6 @@ pub fn run(args: &EvalArgs, global: &GlobalArgs) -> anyhow::Result<()> {
     if cases.is_empty() {
         bail!("{}: this split has no cases", source.data.display());
     }
-    if let Some(directory) = &args.out {
-        fs::create_dir_all(directory.join("masks"))
-            .with_context(|| format!("cannot create {}", directory.display()))?;
-    }
     let config = EvalConfig {
         points: args.points.iter().map(|count| count.get()).collect(),
         click_sets: args.clicks.get(),
@@ -58,56 +60,169 @@ pub fn run(args: &EvalArgs, global: &GlobalArgs) -> anyhow::Result<()> {
         seed: global.seed.unwrap_or_default(),
         ball: args.ball,
     };
-    let method = method::open(args, &source, runtime::device(global.device)?)?;
-    let pipeline = Pipeline {
-        method: method.as_ref(),
+    let opened = method::open(args, &source, runtime::device(global.device)?)?;
+    let identity = Identity {
+        format_version: FORMAT_VERSION,
+        method: opened.method.name().to_owned(),
+        weights_sha256: opened.weights_sha256,
+        dataset: prepared.dataset.name.clone(),
         target_class: prepared.dataset.target_class,
-        config: &config,
+        part,
+        fold: source.fold,
+        cases: cases.iter().map(|case| case.id.to_string()).collect(),
+        preprocessing: *opened.method.preprocessing(),
+        precision: args.precision,
+        config,
+    };
+    let pipeline = Pipeline {
+        method: opened.method.as_ref(),
+        target_class: identity.target_class,
+        config: &identity.config,
         limits: ReadLimits::default(),
         readers: args.readers.get(),
     };
-    let (evaluations, failures) = evaluate(&pipeline, &cases, args.out.as_deref())?;
-    let report = Report {
-        method: method.name(),
-        weights: source.weights.clone(),
-        dataset: prepared.dataset.name.clone(),
-        cases: evaluations.len(),
-        failures,
-        summary: summarise(&config, &evaluations),
-        scores: evaluations.into_iter().flat_map(|evaluation| evaluation.scores).collect(),
-        config,
+    let out = args.out.as_deref().map(|path| Out::open(path, &identity, args)).transpose()?;
+    let mine: Vec<&Case> = match args.shard {
+        Some(shard) => {
+            cases.iter().enumerate().filter(|(i, _)| shard.has(*i)).map(|(_, case)| *case).collect()
+        }
+        None => cases.clone(),
     };
-    if let Some(directory) = &args.out {
-        report.write(directory)?;
+    let (mut evaluations, failures) = evaluate(&pipeline, &mine, out.as_ref())?;
+    if let (Some(shard), Some(out)) = (args.shard, &out) {
+        // Whichever job finishes last finds all records and writes the whole.
+        evaluations = out.records(&cases)?;
+        if evaluations.len() < cases.len() {
+            tracing::info!(
+                "share {shard}: {} of {} cases of the split are done; the job that finishes last writes the scores",
+                evaluations.len(),
+                cases.len()
+            );
+            return finish(&failures, mine.len());
+        }
     }
-    output::emit(&report, global.json)?;
-    match report.failures.len() {
-        0 => Ok(()),
-        count => bail!("{count} of {} cases failed; they are listed in the report", cases.len()),
+    let scores = Scores {
+        program: concat!("sam3d ", env!("CARGO_PKG_VERSION")).to_owned(),
+        summary: summarise(&identity.config, &evaluations),
+        identity,
+        weights: source.weights,
+        provenance: opened.provenance,
+        tuned_parameters: opened.method.tuned_parameters(),
+        failures,
+        cases: evaluations,
+    };
+    if let Some(out) = &out {
+        out.write(&scores, &prepared.dataset.title, &cases)?;
+    }
+    output::emit(&Table(&scores), global.json)?;
+    finish(&scores.failures, mine.len())
+}
+
+fn finish(failures: &[Failure], cases: usize) -> anyhow::Result<()> {
+    let Some(first) = failures.first() else { return Ok(()) };
+    bail!("{} of {cases} cases failed; the first is {}: {}", failures.len(), first.case, first.error)
+}
+
+/// Where results go.
+struct Out<'a> {
+    path: &'a Path,
+    directory: EvaluationDirectory,
+    masks: KeepMasks,
+}
+
+impl<'a> Out<'a> {
+    fn open(path: &'a Path, identity: &Identity, args: &EvalArgs) -> anyhow::Result<Self> {
+        let existing = match (args.force, args.resume || args.shard.is_some()) {
+            (true, _) => Existing::Replace,
+            (false, true) => Existing::Resume,
+            (false, false) => Existing::Refuse,
+        };
+        let directory = EvaluationDirectory::open(path, identity, existing)?;
+        let masks = path.join("masks");
+        if args.masks != KeepMasks::None {
+            fs::create_dir_all(&masks).with_context(|| format!("cannot create {}", masks.display()))?;
+        }
+        Ok(Self { path, directory, masks: args.masks })
+    }
+
+    fn mask_path(&self, score: &ClickScore) -> PathBuf {
+        let name = format!("{}_{}points_set{}.nii.gz", score.case, score.points, score.click_set);
+        self.path.join("masks").join(name)
+    }
+
+    fn keep(&self, score: &ClickScore, mask: ArrayView3<'_, u8>, grid: &Grid) -> Result<(), IoError> {
+        let wanted = match self.masks {
+            KeepMasks::None => false,
+            KeepMasks::First => score.click_set == 0,
+            KeepMasks::All => true,
+        };
+        if wanted {
+            nifti::write_mask(&self.mask_path(score), mask, grid, Overwrite::Replace)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The records of those of `cases` that are finished.
+    fn records(&self, cases: &[&Case]) -> anyhow::Result<Vec<CaseEvaluation>> {
+        let mut found = Vec::new();
+        for case in cases {
+            found.extend(self.directory.record(case.id.as_str())?);
+        }
+        Ok(found)
+    }
+
+    /// Writes `scores.json`, `cases.csv` and `report.html`.
+    fn write(&self, scores: &Scores, title: &str, cases: &[&Case]) -> anyhow::Result<()> {
+        write_json(&self.path.join(Scores::FILE), scores)?;
+        let write_text = |name: &str, text: &str| {
+            atomic::write(&self.path.join(name), Overwrite::Replace, |file| file.write_all(text.as_bytes()))
+        };
+        write_text("cases.csv", &scores.csv())?;
+        let pictures = pictures::draw(scores, cases, &|score| self.mask_path(score));
+        write_text("report.html", &report::page(scores, title, &pictures)?)?;
+        Ok(())
     }
 }
 
-/// Scores the cases; one that fails is listed and does not stop the others.
+/// Scores the cases that have no record yet; one that fails is listed and does not stop the others.
 fn evaluate(
     pipeline: &Pipeline<'_>,
     cases: &[&Case],
-    out: Option<&Path>,
+    out: Option<&Out<'_>>,
 ) -> anyhow::Result<(Vec<CaseEvaluation>, Vec<Failure>)> {
+    let mut outcomes: Vec<Option<Result<CaseEvaluation, String>>> = Vec::with_capacity(cases.len());
+    for case in cases {
+        let record = match out {
+            Some(out) => out.directory.record(case.id.as_str())?,
+            None => None,
+        };
+        outcomes.push(record.map(Ok));
+    }
+    let pending: Vec<usize> = (0..cases.len()).filter(|index| outcomes[*index].is_none()).collect();
+    if pending.len() < cases.len() {
+        tracing::info!("{} of {} cases are done already", cases.len() - pending.len(), cases.len());
+    }
     let bar = ProgressBar::new(cases.len() as u64);
     if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} cases, {eta} left, {msg}") {
         bar.set_style(style);
     }
+    bar.set_position((cases.len() - pending.len()) as u64);
+    bar.reset_eta();
     bar.enable_steady_tick(Duration::from_millis(500));
-    let keep = |score: &ClickScore, mask: ArrayView3<'_, u8>, grid: &Grid| -> Result<(), IoError> {
-        let Some(directory) = out else { return Ok(()) };
-        let name = format!("{}_{}points_set{}.nii.gz", score.case, score.points, score.click_set);
-        nifti::write_mask(&directory.join("masks").join(name), mask, grid, Overwrite::Replace)
+    let keep = |score: &ClickScore, mask: ArrayView3<'_, u8>, grid: &Grid| match out {
+        Some(out) => out.keep(score, mask, grid),
+        None => Ok(()),
     };
-    let mut outcomes: Vec<Option<Result<CaseEvaluation, String>>> = cases.iter().map(|_| None).collect();
-    let result = pipeline.run(cases, &keep, &mut |index, outcome| {
-        bar.set_message(cases[index].id.to_string());
+    let wanted: Vec<&Case> = pending.iter().map(|index| cases[*index]).collect();
+    let result = pipeline.run(&wanted, &keep, &mut |index, outcome| {
+        let saved = match (outcome, out) {
+            (Ok(evaluation), Some(out)) => out.directory.save(&evaluation).map(|()| evaluation),
+            (outcome, _) => outcome,
+        };
+        bar.set_message(wanted[index].id.to_string());
         bar.inc(1);
-        outcomes[index] = Some(outcome.map_err(|error| output::one_line(&error.into())));
+        outcomes[pending[index]] = Some(saved.map_err(|error| output::one_line(&error.into())));
     });
     bar.finish_and_clear();
     result?;
@@ -120,88 +235,4 @@ fn evaluate(
         }
     }
     Ok((evaluations, failures))
-}
-
-#[derive(Serialize)]
-struct Failure {
-    case: String,
-    error: String,
-}
-
-#[derive(Serialize)]
-struct Report {
-    method: &'static str,
-    weights: PathBuf,
-    dataset: String,
-    config: EvalConfig,
-    cases: usize,
-    summary: Vec<PointsSummary>,
-    failures: Vec<Failure>,
-    scores: Vec<ClickScore>,
-}
-
-impl Report {
-    /// Writes `scores.json` with everything and `cases.csv` with a line for each prediction.
-    fn write(&self, directory: &Path) -> anyhow::Result<()> {
-        let path = directory.join("scores.json");
-        atomic::write(&path, Overwrite::Replace, |file| {
-            serde_json::to_writer_pretty(&mut *file, self)?;
-            file.write_all(b"\n")
-        })?;
-        atomic::write(&directory.join("cases.csv"), Overwrite::Replace, |file| {
-            file.write_all(self.csv().as_bytes())
-        })?;
-        Ok(())
-    }
-
-    fn csv(&self) -> String {
-        let mut text = "case,points,click_set,dice".to_owned();
-        for tolerance in &self.config.tolerances {
-            let _ = write!(text, ",nsd_{}mm", tolerance.mm());
-        }
-        text.push_str(",truth_ml,prediction_ml\n");
-        for score in &self.scores {
-            let _ = write!(text, "{},{},{},{}", score.case, score.points, score.click_set, score.dice);
-            for nsd in &score.nsd {
-                let _ = write!(text, ",{nsd}");
-            }
-            let _ = writeln!(text, ",{},{}", score.truth_ml, score.prediction_ml);
-        }
-        text
-    }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} cases of {}, {}", self.cases, self.dataset, self.weights.display())?;
-        write!(f, "\n{:<26}{:>16}", "", "Dice")?;
-        for tolerance in &self.config.tolerances {
-            write!(f, "{:>18}", format!("NSD at {} mm", tolerance.mm()))?;
-        }
-        writeln!(f)?;
-        let cell = |mean: f64, std: f64| format!("{:.2} +- {:.2} %", 100.0 * mean, 100.0 * std);
-        for row in &self.summary {
-            let clicks = if row.points == 1 { "click" } else { "clicks" };
-            write!(
-                f,
-                "{:<26}{:>16}",
-                format!("{} {clicks}", row.points),
-                cell(row.dice.cases.mean, row.dice.cases.std)
-            )?;
-            for nsd in &row.nsd {
-                write!(f, "{:>18}", cell(nsd.cases.mean, nsd.cases.std))?;
-            }
-            writeln!(f)?;
-        }
-        for row in &self.summary {
-            if let Some(ball) = &row.ball {
-                let name = format!("best ball, {} ({} mm)", row.points, ball.radius_mm);
-                writeln!(f, "{name:<26}{:>16}", format!("{:.2} %", 100.0 * ball.mean_dice))?;
-            }
-        }
-        for failure in &self.failures {
-            writeln!(f, "failed: {}: {}", failure.case, failure.error)?;
-        }
-        Ok(())
-    }
 }

@@ -1,0 +1,97 @@
+//! The summary as text.
+
+use std::fmt;
+
+use sam3d_train::evaluate::{MetricSummary, PointsSummary, published::published, scores::Scores};
+use serde::{Serialize, Serializer};
+
+/// Scores as they are printed; as JSON, the scores themselves.
+pub(super) struct Table<'a>(pub(super) &'a Scores);
+
+impl Serialize for Table<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+const NAME: usize = 36;
+const CELL: usize = 32;
+
+impl fmt::Display for Table<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Scores { identity, summary, cases, failures, weights, .. } = self.0;
+        let (method, dataset) = (&identity.method, &identity.dataset);
+        writeln!(f, "{} cases of {dataset}, method {method}, {}", cases.len(), weights.display())?;
+        write!(f, "\n{:<NAME$}{:>CELL$}", "in %, with the mean's 95 % interval", "Dice")?;
+        for tolerance in &identity.config.tolerances {
+            write!(f, "{:>CELL$}", format!("NSD at {} mm", tolerance.mm()))?;
+        }
+        writeln!(f)?;
+        for row in summary {
+            line(f, &clicks(row.points), row, &mean_and_interval)?;
+            if identity.config.click_sets > 1 && row.points > 0 {
+                line(f, "  mean over cases, by set of clicks", row, &|metric| {
+                    format!("+- {:.2}", 100.0 * metric.click_sets.std)
+                })?;
+                line(f, "  one case, by set of clicks", row, &|metric| {
+                    format!("+- {:.2}", 100.0 * metric.click_std)
+                })?;
+            }
+            if let Some(ball) = &row.ball {
+                let name = format!("  best ball ({} mm)", ball.radius_mm);
+                writeln!(f, "{name:<NAME$}{:>CELL$}", format!("{:.2}", 100.0 * ball.mean_dice))?;
+            }
+        }
+        self.published(f)?;
+        for failure in failures {
+            writeln!(f, "failed: {}: {}", failure.case, failure.error)?;
+        }
+        Ok(())
+    }
+}
+
+impl Table<'_> {
+    /// The published scores on this dataset, if there are any.
+    fn published(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rows = published().map_err(|_| fmt::Error)?;
+        let scored = rows.iter().filter_map(|row| Some((row, row.score(&self.0.identity.dataset)?)));
+        for (number, (row, score)) in scored.enumerate() {
+            if number == 0 {
+                writeln!(f, "\n{:<NAME$}{:>CELL$}{:>CELL$}", "published, test split", "Dice", "NSD at 5 mm")?;
+            }
+            let [dice, nsd] = score.map(|share| format!("{:.2}", 100.0 * share));
+            writeln!(f, "{:<NAME$}{dice:>CELL$}{nsd:>CELL$}", row.name)?;
+        }
+        Ok(())
+    }
+}
+
+/// One line of a number for each metric.
+fn line(
+    f: &mut fmt::Formatter<'_>,
+    name: &str,
+    row: &PointsSummary,
+    cell: &dyn Fn(&MetricSummary) -> String,
+) -> fmt::Result {
+    write!(f, "{name:<NAME$}")?;
+    for metric in std::iter::once(&row.dice).chain(&row.nsd) {
+        write!(f, "{:>CELL$}", cell(metric))?;
+    }
+    writeln!(f)
+}
+
+fn mean_and_interval(metric: &MetricSummary) -> String {
+    let [mean, std, low, high] =
+        [metric.cases.mean, metric.cases.std, metric.interval.low, metric.interval.high]
+            .map(|share| 100.0 * share);
+    format!("{mean:.2} +- {std:.2} [{low:.2}, {high:.2}]")
+}
+
+/// `1 click`, `3 clicks`, `without clicks`.
+fn clicks(points: usize) -> String {
+    match points {
+        0 => "without clicks".to_owned(),
+        1 => "1 click".to_owned(),
+        points => format!("{points} clicks"),
+    }
+}
