@@ -1,4 +1,4 @@
-"""Times the Python package `surface-distance-based-measures` on the masks that `examples/timing.rs` leaves in a directory."""
+"""Times the Python package `surface-distance-based-measures` on what `examples/timing.rs` leaves in a directory, and compares."""
 
 import json
 import pathlib
@@ -27,4 +27,7 @@ for described in sorted(directory.glob("*.json")):
             *surface_distance.compute_average_surface_distance(distances),
         ]
         best = min(best, time.perf_counter() - start)
-    print(f"{described.stem} {1000 * best:.1f} ms {[float(number) for number in numbers]}")
+    for number, other in zip(numbers, pair["numbers"], strict=True):
+        assert abs(number - other) <= 1e-6 * abs(number), (described.stem, number, other)
+    ratio = 1000 * best / pair["best_ms"]
+    print(f"{described.stem}: Python {1000 * best:.0f} ms, Rust {pair['best_ms']:.1f} ms, ratio {ratio:.1f}")

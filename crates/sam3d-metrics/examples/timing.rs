@@ -1,4 +1,4 @@
-//! Times this crate on two pairs of masks and leaves them as raw files for another program to be timed on.
+//! Times this crate on two pairs of masks and leaves them, with times and numbers, for another program to be timed on.
 //!
 //! ```sh
 //! cargo run --release -p sam3d-metrics --example timing -- DIRECTORY
@@ -37,9 +37,6 @@ fn main() -> Result<(), Box<dyn Error>> {
                 mask.iter().copied().collect::<Vec<u8>>(),
             )?;
         }
-        let described = format!("{{\"shape\": {SHAPE:?}, \"spacing_mm\": {SPACING_MM:?}}}");
-        fs::write(directory.join(format!("{name}.json")), described)?;
-
         let mut best_ms = f64::INFINITY;
         let mut numbers = Vec::new();
         let before = ALLOCATOR.current_usage();
@@ -60,6 +57,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         let peak = ALLOCATOR.peak_usage() - before;
         println!("{name} {best_ms:.1} ms, {:.1} MB {numbers:?}", peak as f64 / 1e6);
+        let numbers: Vec<f64> = numbers.into_iter().flatten().collect();
+        let described = format!(
+            "{{\"shape\": {SHAPE:?}, \"spacing_mm\": {SPACING_MM:?}, \"best_ms\": {best_ms}, \"numbers\": {numbers:?}}}"
+        );
+        fs::write(directory.join(format!("{name}.json")), described)?;
     }
     Ok(())
 }

@@ -9,7 +9,8 @@ use super::values::{precision, tolerance};
 
 const NOTES: &str = "\
 Clicks are drawn inside the target from a seed made of --seed and the case, so a score can be
-had twice: the same command writes the same bytes. If truth and prediction are both empty the scores are 1, if one is, 0.
+had twice: the same command writes the same bytes. If truth and prediction are both empty the
+scores are 1, if one is, 0.
 
 Examples:
   The test cases with 1, 3 and 10 clicks, by the best checkpoint of a run:

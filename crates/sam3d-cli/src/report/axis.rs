@@ -7,7 +7,7 @@ use super::charts::round;
 pub(super) const WIDTH: f64 = 360.0;
 pub(super) const HEIGHT: f64 = 250.0;
 pub(super) const LEFT: f64 = 44.0;
-pub(super) const RIGHT: f64 = 352.0;
+pub(super) const RIGHT: f64 = 344.0;
 pub(super) const TOP: f64 = 24.0;
 pub(super) const BOTTOM: f64 = 210.0;
 

@@ -1,4 +1,4 @@
-//! Figures as inline SVG. Every figure says in words, as its description, what it shows.
+//! Figures as inline SVG. Every figure says in words below it, which are its description, what it shows.
 //!
 //! A figure is 360 units wide: about as many pixels on a phone, so that its text stays legible there.
 
@@ -139,16 +139,15 @@ pub(super) fn ranges(id: &str, title: &str, vertical: &Axis, rows: &[(&str, [f64
 }
 
 fn figure(id: &str, title: &str, words: &str, content: Markup) -> Markup {
+    let words_id = format!("{id}-words");
     html! {
         figure {
             figcaption { (title) }
-            svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-labelledby=(format!("{id}-title {id}-words")) {
-                title id=(format!("{id}-title")) { (title) }
-                desc id=(format!("{id}-words")) { (words) }
+            svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-label=(title) aria-describedby=(words_id) {
                 rect class="frame" x=(LEFT) y=(TOP) width=(RIGHT - LEFT) height=(BOTTOM - TOP) {}
                 (content)
             }
-            p class="words" { (words) }
+            p class="words" id=(words_id) { (words) }
         }
     }
 }

@@ -15,7 +15,7 @@ const STYLE: &str = include_str!("style.css");
 pub struct Picture<'a> {
     /// The prediction.
     pub score: &'a ClickScore,
-    /// Why it is shown: `lowest Dice`, `highest Dice`.
+    /// Why it is shown: `among the lowest Dice`, `among the highest Dice`.
     pub reason: &'static str,
     /// Axial, coronal and sagittal slice, as PNG files.
     pub views: [Vec<u8>; 3],

@@ -53,7 +53,7 @@ pub(super) fn summary(scores: &Scores) -> Markup {
     };
     let head = html! {
         thead { tr {
-            th scope="col" { "Prompt" } th scope="col" { "Metric" } th scope="col" { "Mean" }
+            th scope="col" { "Prompt" } th scope="col" class="name" { "Metric" } th scope="col" { "Mean" }
             th scope="col" { "95 % interval" } th scope="col" { "SD over cases" }
             @if sets > 1 { th scope="col" { "SD of the mean" br; "over click sets" } th scope="col" { "SD over click sets" br; "in a case" } }
         } }
@@ -64,12 +64,12 @@ pub(super) fn summary(scores: &Scores) -> Markup {
             tbody {
                 @for row in &scores.summary {
                     @for (metric, name) in std::iter::once(&row.dice).chain(&row.nsd).zip(metric_names(scores)) {
-                        tr { th scope="row" { (clicks(row.points)) } td { (name) } (cells(metric)) }
+                        tr { th scope="row" { (clicks(row.points)) } td class="name" { (name) } (cells(metric)) }
                     }
                     @if let Some(ball) = &row.ball {
                         tr {
                             th scope="row" { (clicks(row.points)) }
-                            td { "Dice of the best ball, " (ball.radius_mm) " mm" }
+                            td class="name" { "Dice, best ball (" (ball.radius_mm) " mm)" }
                             td { (percent(ball.mean_dice)) }
                         }
                     }

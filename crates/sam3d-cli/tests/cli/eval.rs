@@ -119,6 +119,13 @@ fn compared(place: &Path) {
     assert_eq!(json["rows"][0]["datasets"][0]["dice"]["test"], Value::Null);
     let csv = stdout_of(&mut compare(&["--csv"]));
     assert_eq!(csv.lines().count(), 3, "{csv}");
+    // On a published dataset the published score stands beside the measured one.
+    let scores = fs::read_to_string(place.join("whole/scores.json")).unwrap();
+    fs::create_dir(place.join("kits")).unwrap();
+    fs::write(place.join("kits/scores.json"), scores.replace("\"demo\"", "\"kits21\"")).unwrap();
+    let published = stdout_of(sam3d(place).args(["compare", "one=kits", "one=whole"]));
+    assert!(published.contains("(73.78)") && published.contains("(83.86)"), "{published}");
+    assert_eq!(published.lines().filter(|line| line.starts_with("one ")).count(), 1, "{published}");
     assert!(failure_of(&mut compare(&["--tolerance", "1"]), 1).contains("only at 2 mm, 5 mm"));
     assert!(failure_of(&mut compare(&["--reference", "three"]), 1).contains("one:1"));
     let twice = failure_of(sam3d(place).args(["compare", "whole", "a=torn", "a=shared"]), 1);

@@ -43,7 +43,7 @@ impl EvaluationCase {
     /// The case `id` of an image and its label.
     ///
     /// # Errors
-    /// [`TrainError::LabelGrid`] if the two do not fit each other, [`TrainError::NoTarget`] if there is nothing to click
+    /// [`IoError::LabelGrid`] if the two do not fit each other, [`TrainError::NoTarget`] if there is nothing to click
     /// on.
     pub fn new(
         id: &str,
@@ -55,7 +55,7 @@ impl EvaluationCase {
         let PreparedImage { image, frame } = prepare_image(image, preprocessing)?;
         let target = prepare_label(label, target_class, preprocessing)?;
         if image.dim() != target.dim() {
-            return Err(TrainError::LabelGrid { image: image.dim().into(), label: target.dim().into() });
+            return Err(IoError::LabelGrid { image: image.dim().into(), label: target.dim().into() }.into());
         }
         let truth = frame.axis_map().to_dhw(native_label(label, target_class).view())?;
         if target.iter().all(|value| *value == 0) {

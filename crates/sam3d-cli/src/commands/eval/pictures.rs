@@ -34,8 +34,8 @@ pub(super) fn draw<'a>(
     let best = (firsts.len() - worst).min(EACH);
     let chosen = firsts[..worst]
         .iter()
-        .map(|score| (*score, "low Dice"))
-        .chain(firsts.iter().rev().take(best).map(|score| (*score, "high Dice")));
+        .map(|score| (*score, "among the lowest Dice"))
+        .chain(firsts.iter().rev().take(best).map(|score| (*score, "among the highest Dice")));
     chosen
         .filter_map(|(score, reason)| {
             let case = cases.iter().find(|case| case.id.as_str() == score.case)?;
