@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ModelError;
+use crate::{ModelError, Tuning};
 
 /// The whole network. Saved with every checkpoint; enough to build it again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +43,9 @@ pub struct EncoderConfig {
     pub sam_window: usize,
     /// Channels of the four feature maps.
     pub neck_channels: usize,
+    /// What is added to SAM's encoder and what of it is trained.
+    #[serde(default)]
+    pub tuning: Tuning,
 }
 
 /// The visual-sampler prompt encoder.
@@ -125,6 +128,7 @@ impl EncoderConfig {
             window: 8,
             sam_window: 14,
             neck_channels: 256,
+            tuning: Tuning::SpatialAdapter,
         }
     }
 

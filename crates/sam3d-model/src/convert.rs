@@ -9,7 +9,6 @@ use crate::{
     Checkpoint, FORMAT_VERSION, Metadata, ModelConfig, ModelError, Preset, Provenance, Role, Sam3d,
     TensorFile,
     import::{CheckpointKind, read_state},
-    role,
 };
 
 /// Crop of the published prompt-free variant.
@@ -122,7 +121,7 @@ fn build(
 fn check_backbone(network: &Sam3d, tensors: &BTreeMap<String, Tensor>) -> Result<(), ModelError> {
     let missing = network.parameters().into_keys().find(|name| {
         // `lr` is the method's own constant, 1.
-        role(name) == Role::Frozen && !name.ends_with(".attn.lr") && !tensors.contains_key(name)
+        network.role(name) == Role::Frozen && !name.ends_with(".attn.lr") && !tensors.contains_key(name)
     });
     match missing {
         Some(name) => Err(ModelError::Weights { detail: format!("{name} is missing") }),

@@ -36,6 +36,7 @@ mod role;
 pub mod sam2d;
 mod tch_ext;
 mod tensor_file;
+mod tuning;
 
 pub use checkpoint::{Checkpoint, FORMAT_VERSION, Metadata, Provenance};
 pub use config::{DecoderConfig, EncoderConfig, ModelConfig, Preset, PromptConfig};
@@ -46,3 +47,4 @@ pub use network::{Embedding, Module, ParameterCount, Recompute, Sam3d};
 pub use precision::Precision;
 pub use role::{Role, role};
 pub use tensor_file::TensorFile;
+pub use tuning::Tuning;

@@ -1,5 +1,7 @@
 //! Which parameters are trained: the one place that decides.
 
+use crate::Tuning;
+
 /// What training does with a tensor of the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -11,23 +13,28 @@ pub enum Role {
     Buffer,
 }
 
-/// The role of the tensor `name` (its key in a checkpoint).
+/// The role of the tensor `name` (its key in a checkpoint) in a network tuned by `tuning`.
 ///
-/// Of the image encoder SAM's own weights stay frozen: patch embedding, position embedding, attention and MLPs. Trained
-/// are its norms, the adapters, what is new along depth, and the necks; and the prompt encoder and the mask decoder as
-/// a whole.
-pub fn role(name: &str) -> Role {
+/// Of the image encoder SAM's own weights stay frozen: patch embedding, position embedding, attention and MLPs, and its
+/// norms unless the way of tuning trains them; but nothing in full fine-tuning. What SAM does not have is trained: the
+/// modules added to the blocks, what is new along depth, and the necks; and the prompt encoder and the mask decoder as a
+/// whole.
+pub fn role(name: &str, tuning: Tuning) -> Role {
     if name.ends_with("positional_encoding_gaussian_matrix") {
         return Role::Buffer;
     }
     let Some(encoder) = name.strip_prefix("image_encoder.") else { return Role::Trained };
-    let Some(block) = encoder.strip_prefix("blocks.") else {
-        let from_sam = encoder == "pos_embed" || encoder.starts_with("patch_embed.");
-        return if from_sam { Role::Frozen } else { Role::Trained };
+    let part = encoder.strip_prefix("blocks.").and_then(|block| block.split_once('.')).map(|(_, part)| part);
+    // The weight of relative positions is a constant of the method, whatever is trained.
+    if part == Some("attn.lr") {
+        return Role::Frozen;
+    }
+    let from_sam = match part {
+        None => encoder == "pos_embed" || encoder.starts_with("patch_embed."),
+        Some(part) if part.starts_with("norm1.") || part.starts_with("norm2.") => !tuning.trains_norms(),
+        Some(part) => part.starts_with("mlp.") || (part.starts_with("attn.") && part != "attn.rel_pos_d"),
     };
-    let part = block.split_once('.').map_or(block, |(_, part)| part);
-    let from_sam = part.starts_with("mlp.") || (part.starts_with("attn.") && part != "attn.rel_pos_d");
-    if from_sam { Role::Frozen } else { Role::Trained }
+    if from_sam && tuning != Tuning::Full { Role::Frozen } else { Role::Trained }
 }
 
 #[cfg(test)]
@@ -61,7 +68,34 @@ mod tests {
             ("mask_decoder.cls.3.weight", Role::Trained),
         ];
         for (name, expected) in table {
-            assert_eq!(role(name), expected, "{name}");
+            assert_eq!(role(name, Tuning::SpatialAdapter), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn each_way_of_tuning_by_what_it_trains() {
+        let trained = |name: &str| -> Vec<Tuning> {
+            let name = format!("image_encoder.{name}");
+            Tuning::ALL.into_iter().filter(|tuning| role(&name, *tuning) == Role::Trained).collect()
+        };
+        let norms = [Tuning::SpatialAdapter, Tuning::Full, Tuning::Adapter];
+        assert_eq!(trained("blocks.3.norm1.weight"), norms);
+        assert_eq!(trained("blocks.3.norm2.bias"), norms);
+        for name in
+            ["pos_embed", "patch_embed.proj.weight", "blocks.0.attn.qkv.weight", "blocks.0.mlp.lin1.bias"]
+        {
+            assert_eq!(trained(name), [Tuning::Full], "{name}");
+        }
+        assert_eq!(trained("blocks.0.attn.lr"), []);
+        for name in [
+            "depth_embed",
+            "slice_embed.weight",
+            "neck_3d.2.1.bias",
+            "blocks.7.attn.rel_pos_d",
+            "blocks.7.prompt.up.weight",
+            "blocks.7.med_adapter.near.norm.weight",
+        ] {
+            assert_eq!(trained(name), Tuning::ALL, "{name}");
         }
     }
 }

@@ -25,6 +25,15 @@ pub(crate) struct Linear {
 }
 
 impl Linear {
+    /// Weights at `init` and a bias of zero.
+    pub(crate) fn with_init(path: Path<'_>, inputs: i64, outputs: i64, init: Init) -> Self {
+        Self {
+            weight: path.var("weight", &[outputs, inputs], init),
+            bias: path.var("bias", &[outputs], Init::Const(0.0)),
+        }
+    }
+
+    /// PyTorch's initial values.
     pub(crate) fn new(path: Path<'_>, inputs: i64, outputs: i64) -> Self {
         Self {
             weight: uniform(&path, "weight", &[outputs, inputs], inputs),

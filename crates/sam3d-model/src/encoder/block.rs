@@ -1,10 +1,10 @@
-//! One block: adapter, windowed attention, MLP, each with a residual.
+//! One block: windowed attention and MLP, each with a residual, and what is tuned beside them.
 
 use tch::{Tensor, nn::Path};
 
 use super::{
-    adapter::Adapter,
     attention::Attention,
+    peft::BlockTuning,
     window::{TokenCodes, Windows},
 };
 use crate::{
@@ -18,10 +18,10 @@ const NORM_EPS: f64 = 1e-6;
 /// below the size from which the allocator asks the system for fresh memory each time.
 const ROWS_AT_ONCE: i64 = 2048;
 
-/// A transformer block of SAM with an adapter in front. Blocks with an even index attend in shifted windows.
+/// A transformer block of SAM with the modules that are tuned beside it. Blocks with an even index attend in shifted windows.
 #[derive(Debug)]
 pub(crate) struct Block {
-    pub(crate) adapter: Adapter,
+    pub(crate) tuning: BlockTuning,
     norm1: LayerNorm,
     attn: Attention,
     norm2: LayerNorm,
@@ -38,7 +38,7 @@ impl Block {
             attn: Attention::new(&path / "attn", config, index),
             norm2: LayerNorm::new(&path / "norm2", channels, NORM_EPS),
             mlp: Mlp::new(&path / "mlp", channels, channels * config.mlp_ratio as i64),
-            adapter: Adapter::new(&path / "adapter", channels),
+            tuning: BlockTuning::new(&path, config, index),
             windows: Windows { grid: config.token_grid as i64, side: config.window as i64 },
             shifted: index.is_multiple_of(2),
         }
@@ -49,11 +49,10 @@ impl Block {
     }
 
     /// # Shapes
-    /// Tokens `[B, G, G, G, E]` in (H, W, D), unchanged.
-    pub(crate) fn forward(&self, xs: &Tensor, codes: &TokenCodes) -> Tensor {
-        let xs = self.adapter.forward(xs);
-        let xs = self.add_attention(&xs, codes);
-        self.add_mlp(xs)
+    /// Tokens `[B, G, G, G, E]` in (H, W, D), unchanged; with Med-tuning what it carries follows the channels.
+    pub(crate) fn forward(&self, input: &Tensor, codes: &TokenCodes) -> Tensor {
+        let xs = self.add_attention(&self.tuning.before(input), codes);
+        self.tuning.after(self.add_mlp(xs), input)
     }
 
     /// `x + attention(norm1(x))`.
@@ -61,7 +60,7 @@ impl Block {
     /// # Shapes
     /// As [`Self::forward`].
     pub(crate) fn add_attention(&self, xs: &Tensor, codes: &TokenCodes) -> Tensor {
-        add_residual(self.attend(self.norm1.forward(xs), codes), xs)
+        add_residual(self.tuning.after_attention(self.attend(self.norm1.forward(xs), codes)), xs)
     }
 
     /// `x + mlp(norm2(x))`; without a graph the result takes the memory of `xs`.
@@ -70,13 +69,19 @@ impl Block {
     /// As [`Self::forward`].
     pub(crate) fn add_mlp(&self, xs: Tensor) -> Tensor {
         if records_graph() {
-            return add_residual(self.mlp.forward(&self.norm2.forward(&xs)), &xs);
+            return add_residual(self.mlp_branch(&xs), &xs);
         }
         // Nothing here looks beyond its own token, so a part that fits the cache goes all the way, and into place.
         for mut rows in xs.view([-1, xs.size()[4]]).split(ROWS_AT_ONCE, 0) {
-            rows += self.mlp.forward(&self.norm2.forward(&rows));
+            rows += self.mlp_branch(&rows);
         }
         xs
+    }
+
+    /// # Shapes
+    /// Tokens `[..., E]`, unchanged.
+    fn mlp_branch(&self, xs: &Tensor) -> Tensor {
+        self.tuning.after_mlp(self.mlp.forward(&self.norm2.forward(xs)))
     }
 
     /// Attention within windows; without a graph the memory of `xs` may be written to.
@@ -139,7 +144,7 @@ mod tests {
     impl Block {
         /// The definition, all tokens at once.
         fn forward_plain(&self, xs: &Tensor, codes: &TokenCodes) -> Tensor {
-            let xs = self.adapter.forward(xs);
+            let xs = self.tuning.before(xs);
             let by = if self.shifted { self.windows.side / 2 } else { 0 };
             let windows = self.windows.partition(&self.norm1.forward(&xs).roll([-by, -by, -by], [1, 2, 3]));
             let regions = self.shifted.then(|| codes.regions.repeat([xs.size()[0], 1, 1]));

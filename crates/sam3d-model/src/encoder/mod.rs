@@ -1,10 +1,10 @@
 //! SAM's image encoder, adapted to volumes (spec: "Image encoder").
 
-mod adapter;
 mod attention;
 mod block;
 mod neck;
 mod patch_embed;
+mod peft;
 mod recompute;
 mod window;
 
@@ -77,7 +77,7 @@ impl ImageEncoder {
 #[cfg(feature = "bench")]
 impl ImageEncoder {
     pub(crate) fn adapter(&self, block: usize, tokens: &Tensor) -> Tensor {
-        self.blocks[block].adapter.forward(tokens)
+        self.blocks[block].tuning.before(tokens)
     }
 
     pub(crate) fn attention(&self, block: usize, tokens: &Tensor) -> Tensor {

@@ -31,10 +31,12 @@ impl Neck {
     }
 
     /// # Shapes
-    /// Tokens `[B, G, G, G, E]` to a feature map `[B, C, G, G, G]`, both in (H, W, D).
+    /// Tokens `[B, G, G, G, E]` to a feature map `[B, C, G, G, G]`, both in (H, W, D). What follows the E channels is not
+    /// looked at.
     pub(crate) fn forward(&self, tokens: &Tensor) -> Tensor {
+        let tokens = tokens.narrow(4, 0, self.project.weight().size()[1]);
         // A 1 x 1 x 1 convolution is a product over channels, which tokens have last.
-        let xs = linear(tokens, &self.project.weight().flatten(1, 4), None).permute([0, 4, 1, 2, 3]);
+        let xs = linear(&tokens, &self.project.weight().flatten(1, 4), None).permute([0, 4, 1, 2, 3]);
         let xs = self.smooth.forward(&self.norm1.forward_channels_first(&xs));
         self.norm2.forward_channels_first(&xs)
     }

@@ -40,7 +40,9 @@ impl ImageEncoder {
 
     /// Carries the gradients that reached the necks' inputs back through the blocks and the embedding.
     pub(crate) fn backward_taped(&self, image: &Tensor, mut tape: Tape) {
-        let mut gradient = Tensor::zeros_like(&tape.inputs[0]);
+        // The last block is the end of a level.
+        let Some(last) = tape.levels.last() else { return };
+        let mut gradient = Tensor::zeros_like(last);
         for (index, block) in self.blocks.iter().enumerate().rev() {
             if self.levels.contains(&index)
                 && let Some(level) = tape.levels.pop()

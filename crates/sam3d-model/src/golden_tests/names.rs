@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sam3d_testkit::golden_json;
 use tch::Device;
 
-use crate::{ModelConfig, Module, Role, Sam3d, role};
+use crate::{ModelConfig, Module, Role, Sam3d};
 
 #[test]
 fn tiny_names_and_shapes() {
@@ -22,10 +22,10 @@ fn tiny_frozen_list() {
     expected.sort_unstable();
     let parameters = network.parameters();
     let frozen: Vec<&str> =
-        parameters.keys().map(String::as_str).filter(|name| role(name) == Role::Frozen).collect();
+        parameters.keys().map(String::as_str).filter(|name| network.role(name) == Role::Frozen).collect();
     assert_eq!(frozen, expected);
     for (name, tensor) in &parameters {
-        assert_eq!(tensor.requires_grad(), role(name) == Role::Trained, "{name}");
+        assert_eq!(tensor.requires_grad(), network.role(name) == Role::Trained, "{name}");
     }
 }
 
@@ -39,7 +39,7 @@ fn vit_b_names_and_published_counts() {
         network
             .parameters()
             .iter()
-            .filter(|(name, _)| name.starts_with(module.prefix()) && counted(role(name)))
+            .filter(|(name, _)| name.starts_with(module.prefix()) && counted(network.role(name)))
             .map(|(_, tensor)| tensor.numel())
             .sum()
     };

@@ -86,7 +86,7 @@ impl Sam3d {
             mask_decoder,
         };
         for (name, tensor) in network.parameters() {
-            let _ = tensor.set_requires_grad(role(&name) == Role::Trained);
+            let _ = tensor.set_requires_grad(network.role(&name) == Role::Trained);
         }
         Ok(network)
     }
@@ -116,16 +116,21 @@ impl Sam3d {
         self.store.variables().into_iter().collect()
     }
 
+    /// What training does with the tensor `name`.
+    pub fn role(&self, name: &str) -> Role {
+        role(name, self.config.encoder.tuning)
+    }
+
     /// The trained parameters by name, sorted.
     pub fn trained_parameters(&self) -> BTreeMap<String, Tensor> {
-        self.parameters().into_iter().filter(|(name, _)| role(name) == Role::Trained).collect()
+        self.parameters().into_iter().filter(|(name, _)| self.role(name) == Role::Trained).collect()
     }
 
     /// Number of values of each role: trained and frozen.
     pub fn count_parameters(&self) -> ParameterCount {
         let mut count = ParameterCount::default();
         for (name, tensor) in self.parameters() {
-            match role(&name) {
+            match self.role(&name) {
                 Role::Trained => count.trained += tensor.numel(),
                 Role::Frozen => count.frozen += tensor.numel(),
                 Role::Buffer => {}

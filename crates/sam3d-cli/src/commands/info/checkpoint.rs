@@ -26,7 +26,11 @@ impl CheckpointReport {
     pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
         let Checkpoint { metadata, tensors } = Checkpoint::read(path)?;
         let values_of = |wanted: Role| {
-            tensors.iter().filter(|(name, _)| role(name) == wanted).map(|(_, tensor)| tensor.numel()).sum()
+            tensors
+                .iter()
+                .filter(|(name, _)| role(name, metadata.model.encoder.tuning) == wanted)
+                .map(|(_, tensor)| tensor.numel())
+                .sum()
         };
         Ok(Self {
             path: path.to_owned(),
