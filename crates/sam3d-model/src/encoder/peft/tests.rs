@@ -1,6 +1,6 @@
 //! Names, numbers and forward passes of every way of tuning.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use tch::{Device, Kind, Tensor, nn::VarStore};
 
@@ -26,6 +26,10 @@ fn encoder(config: &EncoderConfig) -> (VarStore, ImageEncoder) {
     let store = VarStore::new(Device::Cpu);
     let encoder = ImageEncoder::new(&(&store.root() / "image_encoder"), config);
     (store, encoder)
+}
+
+fn sorted(store: &VarStore) -> BTreeMap<String, Tensor> {
+    store.variables().into_iter().collect()
 }
 
 /// Values trained in an encoder of `config`. All blocks of a kind are of one size, so encoders with few of them say how
@@ -80,11 +84,9 @@ fn names_of_what_is_tuned() {
     let mut text = String::new();
     for tuning in Tuning::ALL {
         let (store, _) = encoder(&EncoderConfig { depth: 8, ..small(tuning) });
-        let mut tensors: Vec<(String, Tensor)> = store.variables().into_iter().collect();
-        tensors.sort_by(|a, b| a.0.cmp(&b.0));
         let _ = writeln!(text, "{tuning:?}");
         // Block 1 is the last of a stage, block 2 is not.
-        for (name, tensor) in tensors {
+        for (name, tensor) in sorted(&store) {
             let place = name.strip_prefix("image_encoder.blocks.").and_then(|name| name.split_once('.'));
             if place.is_some_and(|(index, _)| index == "1" || index == "2") {
                 let trained = role(&name, tuning) == Role::Trained;
@@ -101,7 +103,7 @@ fn every_way_gives_four_maps_and_the_same_gradients_when_recomputed() {
     for tuning in Tuning::ALL {
         let config = small(tuning);
         let (store, encoder) = encoder(&config);
-        for (name, tensor) in store.variables() {
+        for (name, tensor) in sorted(&store) {
             let _ = tensor.set_requires_grad(role(&name, tuning) == Role::Trained);
         }
         let image = Tensor::randn([2, 1, 16, 16, 16], (Kind::Float, Device::Cpu));
@@ -111,8 +113,8 @@ fn every_way_gives_four_maps_and_the_same_gradients_when_recomputed() {
             maps.iter().map(|map| (map * &weights).sum(Kind::Float)).reduce(|a, b| a + b).unwrap()
         };
         let gradients = || {
-            let mut found = std::collections::BTreeMap::new();
-            for (name, mut tensor) in store.variables() {
+            let mut found = BTreeMap::new();
+            for (name, mut tensor) in sorted(&store) {
                 if tensor.requires_grad() {
                     assert!(tensor.grad().defined(), "{tuning:?}: {name} has no gradient");
                     found.insert(name, tensor.grad().copy());
@@ -140,12 +142,12 @@ fn every_way_gives_four_maps_and_the_same_gradients_when_recomputed() {
 fn tuning_starts_from_the_same_features_where_it_says_so() {
     let image = Tensor::randn([1, 1, 16, 16, 16], (Kind::Float, Device::Cpu));
     let (full_store, full) = encoder(&small(Tuning::Full));
-    let shared: std::collections::HashMap<String, Tensor> = full_store.variables();
+    let shared = sorted(&full_store);
     let expected = full.forward(&image);
     for tuning in [Tuning::ProTuning, Tuning::StAdapter] {
         let (store, encoder) = encoder(&small(tuning));
         let _no_grad = tch::no_grad_guard();
-        for (name, mut tensor) in store.variables() {
+        for (name, mut tensor) in sorted(&store) {
             if let Some(own) = shared.get(&name) {
                 tensor.copy_(own);
             } else if name.ends_with("up.bias") {
