@@ -64,6 +64,12 @@ pub struct PromptConfig {
     pub attention_downsample_rate: usize,
     /// Columns of the random Fourier matrix, which checkpoints hold and the visual sampler does not use.
     pub num_pos_feats: usize,
+    /// Levels of feature maps, from 1 (shallow) to 4, at which prompts are inserted, each by an encoder of its own.
+    #[serde(default = "deepest_level")]
+    pub levels: Vec<usize>,
+    /// What stands for a click.
+    #[serde(default)]
+    pub features: PointFeatures,
 }
 
 /// The multi-layer mask decoder.
@@ -74,6 +80,31 @@ pub struct DecoderConfig {
     pub head_channels: usize,
     /// Hidden channels of the classifier.
     pub hidden_channels: usize,
+    /// Levels of feature maps, from 1 (shallow) to 4, that are aggregated. The deepest is always one of them.
+    #[serde(default = "all_levels")]
+    pub levels: Vec<usize>,
+}
+
+/// Feature maps that leave the encoder, one after each quarter of its blocks.
+pub(crate) const LEVELS: usize = 4;
+
+fn deepest_level() -> Vec<usize> {
+    vec![LEVELS]
+}
+
+fn all_levels() -> Vec<usize> {
+    (1..=LEVELS).collect()
+}
+
+/// What stands for a click in the prompt encoder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PointFeatures {
+    /// The feature of the map under the click.
+    #[default]
+    VisualSampler,
+    /// Random Fourier features of the click's place, and of the tokens' places where the map reads the queries.
+    Positional,
 }
 
 /// A preset's name on the command line.
@@ -167,8 +198,10 @@ impl ModelConfig {
                 global_queries: 10,
                 attention_downsample_rate: 2,
                 num_pos_feats: 16,
+                levels: deepest_level(),
+                features: PointFeatures::VisualSampler,
             }),
-            decoder: DecoderConfig { head_channels: 16, hidden_channels: 16 },
+            decoder: DecoderConfig { head_channels: 16, hidden_channels: 16, levels: all_levels() },
         }
     }
 
@@ -183,8 +216,10 @@ impl ModelConfig {
                 global_queries: 10,
                 attention_downsample_rate: 2,
                 num_pos_feats: 128,
+                levels: deepest_level(),
+                features: PointFeatures::VisualSampler,
             }),
-            decoder: DecoderConfig { head_channels: 128, hidden_channels: 128 },
+            decoder: DecoderConfig { head_channels: 128, hidden_channels: 128, levels: all_levels() },
         }
     }
 
@@ -239,8 +274,20 @@ impl ModelConfig {
         check(encoder.window.is_multiple_of(2), "encoder.window", encoder.window, "even")?;
         divides(encoder.window, encoder.token_grid, "encoder.token_grid", "encoder.window")?;
         divides(2 * encoder.token_grid, self.crop, "crop", "2 * encoder.token_grid")?;
+        let aggregated = &self.decoder.levels;
+        check_levels("decoder.levels", aggregated, &all_levels())?;
+        if !aggregated.contains(&LEVELS) {
+            // Blocks behind the last map would be dead weight.
+            let (field, rule) = ("decoder.levels", format!("a list with level {LEVELS}"));
+            return Err(ModelError::Levels { field, found: aggregated.clone(), rule });
+        }
         if let Some(prompt) = &self.prompt {
+            check_levels("prompt.levels", &prompt.levels, aggregated)?;
             let width = encoder.neck_channels;
+            if prompt.features == PointFeatures::Positional {
+                let rule = "half of encoder.neck_channels with prompt.features = \"positional\"";
+                check(2 * prompt.num_pos_feats == width, "prompt.num_pos_feats", prompt.num_pos_feats, rule)?;
+            }
             let positive = [
                 ("prompt.depth", prompt.depth),
                 ("prompt.num_heads", prompt.num_heads),
@@ -265,6 +312,16 @@ impl ModelConfig {
 
 fn check(holds: bool, field: &'static str, found: usize, rule: &str) -> Result<(), ModelError> {
     if holds { Ok(()) } else { Err(ModelError::Config { field, found, rule: rule.to_owned() }) }
+}
+
+/// A list of levels ascends, has at least one, and all of `allowed`.
+fn check_levels(field: &'static str, found: &[usize], allowed: &[usize]) -> Result<(), ModelError> {
+    let ascends = found.windows(2).all(|pair| pair[0] < pair[1]);
+    if ascends && !found.is_empty() && found.iter().all(|level| allowed.contains(level)) {
+        return Ok(());
+    }
+    let rule = format!("an ascending list of levels out of {allowed:?}");
+    Err(ModelError::Levels { field, found: found.to_vec(), rule })
 }
 
 fn divides(divisor: usize, value: usize, field: &'static str, divisor_name: &str) -> Result<(), ModelError> {
@@ -304,5 +361,19 @@ mod tests {
         assert!(broken(|c| c.encoder.token_grid = 12).contains("encoder.token_grid"));
         assert!(broken(|c| c.encoder.num_heads = 5).contains("encoder.num_heads"));
         assert!(broken(|c| c.encoder.depth = 0).contains("encoder.depth"));
+        assert!(broken(|c| c.decoder.levels = vec![1, 2]).contains("a list with level 4"));
+        assert!(broken(|c| c.decoder.levels = vec![4, 3]).contains("ascending"));
+        assert!(broken(|c| c.decoder.levels = vec![]).contains("decoder.levels"));
+        // A prompt in a map that nobody reads would be lost.
+        let lost = broken(|c| {
+            c.decoder.levels = vec![3, 4];
+            c.prompt.as_mut().unwrap().levels = vec![2, 4];
+        });
+        assert!(lost.contains("prompt.levels") && lost.contains("[3, 4]"), "{lost}");
+        let odd = broken(|c| {
+            let prompt = c.prompt.as_mut().unwrap();
+            (prompt.features, prompt.num_pos_feats) = (PointFeatures::Positional, 15);
+        });
+        assert!(odd.contains("prompt.num_pos_feats"), "{odd}");
     }
 }

@@ -18,6 +18,16 @@ pub enum ModelError {
         /// What it must satisfy.
         rule: String,
     },
+    /// A list of levels in the configuration is not possible.
+    #[error("{field} is {found:?}, expected {rule}")]
+    Levels {
+        /// The field, as in the configuration file.
+        field: &'static str,
+        /// Its value.
+        found: Vec<usize>,
+        /// What it must satisfy.
+        rule: String,
+    },
     /// An image does not have the shape the network takes.
     #[error("image has shape {found:?}, expected {expected:?} (batch, channel, D, H, W)")]
     ImageShape {

@@ -239,11 +239,12 @@ impl Layers {
     fn prompted(&self) -> Tensor {
         let prompts = std::slice::from_ref(&self.prompt);
         let encoder = self.network.prompt_encoder.as_ref();
-        encoder.map_or_else(Tensor::new, |encoder| encoder.forward(&self.maps[3], prompts))
+        encoder.map_or_else(Tensor::new, |encoder| encoder.forward(4, &self.maps[3], prompts))
     }
 
     fn decoded(&self) -> Tensor {
         let decoder = &self.network.mask_decoder;
-        decoder.finish(&decoder.shares(&self.maps, &self.image))
+        let maps: Vec<(usize, Tensor)> = self.maps.iter().map(Tensor::shallow_clone).enumerate().collect();
+        decoder.finish(&decoder.shares(&maps, &self.image))
     }
 }

@@ -39,7 +39,7 @@ mod tensor_file;
 mod tuning;
 
 pub use checkpoint::{Checkpoint, FORMAT_VERSION, Metadata, Provenance};
-pub use config::{DecoderConfig, EncoderConfig, ModelConfig, Preset, PromptConfig};
+pub use config::{DecoderConfig, EncoderConfig, ModelConfig, PointFeatures, Preset, PromptConfig};
 pub use convert::convert;
 pub use error::ModelError;
 pub use import::{CheckpointKind, ImportError, ImportedState, read_state};

@@ -18,25 +18,27 @@ use self::{
 };
 use crate::config::EncoderConfig;
 
-/// Patch and slice embedding, the blocks, and a neck for each of four levels.
+/// Patch and slice embedding, the blocks, and a neck for each level whose map is used.
 #[derive(Debug)]
 pub(crate) struct ImageEncoder {
     pub(crate) embed: PatchEmbed,
     blocks: Vec<Block>,
     neck_3d: Vec<Neck>,
-    levels: [usize; 4],
+    /// The blocks behind which the necks stand.
+    levels: Vec<usize>,
     codes: TokenCodes,
 }
 
 impl ImageEncoder {
-    pub(crate) fn new(path: &Path<'_>, config: &EncoderConfig) -> Self {
+    /// An encoder with necks for `levels`, counted from 1.
+    pub(crate) fn new(path: &Path<'_>, config: &EncoderConfig, levels: &[usize]) -> Self {
         let windows = Windows { grid: config.token_grid as i64, side: config.window as i64 };
         let (blocks, necks) = (path / "blocks", path / "neck_3d");
         Self {
             embed: PatchEmbed::new(path, config),
             blocks: (0..config.depth).map(|i| Block::new(&blocks / i, config, i)).collect(),
-            neck_3d: (0..4).map(|i| Neck::new(&necks / i, config)).collect(),
-            levels: config.levels(),
+            neck_3d: levels.iter().map(|level| Neck::new(&necks / (level - 1), config)).collect(),
+            levels: levels.iter().map(|level| config.levels()[level - 1]).collect(),
             codes: windows.codes(path.device()),
         }
     }
@@ -48,7 +50,7 @@ impl ImageEncoder {
     }
 
     /// # Shapes
-    /// Intensities `[B, 1, D, H, W]` to four feature maps `[B, C, G, G, G]` in (H, W, D), from shallow to deep.
+    /// Intensities `[B, 1, D, H, W]` to feature maps `[B, C, G, G, G]` in (H, W, D), from shallow to deep.
     pub(crate) fn forward(&self, image: &Tensor) -> Vec<Tensor> {
         self.forward_traced(image, &mut |_, _| {})
     }

@@ -110,7 +110,7 @@ fn checkpoint_brings_the_network_back() {
 fn weights_of_another_configuration_are_refused() {
     let mut network = Sam3d::new(&ModelConfig::tiny(), Device::Cpu, 0).unwrap();
     let wide = ModelConfig {
-        decoder: DecoderConfig { head_channels: 8, hidden_channels: 16 },
+        decoder: DecoderConfig { head_channels: 8, ..ModelConfig::tiny().decoder },
         ..ModelConfig::tiny()
     };
     let other = Sam3d::new(&wide, Device::Cpu, 0).unwrap().parameters();

@@ -35,7 +35,7 @@ fn tiny_forward_layer_by_layer() {
     }
     for count in ["1pt", "10pt"] {
         let prompts = [prompt(&golden, count, config.crop)];
-        let prompted = network.prompt_encoder.as_ref().unwrap().forward(&maps[3], &prompts);
+        let prompted = network.prompt_encoder.as_ref().unwrap().forward(4, &maps[3], &prompts);
         let key = format!("prompt_encoder_out_{count}");
         check(&key, &sampled(&prompted, &SPACE_OF_MAP, 2), &tensors.get(&key), 1e-4);
         let key = format!("logits_{count}");
@@ -121,7 +121,7 @@ fn vit_b_forward() {
         check(&key, &sampled(map, &SPACE_OF_MAP, step), &tensors.get(&key), 2e-3);
     }
     let one = [prompt(&golden, "1pt", config.crop)];
-    let prompted = network.prompt_encoder.as_ref().unwrap().forward(&maps[3], &one);
+    let prompted = network.prompt_encoder.as_ref().unwrap().forward(4, &maps[3], &one);
     let embedding = network.encode_maps(maps, &image);
     let key = "prompt_encoder_out_1pt";
     check(key, &sampled(&prompted, &SPACE_OF_MAP, step), &tensors.get(key), 2e-3);

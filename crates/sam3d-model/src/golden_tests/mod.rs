@@ -1,5 +1,6 @@
 //! Agreement with the golden data.
 
+mod ablations;
 mod checkpoints;
 mod forward;
 mod names;

@@ -1,4 +1,4 @@
-//! The mask decoder: four feature maps and the intensities become logits (spec: "Mask decoder").
+//! The mask decoder: feature maps (four as published) and the intensities become logits (spec: "Mask decoder").
 //!
 //! The classifier's first convolution is linear in its inputs, so each map's share of it is computed by itself, at half
 //! the resolution ([`doubled`]), and what a click does not change is computed once.
@@ -17,7 +17,7 @@ use crate::{
 /// Background and target.
 const CLASSES: i64 = 2;
 
-/// A head for each of four maps, and a classifier over all of them and the intensities.
+/// A head for each map that is aggregated, and a classifier over all of them and the intensities.
 #[derive(Debug)]
 pub(crate) struct MaskDecoder {
     heads: Vec<TwoConvolutions>,
@@ -34,12 +34,15 @@ impl MaskDecoder {
         let hidden = config.decoder.hidden_channels as i64;
         let heads = path / "mlahead";
         let grid = config.encoder.token_grid as i64;
+        let levels = &config.decoder.levels;
+        let joined = levels.len() as i64 * head + 1;
         Self {
             // The published names count from 2: head2 belongs to the first map.
-            heads: (2..6)
-                .map(|i| TwoConvolutions::new(&heads / format!("head{i}"), [maps, head, head]))
+            heads: levels
+                .iter()
+                .map(|level| TwoConvolutions::new(&heads / format!("head{}", level + 1), [maps, head, head]))
                 .collect(),
-            classifier: TwoConvolutions::new(path / "cls", [4 * head + 1, hidden, CLASSES]),
+            classifier: TwoConvolutions::new(path / "cls", [joined, hidden, CLASSES]),
             doubling: Doubling::new(grid, path.device()),
             head_channels: head,
             grid,
@@ -47,24 +50,24 @@ impl MaskDecoder {
         }
     }
 
-    /// The share of one map (`level` 0 to 3) in the classifier's first convolution.
+    /// The share of one map in the classifier's first convolution; `slot` is its number among those aggregated, from 0.
     ///
     /// # Shapes
     /// Map `[B, C, G, G, G]` in (H, W, D) to `[B, hidden, 2G, 2G, 2G]`.
-    pub(crate) fn share_of_map(&self, level: usize, map: &Tensor) -> Tensor {
-        let features = instance_norm(&self.heads[level].forward(map)).relu_();
+    pub(crate) fn share_of_map(&self, slot: usize, map: &Tensor) -> Tensor {
+        let features = instance_norm(&self.heads[slot].forward(map)).relu_();
         let kernel = self.classifier.first.weight();
         self.doubling
-            .convolve(&features, &kernel.narrow(1, level as i64 * self.head_channels, self.head_channels))
+            .convolve(&features, &kernel.narrow(1, slot as i64 * self.head_channels, self.head_channels))
     }
 
-    /// The sum of the shares of the first maps and of the intensities.
+    /// The sum of the shares of `maps`, each with its number among those aggregated, and of the intensities.
     ///
     /// # Shapes
     /// Maps `[B, C, G, G, G]` in (H, W, D), intensities `[B, 1, D, H, W]`; gives `[B, hidden, 2G, 2G, 2G]`.
-    pub(crate) fn shares(&self, maps: &[Tensor], image: &Tensor) -> Tensor {
+    pub(crate) fn shares(&self, maps: &[(usize, Tensor)], image: &Tensor) -> Tensor {
         // The shares of maps have their channels together in memory and are added to each other quickest.
-        let maps = maps.iter().enumerate().map(|(level, map)| self.share_of_map(level, map));
+        let maps = maps.iter().map(|(slot, map)| self.share_of_map(*slot, map));
         let sum = maps.reduce(|sum, share| add_residual(sum, &share));
         let image = self.share_of_image(image);
         sum.map_or_else(|| full(&image), |sum| add_residual(sum, &full(&image)))
@@ -77,7 +80,7 @@ impl MaskDecoder {
     pub(crate) fn share_of_image(&self, image: &Tensor) -> Tensor {
         let intensities = resize(&image.permute([0, 1, 3, 4, 2]), 2 * self.grid, Corners::Edges);
         let kernel = self.classifier.first.weight();
-        conv3d(&intensities, &kernel.narrow(1, 4 * self.head_channels, 1), None, 1, 1)
+        conv3d(&intensities, &kernel.narrow(1, self.heads.len() as i64 * self.head_channels, 1), None, 1, 1)
     }
 
     /// The logits from the sum of all shares.

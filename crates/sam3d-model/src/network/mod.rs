@@ -14,7 +14,7 @@ use crate::{
     error::ModelError,
     mask_decoder::MaskDecoder,
     precision::Precision,
-    prompt_encoder::PromptEncoder,
+    prompt_encoder::PromptEncoders,
     role::{Role, role},
     tch_ext::add_residual,
 };
@@ -54,7 +54,7 @@ pub struct Sam3d {
     precision: Precision,
     store: VarStore,
     pub(crate) image_encoder: ImageEncoder,
-    pub(crate) prompt_encoder: Option<PromptEncoder>,
+    pub(crate) prompt_encoder: Option<PromptEncoders>,
     pub(crate) mask_decoder: MaskDecoder,
 }
 
@@ -69,13 +69,14 @@ impl Sam3d {
         tch::manual_seed(seed as i64);
         let store = VarStore::new(device);
         let root = store.root();
-        let mut image_encoder = ImageEncoder::new(&(&root / "image_encoder"), &config.encoder);
+        let mut image_encoder =
+            ImageEncoder::new(&(&root / "image_encoder"), &config.encoder, &config.decoder.levels);
         image_encoder.reset_depth_positions();
         let channels = config.encoder.neck_channels as i64;
         let prompt_encoder = config
             .prompt
             .as_ref()
-            .map(|prompt| PromptEncoder::new(&(&root / "prompt_encoder"), prompt, channels));
+            .map(|prompt| PromptEncoders::new(&(&root / "prompt_encoder"), prompt, channels));
         let mask_decoder = MaskDecoder::new(&(&root / "mask_decoder"), config);
         let network = Self {
             config: config.clone(),
@@ -180,10 +181,14 @@ impl Sam3d {
     }
 
     /// The embedding of a batch whose feature maps are known.
-    pub(crate) fn encode_maps(&self, mut maps: Vec<Tensor>, image: &Tensor) -> Embedding {
-        let deepest = if self.prompt_encoder.is_some() { maps.pop() } else { None };
-        let shares = self.mask_decoder.shares(&maps, image);
-        Embedding { deepest, shares }
+    pub(crate) fn encode_maps(&self, maps: Vec<Tensor>, image: &Tensor) -> Embedding {
+        let is_prompted = |slot: usize| {
+            let level = self.config.decoder.levels[slot];
+            self.prompt_encoder.as_ref().is_some_and(|encoders| encoders.has(level))
+        };
+        let (prompted, others): (Vec<_>, Vec<_>) =
+            maps.into_iter().enumerate().partition(|(slot, _)| is_prompted(*slot));
+        Embedding { prompted, shares: self.mask_decoder.shares(&others, image) }
     }
 
     /// The logits for clicks on an encoded crop.
@@ -195,18 +200,22 @@ impl Sam3d {
     /// [`ModelError::PromptCount`] or [`ModelError::PromptExtent`] if the prompts do not fit.
     pub fn decode(&self, embedding: &Embedding, prompts: &[Prompt]) -> Result<Tensor, ModelError> {
         let _precision = self.precision.enter();
-        let (Some(prompt_encoder), Some(deepest)) = (&self.prompt_encoder, &embedding.deepest) else {
+        let Some(encoders) = &self.prompt_encoder else {
             check_count(prompts, 0)?;
             return Ok(self.mask_decoder.finish(&embedding.shares));
         };
-        check_count(prompts, deepest.size()[0] as usize)?;
+        check_count(prompts, embedding.shares.size()[0] as usize)?;
         let side = self.config.crop;
         if let Some(prompt) = prompts.iter().find(|prompt| prompt.extent().sizes() != [side; 3]) {
             return Err(ModelError::PromptExtent { found: prompt.extent(), side });
         }
-        let level = self.config.encoder.levels().len() - 1;
-        let share = self.mask_decoder.share_of_map(level, &prompt_encoder.forward(deepest, prompts));
-        Ok(self.mask_decoder.finish(&add_residual(share, &embedding.shares)))
+        let mut shares = embedding.shares.shallow_clone();
+        for (slot, map) in &embedding.prompted {
+            let level = self.config.decoder.levels[*slot];
+            let share = self.mask_decoder.share_of_map(*slot, &encoders.forward(level, map, prompts));
+            shares = add_residual(share, &shares);
+        }
+        Ok(self.mask_decoder.finish(&shares))
     }
 
     /// The probability of the target in every voxel of one crop, without gradients.

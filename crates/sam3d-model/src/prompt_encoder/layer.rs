@@ -59,8 +59,14 @@ impl PromptLayer {
     }
 
     /// # Shapes
-    /// `image` `[1, G^3, C]`, `points` `[1, N, C]`; both unchanged.
-    pub(crate) fn forward(&self, image: &Tensor, points: &Tensor) -> (Tensor, Tensor) {
+    /// `image` `[1, G^3, C]`, `points` `[1, N, C]`; both unchanged. `places` `[1, G^3, C]` are added to the image where it
+    /// asks for the queries.
+    pub(crate) fn forward(
+        &self,
+        image: &Tensor,
+        points: &Tensor,
+        places: Option<&Tensor>,
+    ) -> (Tensor, Tensor) {
         let queries = Tensor::cat(&[&self.global_query, points], 1);
         let attended = self.norm1.forward(&self.self_attn.forward(&queries, &queries, &queries));
         let queries = self.norm2.forward(&(queries + attended));
@@ -70,7 +76,8 @@ impl PromptLayer {
         let points = queries.narrow(1, count, queries.size()[1] - count);
         let global = self.norm3.forward(&(&global + self.lin2.forward(&self.lin1.forward(&global).relu_())));
 
-        let read = self.cross_attn_image_to_token.forward(image, &global, &global);
+        let placed = places.map_or_else(|| image.shallow_clone(), |places| image + places);
+        let read = self.cross_attn_image_to_token.forward(&placed, &global, &global);
         (self.norm4.forward(&(image + read)), points)
     }
 }

@@ -13,25 +13,29 @@ const ZEROS: i64 = 0;
 /// # Shapes
 /// `map` `[1, C, G, G, G]` in (H, W, D); gives `[1, N, C]`.
 pub(crate) fn sample(map: &Tensor, prompt: &Prompt) -> Tensor {
+    let count = prompt.points().len() as i64;
+    let grid = Tensor::from_slice(&coordinates(prompt))
+        .view([1, 1, 1, count, 3])
+        .to_device(map.device())
+        .to_kind(map.kind());
+    let sampled = map.grid_sampler(&grid, BILINEAR, ZEROS, false);
+    sampled.view([1, -1, count]).transpose(1, 2)
+}
+
+/// The clicks' places in the crop, from -1 to 1, each as depth, width, height: coordinates are given from the last axis of a
+/// map to the first, and maps are laid out (H, W, D).
+pub(super) fn coordinates(prompt: &Prompt) -> Vec<f32> {
     let sizes = prompt.extent().sizes();
-    let coordinates: Vec<f32> = prompt
+    prompt
         .points()
         .iter()
         .flat_map(|point| {
             let [d, h, w] = std::array::from_fn(|axis| {
                 ((point.index[axis] as f64 + 0.5) * 2.0 / sizes[axis] as f64 - 1.0) as f32
             });
-            // Coordinates are given from the last axis to the first, and the map is laid out (H, W, D).
             [d, w, h]
         })
-        .collect();
-    let count = prompt.points().len() as i64;
-    let grid = Tensor::from_slice(&coordinates)
-        .view([1, 1, 1, count, 3])
-        .to_device(map.device())
-        .to_kind(map.kind());
-    let sampled = map.grid_sampler(&grid, BILINEAR, ZEROS, false);
-    sampled.view([1, -1, count]).transpose(1, 2)
+        .collect()
 }
 
 #[cfg(test)]

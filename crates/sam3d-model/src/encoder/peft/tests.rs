@@ -24,7 +24,7 @@ fn small(tuning: Tuning) -> EncoderConfig {
 fn encoder(config: &EncoderConfig) -> (VarStore, ImageEncoder) {
     tch::manual_seed(4);
     let store = VarStore::new(Device::Cpu);
-    let encoder = ImageEncoder::new(&(&store.root() / "image_encoder"), config);
+    let encoder = ImageEncoder::new(&(&store.root() / "image_encoder"), config, &[1, 2, 3, 4]);
     (store, encoder)
 }
 
