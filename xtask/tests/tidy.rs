@@ -71,7 +71,7 @@ fn no_path_of_one_machine() {
 #[test]
 fn only_programs_touch_the_process() {
     let calls = ["env::var", "env::set_var", "process::exit", "set_global_default", "tracing_subscriber"];
-    let libraries = ["geom", "io", "metrics", "pickle", "model", "baselines", "train"]
+    let libraries = ["geom", "io", "metrics", "pickle", "model", "baselines", "train", "serve"]
         .map(|name| format!("crates/sam3d-{name}/src"));
     let found: Vec<String> = files(&[".rs"])
         .into_iter()

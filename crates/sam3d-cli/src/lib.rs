@@ -24,6 +24,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
     runtime::set_threads(cli.global.threads)?;
     match &cli.command {
         Command::Segment(args) => commands::segment::run(args, &cli.global),
+        Command::Serve(args) => commands::serve::run(args, &cli.global),
         Command::Train(args) => commands::train::run(args, &cli.global),
         Command::Eval(args) => commands::eval::run(args, &cli.global),
         Command::Compare(args) => commands::compare::run(args, &cli.global),

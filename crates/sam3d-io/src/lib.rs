@@ -56,7 +56,7 @@ pub use grid::{AffineSource, Grid};
 pub use limits::ReadLimits;
 pub use read::read;
 pub use volume::{Rescale, ValueType, Volume};
-pub use write::{OutputFormat, write_f32, write_i16, write_mask, write_segmentation};
+pub use write::{OutputFormat, write_f32, write_i16, write_mask, write_segmentation, write_u16};
 
 /// The README's example, compiled.
 #[cfg(doctest)]

@@ -96,6 +96,22 @@ pub fn write_f32(
     }
 }
 
+/// Writes values, indexed `[k, j, i]`, as uint16, which some viewers want label maps in; otherwise as [`write_mask`].
+///
+/// # Errors
+/// As [`write_mask`].
+pub fn write_u16(
+    path: &Path,
+    values: ArrayView3<'_, u16>,
+    grid: &Grid,
+    overwrite: Overwrite,
+) -> Result<(), IoError> {
+    match OutputFormat::of_path(path)? {
+        OutputFormat::Nifti => nifti::write(path, values, grid, overwrite),
+        OutputFormat::Nrrd | OutputFormat::Segmentation => nrrd::write(path, values, grid, None, overwrite),
+    }
+}
+
 /// Writes values, indexed `[k, j, i]`, as int16, the usual type of a CT in Hounsfield units; otherwise as
 /// [`write_mask`].
 ///
@@ -123,6 +139,13 @@ impl Stored for u8 {
     const TYPE: ValueType = ValueType::Uint8;
     fn append_to(self, bytes: &mut Vec<u8>) {
         bytes.push(self);
+    }
+}
+
+impl Stored for u16 {
+    const TYPE: ValueType = ValueType::Uint16;
+    fn append_to(self, bytes: &mut Vec<u8>) {
+        bytes.extend(self.to_le_bytes());
     }
 }
 

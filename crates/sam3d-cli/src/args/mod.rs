@@ -8,6 +8,7 @@ mod info;
 mod metrics;
 mod reading;
 mod segment;
+mod serve;
 mod setting;
 mod train;
 mod values;
@@ -22,6 +23,7 @@ pub use info::InfoArgs;
 pub use metrics::MetricsArgs;
 pub use reading::ReadArgs;
 pub use segment::SegmentArgs;
+pub use serve::ServeArgs;
 pub use setting::Setting;
 pub use train::TrainArgs;
 pub use values::{PointArg, Space};
@@ -47,6 +49,8 @@ pub struct Cli {
 pub enum Command {
     /// Segment the structure under one or more clicks
     Segment(SegmentArgs),
+    /// Serve a page for clicking, and viewers that speak MONAI Label's protocol
+    Serve(ServeArgs),
     /// Train on a prepared dataset
     Train(TrainArgs),
     /// Score a network on a dataset by the published protocol
@@ -81,6 +85,7 @@ mod tests {
             TrainArgs::augment_args,
             EvalArgs::augment_args,
             ConvertArgs::augment_args,
+            ServeArgs::augment_args,
         ];
         for args in commands {
             GlobalArgs::augment_args(args(clap::Command::new("sam3d"))).debug_assert();

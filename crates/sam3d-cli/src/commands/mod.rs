@@ -8,5 +8,6 @@ pub mod metrics;
 pub mod network;
 pub mod same_grid;
 pub mod segment;
+pub mod serve;
 pub mod train;
 pub mod writable;

@@ -28,6 +28,11 @@ fn help_of_segment() {
 }
 
 #[test]
+fn help_of_serve() {
+    insta::assert_snapshot!(help(&["serve", "--help"]));
+}
+
+#[test]
 fn help_of_train() {
     insta::assert_snapshot!(help(&["train", "--help"]));
 }

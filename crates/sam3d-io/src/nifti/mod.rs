@@ -9,4 +9,5 @@ mod write;
 
 pub use crate::ReadLimits;
 pub use read::read;
+pub(crate) use write::write;
 pub use write::{write_f32, write_i16, write_mask};

@@ -61,7 +61,7 @@ pub fn write_i16(
     write(path, values, grid, overwrite)
 }
 
-fn write<T: Stored>(
+pub(crate) fn write<T: Stored>(
     path: &Path,
     values: ArrayView3<'_, T>,
     grid: &Grid,

@@ -1,0 +1,81 @@
+//! `sam3d serve`: clicks over HTTP until Ctrl-C or SIGTERM.
+
+use std::{fmt, fs};
+
+use anyhow::Context;
+use sam3d_serve::{Config, Limits, Server};
+use serde::Serialize;
+use tokio::signal;
+
+use super::network;
+use crate::{
+    args::{GlobalArgs, ServeArgs},
+    output, runtime,
+};
+
+/// Listens, prints the address, and answers until it is told to stop.
+///
+/// # Errors
+/// If the weights or a directory cannot be used, the address cannot be taken, or it lacks its token.
+pub fn run(args: &ServeArgs, global: &GlobalArgs) -> anyhow::Result<()> {
+    let device = runtime::device(global.device)?;
+    let token = token(args)?;
+    let (network, preprocessing) = network::load(&args.weights, args.dataset.as_deref(), device)?;
+    let labels = args.labels.clone().or_else(|| Some(args.studies.as_ref()?.join("labels")));
+    let config = Config {
+        host: args.host,
+        port: args.port,
+        token,
+        allowed_origins: args.allow_origins.clone(),
+        studies: args.studies.clone(),
+        labels,
+        preprocessing,
+        target: args.name.clone(),
+        limits: Limits {
+            voxels: args.reading.max_voxels,
+            embedding_cache_bytes: args.cache.saturating_mul(1 << 20),
+            ..Limits::default()
+        },
+    };
+    let server = Server::bind(config, network)?;
+    output::emit(&Report { address: format!("http://{}/", server.address()) }, global.json)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the server's threads")?;
+    runtime.block_on(async {
+        let stop = stop()?;
+        server.run(stop).await.map_err(anyhow::Error::from)
+    })
+}
+
+/// The secret, from the command line or its file.
+fn token(args: &ServeArgs) -> anyhow::Result<Option<String>> {
+    let Some(path) = &args.token_file else { return Ok(args.token.clone()) };
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(Some(text.trim().to_owned()))
+}
+
+/// Ready when the user or the system says so.
+fn stop() -> anyhow::Result<impl Future<Output = ()>> {
+    let failed = "cannot listen to signals";
+    let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate()).context(failed)?;
+    let mut interrupt = signal::unix::signal(signal::unix::SignalKind::interrupt()).context(failed)?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+#[derive(Serialize)]
+struct Report {
+    address: String,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.address)
+    }
+}

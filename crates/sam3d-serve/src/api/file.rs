@@ -1,0 +1,82 @@
+use std::sync::Arc;
+
+use axum::{
+    extract::State,
+    http::{HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use ndarray::{Array3, Zip};
+use sam3d_io::nrrd::Segment;
+use serde::Deserialize;
+
+use super::{Asked, ImageQuery, Sent, asked, mask::checked_threshold, sent};
+use crate::{
+    answer,
+    clicks::{self, Click},
+    mask_file::{self, MaskFormat, MaskType},
+    refusal::Refusal,
+    state::SharedState,
+};
+
+/// A segmentation to download: its objects, of which a later one lies over an earlier one.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FileRequest {
+    format: MaskFormat,
+    objects: Vec<Object>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Object {
+    name: String,
+    /// Red, green and blue from 0 to 1.
+    colour: [f32; 3],
+    clicks: Vec<Click>,
+    threshold: f64,
+}
+
+/// `POST /api/segmentation`: a file with all objects, the first with label 1.
+///
+/// The masks are computed again from what was sent and not taken from the page: what is downloaded is what the
+/// network said, voxel for voxel.
+pub(crate) async fn segmentation(
+    State(server): SharedState,
+    query: Asked<ImageQuery>,
+    body: Sent<FileRequest>,
+) -> Result<Response, Refusal> {
+    let name = asked(query)?.name()?;
+    let FileRequest { format, objects } = sent(body)?;
+    let image = server.open(&name).await?;
+    let mut labels = Array3::<u8>::zeros(image.grid().shape_kji());
+    let mut segments = Vec::new();
+    for object in objects {
+        let label = u8::try_from(segments.len() + 1).map_err(|_| {
+            Refusal::bad_request("more than 255 objects do not fit a file of one byte per voxel")
+        })?;
+        let threshold = checked_threshold(object.threshold)?;
+        let points = clicks::points(&object.clicks, &image, server.rules)?;
+        let answer = answer::answer(&server, Arc::clone(&image), points, threshold).await?;
+        Zip::from(&mut labels).and(&answer.mask).for_each(|to, value| {
+            if *value != 0 {
+                *to = label;
+            }
+        });
+        segments.push(Segment { name: object.name, label, colour: object.colour });
+    }
+    if segments.is_empty() {
+        return Err(Refusal::bad_request("there is no object with a click yet"));
+    }
+    let work = move || {
+        let directory = server.uploads.directory();
+        mask_file::encode(directory, labels.view(), image.grid(), &segments, (format, MaskType::Uint8))
+    };
+    let bytes = tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Refusal::internal("encode the mask", &error))??;
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),
+        (header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment")),
+    ];
+    Ok((headers, bytes).into_response())
+}

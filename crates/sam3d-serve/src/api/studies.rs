@@ -1,0 +1,67 @@
+use axum::{
+    Json,
+    body::Body,
+    extract::{Path, State},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{Asked, asked};
+use crate::{body, clicks::NEGATIVE_REFUSED, images::listed, refusal::Refusal, state::SharedState};
+
+/// `GET /api/state`: what the page must know of the server.
+pub(crate) async fn state(State(server): SharedState) -> Json<Value> {
+    Json(json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "target": server.config.target,
+        "has_studies": server.config.studies.is_some(),
+        "negative_clicks": server.rules.negative,
+        "negative_refused": NEGATIVE_REFUSED,
+        "most_clicks": server.rules.most,
+        "upload_bytes": server.config.limits.upload_bytes,
+        "uploads": server.uploads.count(),
+        "upload_files": server.uploads.files(),
+        "waiting": server.model.waiting(),
+    }))
+}
+
+#[derive(Serialize)]
+pub(crate) struct Listed {
+    id: String,
+    name: String,
+    bytes: u64,
+}
+
+/// `GET /api/studies`: the volumes that are offered.
+pub(crate) async fn studies(State(server): SharedState) -> Result<Json<Vec<Listed>>, Refusal> {
+    let studies = listed(&server.config).await?.into_values();
+    let listed = studies.map(|study| Listed { id: study.id, name: study.file_name, bytes: study.bytes });
+    Ok(Json(listed.collect()))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UploadQuery {
+    name: String,
+}
+
+/// `POST /api/uploads?name=`: keeps the body as a volume.
+pub(crate) async fn upload(
+    State(server): SharedState,
+    query: Asked<UploadQuery>,
+    body: Body,
+) -> Result<Json<Value>, Refusal> {
+    let received = body::read_file(&server, body, &asked(query)?.name).await?;
+    let (name, bytes) = (received.name.clone(), received.bytes);
+    let id = server.uploads.add(received, None)?;
+    Ok(Json(json!({ "upload": id, "name": name, "bytes": bytes })))
+}
+
+/// `DELETE /api/uploads/{id}`
+pub(crate) async fn remove_upload(
+    State(server): SharedState,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Refusal> {
+    server.uploads.remove(&id)?;
+    Ok(Json(json!({})))
+}

@@ -1,0 +1,41 @@
+//! Clicks over HTTP: a page that shows a CT and segments what is clicked, and the protocol of MONAI Label, which
+//! 3D Slicer, OHIF and MITK speak.
+//!
+//! # How an answer is made
+//! A request names an image (a file of the studies' directory, or an upload) and its clicks as voxels `i, j, k` of the
+//! file. The image is prepared once; one thread owns the network and answers from a bounded queue. What it computes is
+//! kept up to a budget: the embedding of a crop, which clicks do not change, and the probability of the last clicks. The
+//! mask comes out of the same functions as that of `sam3d segment`.
+//!
+//! # What a client cannot do
+//! No text of a client becomes a path: images are looked up in a listing the server made, uploads have generated names
+//! in a private temporary directory. Body, voxels, uploads, connections, clicks and queue are bounded by [`Limits`]. Without a token
+//! only this computer is served, and only under its own name ([`access`]).
+//!
+//! Nothing here prints, exits or reads the environment: the caller binds, runs, and says when to stop.
+
+pub mod access;
+mod answer;
+mod api;
+mod body;
+mod clicks;
+mod config;
+mod error;
+mod image;
+mod images;
+mod labels;
+mod lru;
+mod mask_file;
+mod model;
+mod monai;
+mod page;
+mod refusal;
+mod routes;
+mod server;
+mod state;
+mod studies;
+mod uploads;
+
+pub use config::{Config, Limits};
+pub use error::ServeError;
+pub use server::Server;

@@ -1,0 +1,190 @@
+use std::{sync::Arc, time::Instant};
+
+use axum::{
+    Json,
+    extract::{Multipart, Path, Query, State, multipart::MultipartRejection},
+    http::{HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use ndarray::{Array3, s};
+use sam3d_io::nrrd::Segment;
+use serde_json::{Value, json};
+
+use super::{
+    Fields, field,
+    info::{DEEPEDIT, DEEPGROW},
+    params::Params,
+};
+use crate::{
+    answer,
+    body::{self, Form},
+    clicks,
+    image::Image,
+    images::{ImageName, Located},
+    mask_file,
+    refusal::Refusal,
+    state::{Core, SharedState},
+};
+
+/// `POST /infer/{model}?image=&session_id=&output=`: the mask for the clicks in the form's `params`.
+///
+/// The image is a session, a study, or the form's `file`. The answer is multipart with `params` and `image`, JSON alone
+/// for `output=json`, the file alone for `output=image`.
+pub(crate) async fn infer(
+    State(server): SharedState,
+    Path(model): Path<String>,
+    Query(fields): Query<Fields>,
+    form: Result<Multipart, MultipartRejection>,
+) -> Result<Response, Refusal> {
+    let start = Instant::now();
+    if ![DEEPGROW, DEEPEDIT].contains(&model.as_str()) {
+        return Err(Refusal::not_found(format!(
+            "there is no model {model:?}: expected {DEEPGROW} or {DEEPEDIT}"
+        )));
+    }
+    let output = Output::of_text(field(&fields, "output"))?;
+    // A client without anything to say may send no form at all.
+    let mut form = match form {
+        Ok(form) => body::read_form(&server, form).await?,
+        Err(_) if !fields.contains_key("image") && !fields.contains_key("session_id") => {
+            return Err(body::multipart(form).err().unwrap_or_else(no_image));
+        }
+        Err(_) => Form::default(),
+    };
+    let params = Params::parse(form.text("params"), &server.config.target)?;
+    let image = image(&server, &fields, &mut form).await?;
+    let points = clicks::points(&params.clicks, &image, server.rules)?;
+    let mut answer = answer::answer(&server, Arc::clone(&image), points, params.threshold).await?;
+    if let Some(roi) = params.roi {
+        keep_inside(&mut answer.mask, roi);
+    }
+    let name = params.label.as_deref().unwrap_or(&server.config.target);
+    let voxels = answer.mask.iter().filter(|value| **value != 0).count() as u64;
+    let seconds = |time: Option<std::time::Duration>| time.map_or(0.0, |time| time.as_secs_f64());
+    let result = json!({
+        "label": name,
+        "label_names": { name: 1 },
+        "voxels": voxels,
+        "clicks_outside_the_crop": answer.found.outside,
+        "latencies": {
+            "encoder": seconds(answer.found.encoding),
+            "decoder": seconds(answer.found.decoding),
+            "total": start.elapsed().as_secs_f64(),
+        },
+    });
+    if output == Output::Json {
+        return Ok(Json(result).into_response());
+    }
+    let segment = [Segment::new(name, 1)];
+    let kind = (params.format, params.value_type);
+    let file_name = format!("mask{}", params.format.ending());
+    let work = move || {
+        let directory = server.uploads.directory();
+        mask_file::encode(directory, answer.mask.view(), image.grid(), &segment, kind)
+    };
+    let mask = tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Refusal::internal("encode the mask", &error))??;
+    match output {
+        Output::Image => Ok(file_alone(mask, &file_name)),
+        _ => Ok(both(&result, &mask, &file_name)),
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Output {
+    All,
+    Json,
+    Image,
+}
+
+impl Output {
+    fn of_text(text: Option<&str>) -> Result<Self, Refusal> {
+        match text {
+            None | Some("all") => Ok(Self::All),
+            Some("json") => Ok(Self::Json),
+            Some("image") => Ok(Self::Image),
+            Some(other) => Err(Refusal::bad_request(format!("output={other}: expected all, json or image"))),
+        }
+    }
+}
+
+/// The session's image; else the study's; else the file sent along, which is not kept.
+async fn image(server: &Core, fields: &Fields, form: &mut Form) -> Result<Arc<Image>, Refusal> {
+    if let Some(session) = field(fields, "session_id") {
+        return server.open(&ImageName::Upload(session.to_owned())).await;
+    }
+    if let Some(received) = form.take_file("file") {
+        let located = Located { path: received.file.to_path_buf(), file_name: received.name.clone() };
+        return server.images.open(located).await;
+    }
+    match field(fields, "image") {
+        Some(id) => server.open(&ImageName::Study(id.to_owned())).await,
+        None => Err(no_image()),
+    }
+}
+
+fn no_image() -> Refusal {
+    Refusal::bad_request("no image: name one by image= or session_id=, or send it as the form's field file")
+}
+
+/// Clears what lies outside `roi`, the smallest and the largest voxel `[i, j, k]`.
+fn keep_inside(mask: &mut Array3<u8>, [low, high]: [[i64; 3]; 2]) {
+    let shape = mask.dim();
+    let sizes = [shape.2, shape.1, shape.0];
+    let range = |axis: usize| {
+        let end = (high[axis].saturating_add(1)).clamp(0, sizes[axis] as i64) as usize;
+        (low[axis].clamp(0, sizes[axis] as i64) as usize).min(end)..end
+    };
+    let (i, j, k) = (range(0), range(1), range(2));
+    let mut kept = Array3::zeros(shape);
+    let inside = s![k, j, i];
+    kept.slice_mut(inside).assign(&mask.slice(inside));
+    *mask = kept;
+}
+
+fn file_alone(mask: Bytes, file_name: &str) -> Response {
+    let mut response = mask.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    if let Ok(name) = HeaderValue::from_str(&format!("attachment; filename=\"{file_name}\"")) {
+        headers.insert(header::CONTENT_DISPOSITION, name);
+    }
+    response
+}
+
+/// A multipart reply with the parts in the order, and each with its type last, as MITK's parser wants them.
+fn both(result: &Value, mask: &[u8], file_name: &str) -> Response {
+    // Long and random: no mask holds it by chance.
+    let boundary = format!("sam3d-{:032x}", rand::random::<u128>());
+    let mut body = format!(
+        "--{boundary}\r\nContent-Disposition: form-data; name=\"params\"\r\nContent-Type: application/json\r\n\r\n\
+         {result}\r\n--{boundary}\r\nContent-Disposition: form-data; name=\"image\"; filename=\"{file_name}\"\r\n\
+         Content-Type: application/octet-stream\r\n\r\n"
+    )
+    .into_bytes();
+    body.extend_from_slice(mask);
+    body.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
+    let mut response = body.into_response();
+    if let Ok(kind) = HeaderValue::from_str(&format!("multipart/form-data; boundary={boundary}")) {
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_roi_keeps_its_inside_only() {
+        // Two, three and four voxels along i, j and k.
+        let mut mask = Array3::ones([4, 3, 2]);
+        keep_inside(&mut mask, [[1, -5, 2], [90, 0, 2]]);
+        let kept: Vec<_> = mask.indexed_iter().filter(|(_, value)| **value == 1).map(|(at, _)| at).collect();
+        assert_eq!(kept, [(2, 0, 1)]);
+        keep_inside(&mut mask, [[7, 7, 7], [9, 9, 9]]);
+        assert_eq!(mask.sum(), 0);
+    }
+}

@@ -1,0 +1,101 @@
+//! What a client is told when it does not get what it asked for: a status and a sentence.
+
+use std::{error::Error, path::Path};
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use sam3d_io::IoError;
+use sam3d_train::TrainError;
+
+/// Seconds after which a client may try again.
+const RETRY_AFTER_SECONDS: &str = "2";
+
+/// A status and a sentence, sent as `{"detail": "..."}` (the form that MONAI Label's clients show).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) status: StatusCode,
+    pub(crate) detail: String,
+}
+
+impl Refusal {
+    pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self { status, detail: detail.into() }
+    }
+
+    pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    pub(crate) fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, detail)
+    }
+
+    pub(crate) fn too_large(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+    }
+
+    pub(crate) fn busy(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+    }
+
+    /// A fault that is not the client's; the cause goes to the log, not to the client.
+    pub(crate) fn internal(action: &'static str, cause: &dyn Error) -> Self {
+        tracing::error!("cannot {action}: {}", sentence(cause));
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the server cannot {action}; its log says why"))
+    }
+
+    /// What is wrong with the volume that the client knows as `name` and the server as `path`.
+    pub(crate) fn of_volume(error: &IoError, path: &Path, name: &str) -> Self {
+        // The client knows its file, not where the server keeps it.
+        let detail = sentence(error).replace(&path.display().to_string(), name);
+        match error {
+            IoError::TooLarge { .. } | IoError::ResampledTooLarge { .. } => Self::too_large(detail),
+            IoError::OutOfMemory { .. } => Self::busy(detail),
+            _ => Self::bad_request(detail),
+        }
+    }
+
+    /// Why the network gave no answer.
+    pub(crate) fn of_prediction(error: &TrainError) -> Self {
+        match error {
+            TrainError::ClicksTooFarApart { .. } | TrainError::Geometry(_) => {
+                Self::bad_request(sentence(error))
+            }
+            _ => Self::internal("compute the mask", error),
+        }
+    }
+}
+
+/// The error and its causes, joined by colons, on one line.
+pub(crate) fn sentence(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text.replace('\n', "; ")
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let body = Json(serde_json::json!({ "detail": self.detail }));
+        let mut response = (self.status, body).into_response();
+        match self.status {
+            StatusCode::SERVICE_UNAVAILABLE => {
+                response
+                    .headers_mut()
+                    .insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+            }
+            StatusCode::UNAUTHORIZED => {
+                response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            _ => {}
+        }
+        response
+    }
+}

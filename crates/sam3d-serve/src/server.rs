@@ -1,0 +1,182 @@
+//! Listening, answering, stopping.
+
+use std::{
+    future::Future,
+    io,
+    net::{SocketAddr, TcpListener as StdListener},
+    pin::pin,
+    sync::Arc,
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use axum::Router;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto::Builder, graceful::GracefulShutdown},
+    service::TowerToHyperService,
+};
+use sam3d_model::Sam3d;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
+    time::{interval, sleep, timeout},
+};
+
+use crate::{
+    Config, ServeError,
+    access::Access,
+    clicks::ClickRules,
+    images::Images,
+    labels::Labels,
+    model::Model,
+    routes,
+    state::{Core, Shared},
+    uploads::Uploads,
+};
+
+/// Longest time for a request's head to arrive.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often uploads are looked through for expired ones.
+const SWEEP: Duration = Duration::from_secs(30);
+/// Pause after the system refused a connection, as it does when files run out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Words that mean something else in the protocol.
+const RESERVED: [&str; 4] = ["background", "foreground", "label", "roi"];
+
+/// A server that listens and does not answer yet.
+#[derive(Debug)]
+pub struct Server {
+    listener: StdListener,
+    address: SocketAddr,
+    shared: Shared,
+    network: JoinHandle<()>,
+}
+
+impl Server {
+    /// Takes the address of `config` and gives `network` a thread of its own.
+    ///
+    /// # Errors
+    /// A [`ServeError`]: an address beyond this computer without a token, one that is taken, a network that takes no
+    /// clicks, a directory that cannot be used.
+    pub fn bind(config: Config, network: Sam3d) -> Result<Self, ServeError> {
+        let access = Access::new(&config)?;
+        if network.config().prompt.is_none() {
+            return Err(ServeError::NoPrompts);
+        }
+        if config.target.is_empty() || RESERVED.contains(&config.target.as_str()) {
+            return Err(ServeError::TargetName { found: config.target });
+        }
+        if let Some(studies) = &config.studies {
+            let failed = |source| ServeError::Directory { path: studies.clone(), source };
+            std::fs::read_dir(studies).map_err(failed)?;
+        }
+        let wanted = SocketAddr::from((config.host, config.port));
+        let failed = |source| ServeError::Bind { address: wanted, source };
+        let listener = StdListener::bind(wanted).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let labels = config.labels.as_deref().map(Labels::new).transpose()?;
+        let uploads = Uploads::new(config.limits.clone())?;
+        let limits = &config.limits;
+        let (model, network) = Model::start(network, limits.queue, limits.embedding_cache_bytes)?;
+        let shared = Arc::new(Core {
+            access,
+            rules: ClickRules { most: limits.clicks, negative: false },
+            model,
+            images: Images::new(&config),
+            uploads,
+            labels,
+            resizing: Arc::new(Semaphore::new(1)),
+            config,
+        });
+        Ok(Self { listener, address, shared, network })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers until `stop` is ready, then lets running requests end for a while, and removes every upload.
+    ///
+    /// # Errors
+    /// [`ServeError::System`] if the listener cannot be used.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
+        let failed = |source: io::Error| ServeError::System { action: "use the listener", source };
+        let listener = TcpListener::from_std(self.listener).map_err(failed)?;
+        let grace = self.shared.config.limits.grace;
+        let open = Arc::new(Semaphore::new(self.shared.config.limits.connections));
+        let router = routes::router(Arc::clone(&self.shared));
+        let graceful = GracefulShutdown::new();
+        let mut connections = JoinSet::new();
+        let mut sweep = interval(SWEEP);
+        let mut stop = pin!(stop);
+        loop {
+            tokio::select! {
+                () = &mut stop => break,
+                _ = sweep.tick() => self.shared.uploads.sweep(),
+                Some(_) = connections.join_next() => {}
+                (stream, permit) = next_connection(&listener, &open) => {
+                    connections.spawn(serve_connection(stream, permit, router.clone(), &graceful));
+                }
+            }
+        }
+        drop(listener);
+        tracing::info!("stopping: running requests may go on for {} s", grace.as_secs());
+        if timeout(grace, graceful.shutdown()).await.is_err() {
+            tracing::warn!("some requests were cut off");
+        }
+        connections.shutdown().await;
+        drop((router, self.shared));
+        // The queue is closed now: the network's thread ends after what it is at.
+        let joined = tokio::task::spawn_blocking(|| self.network.join()).await;
+        if !matches!(joined, Ok(Ok(()))) {
+            tracing::error!("the network's thread ended by a fault");
+        }
+        Ok(())
+    }
+}
+
+/// The next connection, once one more may be open.
+async fn next_connection(
+    listener: &TcpListener,
+    open: &Arc<Semaphore>,
+) -> (TcpStream, Option<OwnedSemaphorePermit>) {
+    // Never closed, so there always is a permit.
+    let permit = Arc::clone(open).acquire_owned().await.ok();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return (stream, permit),
+            Err(error) => {
+                tracing::warn!("a connection was not taken: {error}");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Answers what comes over one connection. When it closes, its unfinished requests are dropped, and their place in the
+/// queue with them.
+fn serve_connection(
+    stream: TcpStream,
+    permit: Option<OwnedSemaphorePermit>,
+    router: Router,
+    graceful: &GracefulShutdown,
+) -> impl Future<Output = ()> + use<> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    builder.http2().timer(TokioTimer::new());
+    // Small lines of progress are to arrive at once.
+    let _best_effort = stream.set_nodelay(true);
+    let connection =
+        builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)).into_owned();
+    let connection = graceful.watch(connection);
+    async move {
+        let _permit = permit;
+        if let Err(error) = connection.await {
+            tracing::debug!("a connection broke off: {error}");
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! What all requests share.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRef, State};
+use tokio::sync::Semaphore;
+
+use crate::{
+    Config,
+    access::Access,
+    clicks::ClickRules,
+    image::Image,
+    images::{ImageName, Images, Located},
+    labels::Labels,
+    model::Model,
+    refusal::Refusal,
+    uploads::Uploads,
+};
+
+/// What all requests share.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) config: Config,
+    pub(crate) access: Access,
+    pub(crate) rules: ClickRules,
+    pub(crate) model: Model,
+    pub(crate) images: Images,
+    pub(crate) uploads: Uploads,
+    pub(crate) labels: Option<Labels>,
+    /// One mask is brought into its file's grid at a time.
+    pub(crate) resizing: Arc<Semaphore>,
+}
+
+impl Core {
+    /// The file of the image `name`.
+    pub(crate) async fn locate(&self, name: &ImageName) -> Result<Located, Refusal> {
+        self.images.locate(name, &self.config, &self.uploads).await
+    }
+
+    /// The prepared image `name`.
+    pub(crate) async fn open(&self, name: &ImageName) -> Result<Arc<Image>, Refusal> {
+        self.images.open(self.locate(name).await?).await
+    }
+}
+
+/// What all requests share, as handlers take it.
+pub(crate) type Shared = Arc<Core>;
+/// The extractor of it.
+pub(crate) type SharedState = State<Shared>;
+
+/// So that the access check can take its part alone.
+impl FromRef<Shared> for Access {
+    fn from_ref(shared: &Shared) -> Self {
+        shared.access.clone()
+    }
+}

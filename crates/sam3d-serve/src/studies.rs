@@ -1,0 +1,111 @@
+//! The directory of studies, as a listing by id.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// Directories below the studies' own that are looked into.
+const DEPTH: usize = 3;
+/// Most studies that are listed.
+const MOST: usize = 10_000;
+/// Endings of the volumes that can be opened, longest first: an id is a name without its ending.
+const ENDINGS: [&str; 7] = [".nii.gz", ".hdr.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd"];
+
+/// A volume that is offered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Study {
+    /// What clients call it: its path below the directory without the ending.
+    pub(crate) id: String,
+    /// The file's own name.
+    pub(crate) file_name: String,
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: u64,
+}
+
+/// The volumes of `directory` by id, without hidden files and without the directory `leave_out`.
+///
+/// The listing is made anew for each question, so that files may come and go. A client's id is a key into it and nothing
+/// else: no text of a client becomes a path.
+pub(crate) fn list(directory: &Path, leave_out: Option<&Path>) -> io::Result<BTreeMap<String, Study>> {
+    let mut studies = BTreeMap::new();
+    let mut waiting = vec![(directory.to_owned(), String::new(), 0)];
+    while let Some((directory, prefix, depth)) = waiting.pop() {
+        let mut entries: Vec<fs::DirEntry> = fs::read_dir(&directory)?.collect::<io::Result<_>>()?;
+        entries.sort_by_key(fs::DirEntry::file_name);
+        for entry in entries {
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            let path = entry.path();
+            // A link to a file is followed, because its owner put it there; one to a directory could lead in circles.
+            let (Ok(kind), Ok(metadata)) = (entry.file_type(), fs::metadata(&path)) else { continue };
+            if name.starts_with('.') || leave_out.is_some_and(|other| path == other) || studies.len() >= MOST
+            {
+                continue;
+            }
+            if kind.is_dir() && depth < DEPTH {
+                waiting.push((path, format!("{prefix}{name}/"), depth + 1));
+            } else if metadata.is_file()
+                && let Some(stem) = stem(&name)
+            {
+                let short = format!("{prefix}{stem}");
+                // Two files of one name in different formats: the second keeps its ending.
+                let id = if studies.contains_key(&short) { format!("{prefix}{name}") } else { short };
+                let study = Study { id: id.clone(), file_name: name, path, bytes: metadata.len() };
+                studies.insert(id, study);
+            }
+        }
+    }
+    Ok(studies)
+}
+
+/// The name without the ending of a volume; `None` if it has none.
+pub(crate) fn stem(name: &str) -> Option<&str> {
+    let lower = name.to_ascii_lowercase();
+    let ending = ENDINGS.into_iter().find(|ending| lower.ends_with(ending))?;
+    name.get(..name.len() - ending.len()).filter(|stem| !stem.is_empty())
+}
+
+/// The ending of a volume's name as one of a fixed list; empty if it has none of them.
+pub(crate) fn ending(name: &str) -> &'static str {
+    let lower = name.to_ascii_lowercase();
+    ENDINGS.into_iter().find(|ending| lower.ends_with(ending)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn volumes_are_listed_by_name_without_ending() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        for path in ["labels/final", "sub/deeper", "a/b/c/d/e"] {
+            fs::create_dir_all(root.join(path)).unwrap();
+        }
+        for name in [
+            "one.nii.gz",
+            "one.nrrd",
+            "two.MHA",
+            "notes.txt",
+            ".hidden.nii",
+            "labels/final/one.nii.gz",
+            "sub/deeper/three.nii",
+            "a/b/c/d/e/deep.nii",
+            ".nii",
+        ] {
+            fs::write(root.join(name), "x").unwrap();
+        }
+        let studies = list(root, Some(&root.join("labels"))).unwrap();
+        let ids: Vec<&str> = studies.keys().map(String::as_str).collect();
+        assert_eq!(ids, ["one", "one.nrrd", "sub/deeper/three", "two"]);
+        assert_eq!(studies["two"].file_name, "two.MHA");
+        assert!(list(&root.join("missing"), None).is_err());
+    }
+
+    #[test]
+    fn endings_come_from_the_list() {
+        assert_eq!((stem("a.b.nii.gz"), ending("a.b.NII.GZ")), (Some("a.b"), ".nii.gz"));
+        assert_eq!((stem("../../etc/passwd"), ending("../../etc/passwd")), (None, ""));
+    }
+}

@@ -1,0 +1,10 @@
+//! The server over HTTP, as its page, its viewers and its enemies use it.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test without its server cannot go on")]
+
+mod bright;
+mod faults;
+mod load;
+mod monai;
+mod page;
+mod support;

@@ -1,0 +1,220 @@
+//! A server on a port of its own, a directory of studies, and a client.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use ndarray::Array3;
+use sam3d_geom::Point;
+use sam3d_io::{ReadLimits, atomic::Overwrite, prepare::prepare_image};
+use sam3d_serve::{Config, Limits, Server};
+use sam3d_train::predict;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::sync::Notify;
+use ureq::Agent;
+
+use crate::bright;
+
+/// A server that runs until it is dropped.
+pub(crate) struct Served {
+    pub(crate) address: SocketAddr,
+    pub(crate) studies: PathBuf,
+    stop: Arc<Notify>,
+    thread: Option<JoinHandle<()>>,
+    _directory: TempDir,
+}
+
+/// An answer: status, headers of interest, body.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) kind: String,
+    pub(crate) retry_after: Option<String>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Served {
+    /// With two studies, `one` and `two`, and the usual limits.
+    pub(crate) fn start() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// With what `change` makes of the configuration.
+    pub(crate) fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let studies = directory.path().join("studies");
+        std::fs::create_dir(&studies).unwrap();
+        for (name, shift) in [("one", 0), ("two", 20)] {
+            let path = studies.join(format!("{name}.nii.gz"));
+            sam3d_io::write_i16(&path, bright::volume(shift).view(), &bright::grid(), Overwrite::Refuse)
+                .unwrap();
+        }
+        let mut config = Config {
+            host: [127, 0, 0, 1].into(),
+            port: 0,
+            token: None,
+            allowed_origins: vec![],
+            labels: Some(studies.join("labels")),
+            studies: Some(studies.clone()),
+            preprocessing: bright::preprocessing(),
+            target: "tumour".to_owned(),
+            limits: Limits { grace: Duration::from_secs(2), ..Limits::default() },
+        };
+        change(&mut config);
+        let server = Server::bind(config, bright::network()).unwrap();
+        let address = server.address();
+        let stop = Arc::new(Notify::new());
+        let stopped = Arc::clone(&stop);
+        let thread = thread::spawn(move || {
+            let runtime =
+                tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+            runtime.block_on(server.run(async move { stopped.notified().await })).unwrap();
+        });
+        Self { address, studies, stop, thread: Some(thread), _directory: directory }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Reply {
+        reply(agent().get(self.url(path)).call())
+    }
+
+    pub(crate) fn delete(&self, path: &str) -> Reply {
+        reply(agent().delete(self.url(path)).call())
+    }
+
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Reply {
+        let request = agent().post(self.url(path)).header("content-type", "application/json");
+        reply(request.send(&serde_json::to_vec(body).unwrap()[..]))
+    }
+
+    /// Sends a multipart form by `method`, PUT or POST. A part with a file name is a file.
+    pub(crate) fn form(&self, method: &str, path: &str, parts: &[(&str, Option<&str>, &[u8])]) -> Reply {
+        let url = self.url(path);
+        let request = if method == "PUT" { agent().put(url) } else { agent().post(url) };
+        let request = request.header("content-type", format!("multipart/form-data; boundary={BOUNDARY}"));
+        reply(request.send(&multipart(parts)[..]))
+    }
+
+    /// Stops and waits until it has.
+    pub(crate) fn stop(&mut self) {
+        self.stop.notify_one();
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Reply {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The sentence of a refusal.
+    pub(crate) fn detail(&self) -> String {
+        self.json()["detail"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// The last line of an answer in lines.
+    pub(crate) fn last_line(&self) -> Value {
+        assert_eq!((self.status, self.kind.as_str()), (200, "application/x-ndjson"), "{}", self.text());
+        serde_json::from_str(self.text().lines().last().unwrap()).unwrap()
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+pub(crate) const BOUNDARY: &str = "a-boundary-of-the-tests";
+
+pub(crate) fn multipart(parts: &[(&str, Option<&str>, &[u8])]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (name, file_name, content) in parts {
+        body.extend(format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"").bytes());
+        if let Some(file_name) = file_name {
+            body.extend(
+                format!("; filename=\"{file_name}\"\r\nContent-Type: application/octet-stream").bytes(),
+            );
+        }
+        body.extend(b"\r\n\r\n");
+        body.extend(*content);
+        body.extend(b"\r\n");
+    }
+    body.extend(format!("--{BOUNDARY}--\r\n").bytes());
+    body
+}
+
+pub(crate) fn agent() -> Agent {
+    Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(Duration::from_secs(120)))
+        .build()
+        .into()
+}
+
+pub(crate) fn reply(answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Reply {
+    let mut answer = answer.unwrap();
+    let header = |name: &str| Some(answer.headers().get(name)?.to_str().unwrap().to_owned());
+    Reply {
+        status: answer.status().as_u16(),
+        kind: header("content-type").unwrap_or_default(),
+        retry_after: header("retry-after"),
+        body: answer.body_mut().with_config().limit(1 << 30).read_to_vec().unwrap(),
+    }
+}
+
+/// The mask `sam3d segment` computes for one click: the same volume, read and prepared here, and its own functions.
+pub(crate) fn expected(path: &Path, ijk: [usize; 3], threshold: f64) -> Array3<u8> {
+    let volume = sam3d_io::read(path, ReadLimits::default()).unwrap();
+    let prepared = prepare_image(&volume, &bright::preprocessing()).unwrap();
+    let point = Point::positive(prepared.frame.resampled_from_native_ijk(ijk).unwrap());
+    let (probability, _) = predict::native_probability(&bright::network(), &prepared, &[point]).unwrap();
+    predict::mask_above(probability.view(), threshold)
+}
+
+/// The mask of runs of voxels.
+pub(crate) fn mask_of_runs(line: &Value) -> Array3<u8> {
+    let mut mask = Array3::zeros(bright::grid().shape_kji());
+    let flat = mask.as_slice_mut().unwrap();
+    let runs: Vec<usize> = serde_json::from_value(line["runs"].clone()).unwrap();
+    for run in runs.chunks(2) {
+        flat[run[0]..run[0] + run[1]].fill(1);
+    }
+    mask
+}
+
+/// Mean voxel `[i, j, k]` of a mask.
+pub(crate) fn centroid(mask: &Array3<u8>) -> [f64; 3] {
+    let mut sum = [0.0; 3];
+    let mut count = 0.0;
+    for ((k, j, i), value) in mask.indexed_iter() {
+        if *value != 0 {
+            count += 1.0;
+            [i, j, k].into_iter().zip(&mut sum).for_each(|(at, sum)| *sum += at as f64);
+        }
+    }
+    assert!(count > 0.0, "the mask is empty");
+    sum.map(|sum| sum / count)
+}
+
+/// Reads a volume from bytes.
+pub(crate) fn volume_of(bytes: &[u8], name: &str) -> sam3d_io::Volume {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(name);
+    std::fs::write(&path, bytes).unwrap();
+    sam3d_io::read(&path, ReadLimits::default()).unwrap()
+}
