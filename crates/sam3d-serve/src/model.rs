@@ -210,3 +210,64 @@ impl Key {
         Self { clicks: Vec::new(), ..*self }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+    use sam3d_geom::{Affine, Intensity, Orientation, Preprocessing, Spacing};
+    use sam3d_io::{Grid, ReadLimits, atomic::Overwrite};
+    use sam3d_model::ModelConfig;
+
+    use super::*;
+
+    fn image() -> Arc<Image> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ct.nii");
+        let affine = Affine::new([[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]]).unwrap();
+        let grid = Grid::from_affine([4, 4, 4], affine).unwrap();
+        sam3d_io::write_i16(&path, Array3::zeros([4, 4, 4]).view(), &grid, Overwrite::Refuse).unwrap();
+        let preprocessing = Preprocessing {
+            intensity: Intensity::new([-50.0, 150.0], 60.0, 30.0).unwrap(),
+            spacing_mm: Spacing::new([1.0; 3]).unwrap(),
+            orientation: Orientation::Lps,
+        };
+        Arc::new(Image::load(&path, ReadLimits::default(), &preprocessing).unwrap())
+    }
+
+    fn click() -> Vec<Point> {
+        vec![Point::positive([1, 2, 3])]
+    }
+
+    #[test]
+    fn a_full_queue_refuses() {
+        let (jobs, mut waiting) = mpsc::channel(2);
+        let model = Model { jobs };
+        let image = image();
+        let kept = [0, 1].map(|ahead| {
+            let pending = model.ask(Arc::clone(&image), click()).unwrap();
+            assert_eq!(pending.ahead, ahead);
+            pending
+        });
+        let refused = model.ask(Arc::clone(&image), click()).unwrap_err();
+        assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(refused.detail.starts_with("2 requests are waiting"), "{}", refused.detail);
+        drop(waiting.blocking_recv());
+        assert!(model.ask(image, click()).is_ok());
+        drop(kept);
+    }
+
+    #[test]
+    fn what_nobody_waits_for_is_not_computed() {
+        let network = Sam3d::new(&ModelConfig::tiny(), tch::Device::Cpu, 0).unwrap();
+        let mut predictor = Predictor { network, known: Lru::new(1 << 30) };
+        let job = |reply| Job { image: image(), points: click(), stages: mpsc::unbounded_channel().0, reply };
+        let (reply, asker) = oneshot::channel();
+        drop(asker);
+        predictor.work(job(reply));
+        assert_eq!(predictor.known.used_bytes(), 0);
+        let (reply, asker) = oneshot::channel();
+        predictor.work(job(reply));
+        assert!(asker.blocking_recv().unwrap().unwrap().encoding.is_some());
+        assert!(predictor.known.used_bytes() > 0);
+    }
+}

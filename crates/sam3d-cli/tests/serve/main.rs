@@ -1,0 +1,10 @@
+//! `sam3d serve` as a program: with a real browser, with MONAI Label's own client, and how it starts and stops.
+
+#![expect(clippy::unwrap_used, reason = "a test without its server cannot go on")]
+
+#[path = "../../../sam3d-serve/tests/serve/bright.rs"]
+mod bright;
+mod client;
+mod page;
+mod process;
+mod support;

@@ -1,0 +1,65 @@
+use std::{io::Read, process::Command};
+
+use crate::support::{Place, command};
+
+/// SIGTERM ends the server with 0 and leaves no upload behind; the address is all that standard output has.
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_the_server_gracefully() {
+    let place = Place::new();
+    for signal in ["TERM", "INT"] {
+        let temporary = tempfile::tempdir().unwrap();
+        let mut program = {
+            // The directory for uploads lies where the system keeps temporary files.
+            let mut serve = command(&place.path(""));
+            serve.args(["serve", "--weights", "weights.safetensors", "--port", "0", "--json"]);
+            serve.env("TMPDIR", temporary.path());
+            serve.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap()
+        };
+        let mut output = program.stdout.take().unwrap();
+        let mut told = Vec::new();
+        let mut byte = [0];
+        while !told.ends_with(b"}\n") {
+            output.read_exact(&mut byte).unwrap();
+            told.push(byte[0]);
+        }
+        let told: serde_json::Value = serde_json::from_slice(&told).unwrap();
+        assert!(told["address"].as_str().unwrap().starts_with("http://127.0.0.1:"), "{told}");
+        assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 1);
+        let kill = Command::new("kill").args(["-s", signal, &program.id().to_string()]).status().unwrap();
+        assert!(kill.success());
+        assert_eq!(program.wait().unwrap().code(), Some(0), "SIG{signal}");
+        assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0);
+    }
+}
+
+#[test]
+fn what_cannot_be_served_is_one_line() {
+    let place = Place::new();
+    std::fs::write(place.path("token.txt"), "short\n").unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    for (arguments, words) in [
+        (&["--host", "0.0.0.0"][..], "--token"),
+        (&["--host", "0.0.0.0", "--token", "short"], "16 or more"),
+        (&["--token-file", "token.txt"], "16 or more"),
+        (&["--token-file", "none.txt"], "none.txt"),
+        (&["--studies", "none"], "none"),
+        (&["--allow-origin", "localhost:3000"], "localhost:3000"),
+        (&["--name", "background"], "background"),
+        (&["--port", &port], "cannot listen on"),
+    ] {
+        let mut serve = command(&place.path(""));
+        serve.args(["serve", "--weights", "weights.safetensors", "--port", "0"]);
+        // Of two ports the later one counts only if clap allows it; so the line is made anew.
+        if arguments[0] == "--port" {
+            serve = command(&place.path(""));
+            serve.args(["serve", "--weights", "weights.safetensors"]);
+        }
+        let output = serve.args(arguments).output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {error}");
+        assert!(error.lines().count() == 1 && error.contains(words), "{arguments:?}: {error}");
+        assert!(output.stdout.is_empty());
+    }
+}
