@@ -12,6 +12,8 @@ const state = await stateOfServer()
 const objects = new Objects(state.target)
 /** The image that is shown, as part of an address: `study=...` or `upload=...`. */
 let image
+/** What its files are called. */
+let shortName
 /** Counts what is being opened: what was overtaken is not shown. */
 let openings = 0
 let negative = false
@@ -102,6 +104,7 @@ async function open(address, study) {
     for (const object of objects.list) object.request?.abort()
     if (image?.startsWith('upload=')) server.forget(image.slice('upload='.length))
     image = address
+    shortName = (study ?? described.name.replace(/\.(nii|nii\.gz|nrrd|mha|mhd|nhdr)$/i, '')).replaceAll('/', '_')
     objects.clear()
     await viewer.show(described, file)
     panel.opened(described.name, study)
@@ -245,7 +248,7 @@ async function download(format) {
     const content = await server.file(`/api/segmentation?${image}`, { format, objects: objects.sent() })
     const link = document.createElement('a')
     link.href = URL.createObjectURL(content)
-    link.download = `${document.title.replace(/ - sam3d$/, '').replace(/\.(nii|nii\.gz|nrrd|mha|mhd|nhdr)$/i, '')}_mask${format}`
+    link.download = `${shortName}_mask${format}`
     link.click()
     setTimeout(() => URL.revokeObjectURL(link.href), 10000)
     panel.status('Downloaded')

@@ -53,7 +53,7 @@ export class Panel {
   studies(list) {
     const study = byId('study')
     study.replaceChildren(new Option(list.length ? 'Choose a study' : 'No studies listed', ''))
-    for (const { id, name } of list) study.add(new Option(name, id))
+    for (const { id } of list) study.add(new Option(id, id))
     study.disabled = list.length === 0
   }
 
@@ -67,7 +67,7 @@ export class Panel {
   opened(name, study) {
     byId('empty').hidden = true
     byId('study').value = study ?? ''
-    document.title = `${name} - sam3d`
+    document.title = `${study ?? name} - sam3d`
   }
 
   location(ijk, value) {
