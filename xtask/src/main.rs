@@ -4,11 +4,13 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a task reports to the terminal")]
 
 mod bench;
+mod dataset_stats;
 mod demo;
 mod download;
 mod fetch_weights;
 mod performance;
 mod prepare_data;
+mod progress;
 mod setup;
 mod step;
 mod test;
@@ -40,6 +42,8 @@ enum Task {
     Performance(performance::PerformanceArguments),
     /// Check the cases of a dataset and write its list of cases and its splits.
     PrepareData(prepare_data::PrepareDataArguments),
+    /// Print the intensity statistics of a dataset's target, for its description.
+    DatasetStats(dataset_stats::DatasetStatsArguments),
     /// Download SAM's weights, from which training starts.
     FetchWeights(fetch_weights::FetchWeightsArguments),
 }
@@ -52,6 +56,7 @@ fn main() -> ExitCode {
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Performance(arguments) => performance::run(&arguments),
         Task::PrepareData(arguments) => prepare_data::run(&arguments),
+        Task::DatasetStats(arguments) => dataset_stats::run(&arguments),
         Task::FetchWeights(arguments) => fetch_weights::run(&arguments),
     };
     match outcome {

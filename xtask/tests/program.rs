@@ -59,12 +59,14 @@ fn a_libtorch_of_the_user_is_checked_and_left_alone() {
 /// Writes a volume of `value` with one voxel of 1, at 1 mm, whose first voxel is at `x_mm`.
 fn write_volume(path: &Path, shape_kji: [usize; 3], value: i16, x_mm: f64) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
-    let [k, j, i] = shape_kji;
-    let affine = Affine::new([[1.0, 0.0, 0.0, x_mm], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]]).unwrap();
     let mut data = Array3::from_elem(shape_kji, value);
     data[[0, 0, 0]] = value + 1;
-    nifti::write_i16(path, data.view(), &Grid::from_affine([i, j, k], affine).unwrap(), Overwrite::Refuse)
-        .unwrap();
+    nifti::write_i16(path, data.view(), &grid(shape_kji, x_mm), Overwrite::Refuse).unwrap();
+}
+
+fn grid([k, j, i]: [usize; 3], x_mm: f64) -> Grid {
+    let affine = Affine::new([[1.0, 0.0, 0.0, x_mm], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]]).unwrap();
+    Grid::from_affine([i, j, k], affine).unwrap()
 }
 
 #[test]
@@ -82,7 +84,14 @@ fn prepare_data_drops_what_cannot_be_used_and_says_why() {
     for case in ["STS_1", "STS_2", "STS_3", "STS_4", "torn"] {
         label(case, shape, 0, 0.0);
     }
-    label("empty", shape, 2, 0.0);
+    label("empty", shape, 0, 0.0);
+    nifti::write_mask(
+        &source.join("empty/CT_mask.nii.gz"),
+        Array3::zeros(shape).view(),
+        &grid(shape, 0.0),
+        Overwrite::Replace,
+    )
+    .unwrap();
     label("moved", shape, 0, 30.0);
     label("other_shape", [4, 5, 7], 0, 0.0);
     let torn = source.join("torn/CT_image.nii.gz");
@@ -101,7 +110,7 @@ fn prepare_data_drops_what_cannot_be_used_and_says_why() {
         ("empty", "no voxel of the target class 1"),
         ("moved", "30.00 mm away"),
         ("other_shape", "[7, 5, 4] voxels, expected [6, 5, 4]"),
-        ("no_label", "cannot be read"),
+        ("no_label", "has no label"),
         ("torn", "torn"),
     ] {
         let row = table.lines().find(|line| line.trim_start().starts_with(case)).unwrap_or_default();

@@ -10,7 +10,7 @@ use sam3d_io::{
     atomic::Overwrite,
     dataset::{
         CaseId, CaseProblem, Dataset, DatasetError, PreparedDataset, Splits, check_case, find_cases,
-        fit_intensity,
+        target_statistics,
     },
     nifti,
     splits::{self, Part},
@@ -54,7 +54,10 @@ fn cases_are_found_and_checked() {
     assert!(problems[1].is_ok());
     assert!(matches!(problems[2], Err(CaseProblem::PositionMismatch { distance_mm }) if distance_mm == 5.0));
     let message = problems[3].as_ref().unwrap_err().to_string();
-    assert!(message.contains("case_d/label.nii.gz"), "{message}");
+    assert!(message.contains("no label") && message.contains("case_d/label.nii.gz"), "{message}");
+    let facts = problems[1].as_ref().unwrap();
+    assert_eq!((facts.voxels, facts.spacing_mm), ([4, 3, 2], [1.0, 1.0, 2.0]));
+    assert_eq!((facts.label_values.as_slice(), facts.target_ml), (&[0.0, 1.0][..], 0.006));
 }
 
 #[test]
@@ -67,8 +70,14 @@ fn an_archives_own_directory_is_looked_into() {
     // Two such directories leave it open which one is meant.
     write_case(&directory.path().join("demo-2.0"), "case_a", 1, 0.0);
     let error = find_cases(&dataset, directory.path()).unwrap_err();
-    assert!(matches!(error, DatasetError::NoCases { .. }));
-    assert!(error.to_string().contains("{case}/image.nii.gz"), "{error}");
+    assert!(matches!(error, DatasetError::SourceAmbiguous { .. }));
+    assert!(error.to_string().contains("demo-2.0"), "{error}");
+    // The one that is named has its own cases only.
+    assert_eq!(find_cases(&dataset, &directory.path().join("demo-2.0")).unwrap().len(), 1);
+
+    let empty = tempfile::tempdir().unwrap();
+    let error = find_cases(&dataset, empty.path()).unwrap_err().to_string();
+    assert!(error.contains("{case}/image.nii.gz"), "{error}");
 }
 
 #[test]
@@ -80,6 +89,14 @@ fn the_challenges_layouts_are_understood() {
         ("lits17", "volume-8.nii", "segmentation-8.nii", "8"),
         // Many keep these files compressed.
         ("lits17", "volume-9.nii.gz", "segmentation-9.nii.gz", "9"),
+        // As the two archives unpack.
+        ("lits17", "Training Batch 1/volume-8.nii", "Training Batch 1/segmentation-8.nii", "8"),
+        (
+            "kits21",
+            "kits21/data/case_00013/imaging.nii.gz",
+            "kits21/data/case_00013/aggregated_MAJ_seg.nii.gz",
+            "case_00013",
+        ),
         ("sts-ct", "STS_019/CT_image.nii.gz", "STS_019/CT_mask.nii.gz", "STS_019"),
     ] {
         let directory = tempfile::tempdir().unwrap();
@@ -94,6 +111,90 @@ fn the_challenges_layouts_are_understood() {
         assert_eq!(cases[0].image, directory.path().join(image));
         assert_eq!(cases[0].label, directory.path().join(label));
     }
+}
+
+/// A dataset of one's own: a description and two patterns.
+#[test]
+fn two_patterns_describe_a_layout() {
+    let directory = tempfile::tempdir().unwrap();
+    let files = [
+        "site_a/p_001/2019-05_ct.nii.gz",
+        "site_a/p_001/seg_final.nii.gz",
+        "site_b/p_002/2021-11_ct.nii",
+        "site_b/p_002/seg_v2.nii.gz",
+        "site_b/p_003/2020-01_ct.nii.gz",
+        "site_b/p_003/._2020-01_ct.nii.gz",
+        "site_b/notes.txt",
+    ];
+    for file in files {
+        let path = directory.path().join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "").unwrap();
+    }
+    let text = r#"
+        name = "mine"
+        title = "My tumours"
+        licence = "none"
+        citation = "none"
+        url = "none"
+        target_class = 1
+        target_name = "tumour"
+        in_plane_augmentation = false
+        layout = { image = "**/{case}/*_ct.nii.gz", label = "**/{case}/seg_*.nii.gz" }
+        [preprocessing]
+        spacing_mm = [1.0, 1.0, 1.0]
+        intensity = { clip_hu = [-100.0, 250.0], mean = 60.0, std = 50.0 }
+    "#;
+    let description = directory.path().join("mine.toml");
+    fs::write(&description, text).unwrap();
+    let dataset = Dataset::named_or_open(description.to_str().unwrap()).unwrap();
+    let cases = find_cases(&dataset, directory.path()).unwrap();
+    let found: Vec<_> = cases
+        .iter()
+        .map(|case| {
+            let [image, label] =
+                [&case.image, &case.label].map(|path| path.strip_prefix(directory.path()).unwrap());
+            (case.id.as_str(), image.to_str().unwrap(), label.to_str().unwrap())
+        })
+        .collect();
+    assert_eq!(found[0], ("p_001", files[0], files[1]));
+    assert_eq!(found[1], ("p_002", files[2], files[3]));
+    // The third has no label, which the check says.
+    assert_eq!((found.len(), found[2].0), (3, "p_003"));
+    assert!(matches!(check_case(&dataset, &cases[2]), Err(CaseProblem::LabelMissing { .. })));
+
+    fs::write(directory.path().join("site_a/p_001/2020-02_ct.nii.gz"), "").unwrap();
+    let error = find_cases(&dataset, directory.path()).unwrap_err();
+    assert!(matches!(error, DatasetError::CaseTwice { .. }));
+    assert!(error.to_string().contains("2019-05") && error.to_string().contains("2020-02"), "{error}");
+
+    for (pattern, why) in [("*_ct.nii", "must hold {case}"), ("{case}/../../x.nii", "")] {
+        fs::write(&description, text.replace("**/{case}/*_ct.nii.gz", pattern)).unwrap();
+        match Dataset::open(&description).and_then(|dataset| find_cases(&dataset, directory.path())) {
+            Err(error) => assert!(error.to_string().contains(why), "{error}"),
+            Ok(cases) => panic!("{pattern}: {cases:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_label_has_the_classes_of_its_dataset() {
+    let directory = tempfile::tempdir().unwrap();
+    write_case(directory.path(), "case_a", 3, 0.0);
+    let path = directory.path().join("case_a/label.nii.gz");
+    let dataset = Dataset::named("demo").unwrap();
+    let cases = find_cases(&dataset, directory.path()).unwrap();
+    let check = |dataset: &Dataset, values: [f32; 2]| {
+        let label = Array3::from_shape_fn((2, 3, 4), |(k, _, i)| if i == 0 { 1.0 } else { values[k] });
+        nifti::write_f32(&path, label.view(), &grid(0.0), Overwrite::Replace).unwrap();
+        check_case(dataset, &cases[0]).map_err(|problem| problem.to_string())
+    };
+    assert!(check(&dataset, [0.0, 1.0]).is_ok());
+    assert_eq!(check(&dataset, [0.0, 7.0]).unwrap_err(), "the label has the values 0, 1, 7; expected 0, 1");
+    let any = Dataset { classes: vec![], ..dataset };
+    assert!(check(&any, [0.0, 7.0]).is_ok());
+    assert!(check(&any, [0.0, 0.25]).unwrap_err().contains("0, 0.25, 1; expected whole numbers"));
+    assert!(check(&any, [0.0, -1.0]).is_err());
 }
 
 fn prepare(directory: &Path) -> PreparedDataset {
@@ -147,9 +248,9 @@ fn statistics_are_over_target_voxels() {
     write_case(directory.path(), "case_a", 3, 0.0);
     let cases = find_cases(&Dataset::named("demo").unwrap(), directory.path()).unwrap();
     // The first three voxels are 0, 1 and 2 HU.
-    let intensity = fit_intensity(&cases, 1).unwrap();
+    let intensity = target_statistics(&cases, 1, &|| ()).unwrap().intensity;
     assert_eq!((intensity.clip_hu(), intensity.mean(), intensity.std()), ([0.0, 2.0], 1.0, 1.0));
-    assert!(matches!(fit_intensity(&cases, 5), Err(DatasetError::NoTargetVoxels { cases: 1 })));
+    assert!(matches!(target_statistics(&cases, 5, &|| ()), Err(DatasetError::NoTargetVoxels { cases: 1 })));
 }
 
 /// The numbers in `sts-ct.toml` are what the rule gives for the training cases of the split with seed 0.
@@ -165,7 +266,7 @@ fn sarcoma_statistics_follow_the_rule() {
     let ids: Vec<CaseId> = cases.iter().map(|case| case.id.clone()).collect();
     let split = splits::random(&ids, 0, None);
     let train: Vec<_> = cases.into_iter().filter(|case| split.train.contains(&case.id)).collect();
-    let intensity = fit_intensity(&train, 1).unwrap();
+    let intensity = target_statistics(&train, 1, &|| ()).unwrap().intensity;
     let expected = dataset.preprocessing.intensity;
     assert_eq!(intensity.clip_hu(), expected.clip_hu());
     approx::assert_abs_diff_eq!(intensity.mean(), expected.mean(), epsilon = 1e-5);

@@ -31,6 +31,39 @@ pub enum DatasetError {
         /// The rejected pattern.
         pattern: String,
     },
+    /// A layout's pattern is more than can be compared with paths.
+    #[error("layout pattern {pattern:?} cannot be used")]
+    PatternInvalid {
+        /// The rejected pattern.
+        pattern: String,
+        /// Why.
+        source: Box<regex::Error>,
+    },
+    /// Two files are of the same case.
+    #[error(
+        "case {case}: both {first} and {second} are its; make the layout's patterns more exact",
+        first = first.display(), second = second.display()
+    )]
+    CaseTwice {
+        /// The case.
+        case: CaseId,
+        /// One file.
+        first: PathBuf,
+        /// The other.
+        second: PathBuf,
+    },
+    /// Several directories hold cases, and none of them was named.
+    #[error(
+        "{} directories hold cases of {dataset}; point --source at one of them: {}",
+        directories.len(),
+        directories.iter().take(4).map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+    )]
+    SourceAmbiguous {
+        /// The dataset's name.
+        dataset: String,
+        /// The directories.
+        directories: Vec<PathBuf>,
+    },
     /// A case id cannot name a file.
     #[error("case id {id:?} must be 1 to 100 letters, digits, '_', '-' or '.' and not start with '.'")]
     CaseIdInvalid {

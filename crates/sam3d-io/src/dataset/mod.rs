@@ -16,11 +16,11 @@ use sam3d_geom::Preprocessing;
 use serde::{Deserialize, Serialize};
 
 pub use case::{Case, CaseId};
-pub use check::{CaseProblem, check_case};
+pub use check::{CaseFacts, CaseProblem, check_case};
 pub use error::DatasetError;
 pub use layout::{Layout, find_cases};
 pub use prepared::{PreparedDataset, Splits};
-pub use statistics::fit_intensity;
+pub use statistics::{TargetStatistics, target_statistics};
 
 use crate::splits::SplitCounts;
 
@@ -48,6 +48,15 @@ pub struct Dataset {
     pub citation: String,
     /// Where the data is to be had.
     pub url: String,
+    /// How to come by the data: what has to be agreed to, and where it is.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub access: String,
+    /// The archive of it that may be fetched without a login, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub download: Option<Download>,
+    /// Values that occur in the label files; any whole numbers if left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<u32>,
     /// Value of the target in the label files.
     pub target_class: u32,
     /// What the target is.
@@ -61,6 +70,18 @@ pub struct Dataset {
     pub layout: Layout,
     /// How volumes become the network's input.
     pub preprocessing: Preprocessing,
+}
+
+/// An archive of a dataset.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Download {
+    /// Its address.
+    pub url: String,
+    /// Its MD5, 32 lower-case hexadecimal digits.
+    pub md5: String,
+    /// About how large it is, in GB.
+    pub gb: f64,
 }
 
 impl Dataset {
