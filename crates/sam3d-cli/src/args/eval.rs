@@ -65,7 +65,7 @@ pub struct EvalArgs {
     #[arg(long, value_name = "NAME", default_value_t = Precision::F32, value_parser = precision(), hide_possible_values = true)]
     pub precision: Precision,
 
-    /// What is evaluated: sam3d (clicks in the volume, one crop around them)
+    /// What is evaluated: sam3d, auto (without clicks), sam2d (clicks in each slice) or baseline (a comparison network)
     #[arg(long, value_enum, default_value_t = MethodName::Sam3d, hide_possible_values = true)]
     pub method: MethodName,
 
@@ -146,6 +146,12 @@ impl fmt::Display for Shard {
 pub enum MethodName {
     /// Clicks in the volume, one crop around them
     Sam3d,
+    /// The prompt-free variant, by sliding windows
+    Auto,
+    /// The 2D SAM, with clicks in each slice that has target
+    Sam2d,
+    /// A comparison network, by sliding windows
+    Baseline,
 }
 
 /// Where in the target clicks are drawn.

@@ -31,8 +31,10 @@ impl Axis {
     pub(super) fn from_zero(label: &str, values: impl Iterator<Item = f64>) -> Self {
         let largest = values.fold(0.0, f64::max);
         let step = round_step(largest / 4.0);
-        let ticks: Vec<f64> =
-            (0..=5).map(|n| f64::from(n) * step).take_while(|tick| *tick < largest + step).collect();
+        let ticks: Vec<f64> = (0..=5)
+            .map(|n| f64::from(n) * step)
+            .take_while(|tick| *tick < (largest + step).max(1.5 * step))
+            .collect();
         let high = ticks.last().copied().unwrap_or(step);
         Self { label: label.to_owned(), low: 0.0, high, ticks, logarithmic: false }
     }
@@ -122,7 +124,7 @@ mod tests {
     #[test]
     fn axes_end_at_round_numbers() {
         let high = |largest: f64| Axis::from_zero("x", [largest].into_iter()).high;
-        assert_eq!([high(3.7), high(17.0), high(100.0), high(0.0)], [4.0, 20.0, 150.0, 1.0]);
+        assert_eq!([high(3.7), high(17.0), high(100.0), high(0.0)], [4.0, 20.0, 100.0, 1.0]);
         assert_eq!(short(0.1 + 0.2), "0.3");
     }
 }

@@ -71,6 +71,7 @@ pub(super) fn summary(scores: &Scores) -> Markup {
                             th scope="row" { (clicks(row.points)) }
                             td class="name" { "Dice, best ball (" (ball.radius_mm) " mm)" }
                             td { (percent(ball.mean_dice)) }
+                            td colspan=(if sets > 1 { 4 } else { 2 }) {}
                         }
                     }
                 }

@@ -1,6 +1,7 @@
 //! The program as users run it.
 
 mod eval;
+mod eval_methods;
 mod help;
 mod info;
 mod metrics;

@@ -67,6 +67,11 @@ pub enum Prediction {
     Native(Array3<f32>),
 }
 
+/// The probability of a logit.
+pub(super) fn sigmoid(logit: f32) -> f32 {
+    1.0 / (1.0 + (-logit).exp())
+}
+
 /// This project's method: clicks in the volume, one crop around them.
 #[derive(Debug)]
 pub struct ClickMethod {

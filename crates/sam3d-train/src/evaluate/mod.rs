@@ -1,6 +1,6 @@
 //! The published evaluation protocol: clicks, predictions and scores, case by case, for any [`Method`].
 //!
-//! - [`method`]: what a method is, and this project's own.
+//! - [`method`]: what a method is, and this project's own; the prompt-free ones and the 2D SAM beside it.
 //! - [`case`](mod@case): a case as a method sees it, with the truth kept back.
 //! - [`clicks`]: where the clicks lie.
 //! - [`score`]: from a prediction to its scores, in the file's own grid.
@@ -10,6 +10,7 @@
 //! - [`scores`]: the result, as it is written.
 //! - [`published`]: the published scores.
 
+mod auto_method;
 pub mod case;
 pub mod clicks;
 pub mod method;
@@ -18,16 +19,19 @@ pub mod published;
 pub mod records;
 pub mod score;
 pub mod scores;
+mod slice_method;
 pub mod summary;
 
 use sam3d_metrics::Tolerance;
 use serde::{Deserialize, Serialize};
 
+pub use auto_method::{AutoMethod, BaselineMethod};
 pub use case::EvaluationCase;
 pub use clicks::{Position, PromptSet};
 pub use method::{ClickMethod, Method, Prediction, Prompting};
 pub use pipeline::{KeepMask, Pipeline};
 pub use score::{CaseEvaluation, ClickScore, THRESHOLD};
+pub use slice_method::SliceMethod;
 pub use summary::{Interval, MetricSummary, PointsSummary, summarise};
 
 /// What is evaluated.

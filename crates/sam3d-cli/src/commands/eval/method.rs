@@ -6,9 +6,14 @@ use std::{
     path::Path,
 };
 
-use anyhow::Context;
-use sam3d_model::{Checkpoint, Provenance};
-use sam3d_train::evaluate::{ClickMethod, Method, records::hexadecimal};
+use anyhow::{Context, bail};
+use sam3d_io::dataset::Dataset;
+use sam3d_model::{Checkpoint, Precision, Provenance, sam2d::Sam2d};
+use sam3d_pickle::Limits;
+use sam3d_train::{
+    baseline,
+    evaluate::{AutoMethod, BaselineMethod, ClickMethod, Method, SliceMethod, records::hexadecimal},
+};
 use sha2::{Digest, Sha256};
 use tch::Device;
 
@@ -38,8 +43,43 @@ pub(super) fn open(args: &EvalArgs, source: &Source, device: Device) -> anyhow::
             network.set_precision(args.precision);
             (Box::new(ClickMethod::new(network, preprocessing)), provenance)
         }
+        MethodName::Auto => {
+            let provenance = Checkpoint::read(weights)?.metadata.provenance;
+            let (mut network, preprocessing) = network::load_any(weights, args.dataset.as_deref(), device)?;
+            network.set_precision(args.precision);
+            let method =
+                AutoMethod::new(network, preprocessing).with_context(|| weights.display().to_string())?;
+            (Box::new(method), provenance)
+        }
+        MethodName::Sam2d => {
+            only_f32(args)?;
+            let Some(dataset) = &args.dataset else {
+                bail!(
+                    "--method sam2d needs --dataset: SAM's weights do not say how volumes are preprocessed"
+                );
+            };
+            let preprocessing = Dataset::named_or_open(dataset)?.preprocessing;
+            let network = Sam2d::read(weights, device, &Limits::default())?;
+            let source = "SAM's own weights".to_owned();
+            let provenance = Provenance { source, ..Provenance::default() };
+            (Box::new(SliceMethod::new(network, preprocessing)), provenance)
+        }
+        MethodName::Baseline => {
+            only_f32(args)?;
+            let dataset = args.dataset.as_deref().map(Dataset::named_or_open).transpose()?;
+            let preprocessing = dataset.map(|dataset| baseline::preprocessing(&dataset)).transpose()?;
+            let (method, provenance) = BaselineMethod::open(weights, preprocessing, device)?;
+            (Box::new(method), provenance)
+        }
     };
     Ok(Opened { method, weights_sha256: sha256_of(weights)?, provenance })
+}
+
+fn only_f32(args: &EvalArgs) -> anyhow::Result<()> {
+    match args.precision {
+        Precision::F32 => Ok(()),
+        Precision::Bf16 => bail!("--precision bf16: only this project's own networks compute in bf16"),
+    }
 }
 
 fn sha256_of(path: &Path) -> anyhow::Result<String> {
