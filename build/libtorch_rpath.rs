@@ -8,9 +8,14 @@
 use std::{
     env,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 fn main() {
+    // A run's manifest says which commit trained it; only the program writes manifests.
+    if env::var_os("CARGO_PKG_NAME").is_some_and(|name| name == "sam3d-cli") {
+        name_commit();
+    }
     println!("cargo:rerun-if-env-changed=LIBTORCH");
     println!("cargo:rerun-if-env-changed=LIBTORCH_LIB");
     let Some(root) = env::var_os("LIBTORCH_LIB").or_else(|| env::var_os("LIBTORCH")).map(PathBuf::from)
@@ -36,5 +41,22 @@ fn link_cuda(library: &Path) {
         println!("cargo:rustc-link-arg=-L{}", library.display());
         println!("cargo:rustc-link-arg=-ltorch_cuda");
         println!("cargo:rustc-link-arg=-ltorch");
+    }
+}
+
+/// Makes the commit known as SAM3D_GIT_COMMIT, where the sources are in a repository.
+fn name_commit() {
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").args(arguments).output().ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        output.status.success().then(|| text.trim().to_owned())
+    };
+    let Some(commit) = git(&["rev-parse", "HEAD"]) else { return };
+    println!("cargo:rustc-env=SAM3D_GIT_COMMIT={commit}");
+    // Grows with every commit and checkout. Where it is missing the commit may be an older one.
+    if let Some(log) = git(&["rev-parse", "--git-path", "logs/HEAD"])
+        && Path::new(&log).exists()
+    {
+        println!("cargo:rerun-if-changed={log}");
     }
 }

@@ -1,5 +1,7 @@
 //! `cargo xtask test`: every check, cheapest first.
 
+use std::process::Command;
+
 use anyhow::Result;
 use clap::Args;
 
@@ -32,5 +34,34 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<()> {
         tests.env("SAM3D_FULL_TESTS", "1");
     }
     step::run("tests", &mut tests)?;
+    if arguments.full {
+        several_processes()?;
+    }
     Ok(())
+}
+
+/// The test of training over MPI, which needs a build of its own.
+fn several_processes() -> Result<()> {
+    let there = |program: &str| {
+        Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
+    };
+    if !there("mpirun") || !there("mpicc") {
+        println!(
+            "several processes: skipped, there is no MPI (libopenmpi-dev, openmpi-bin and libclang-dev on Debian)"
+        );
+        return Ok(());
+    }
+    let mut tests = workspace::cargo();
+    tests.args([
+        "test",
+        "-p",
+        "sam3d-cli",
+        "--features",
+        "distributed",
+        "--test",
+        "cli",
+        "--",
+        "distributed",
+    ]);
+    step::run("several processes", &mut tests)
 }

@@ -42,3 +42,18 @@ pub fn device(wanted: DeviceArg) -> anyhow::Result<Device> {
         }
     }
 }
+
+/// Makes libtorch give the same numbers whatever the number of cores: one thread.
+///
+/// # Errors
+/// On CUDA, where the backward passes of trilinear resizing and of the visual sampler add in any order.
+pub fn make_deterministic(device: Device) -> anyhow::Result<()> {
+    if device.is_cuda() {
+        bail!(
+            "train.deterministic: CUDA adds the gradients of resized volumes in no fixed order; use --device cpu, or leave \
+             the setting out"
+        );
+    }
+    tch::set_num_threads(1);
+    Ok(())
+}

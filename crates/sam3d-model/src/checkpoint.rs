@@ -12,10 +12,10 @@ use sam3d_geom::Preprocessing;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
-use crate::{config::ModelConfig, error::ModelError, network::Sam3d, tensor_file::TensorFile};
+use crate::{base::Base, config::ModelConfig, error::ModelError, network::Sam3d, tensor_file::TensorFile};
 
 /// The version of the format this crate writes, and the newest it reads.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 const METADATA_KEY: &str = "sam3d";
 
@@ -31,6 +31,9 @@ pub struct Metadata {
     pub preprocessing: Option<Preprocessing>,
     /// Where the weights come from.
     pub provenance: Provenance,
+    /// The file with the tensors that are not in this one; `None` if this one holds all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<Base>,
 }
 
 /// Where weights come from.
@@ -62,12 +65,35 @@ impl Checkpoint {
         file.metadata.contains_key(METADATA_KEY)
     }
 
-    /// Reads the checkpoint at `path`.
+    /// Reads the checkpoint at `path`, and the tensors it leaves out from its base.
     ///
     /// # Errors
     /// [`ModelError::File`] if it cannot be read; [`ModelError::Checkpoint`] if it is not a checkpoint of this project
-    /// or of a newer format.
+    /// or of a newer format; as [`Base::read`] if it names a base.
     pub fn read(path: &Path) -> Result<Self, ModelError> {
+        Self::read_with_base(path, None)
+    }
+
+    /// As [`read`](Self::read), with the base in the file `base` wherever the checkpoint expects it.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_with_base(path: &Path, base: Option<&Path>) -> Result<Self, ModelError> {
+        let mut checkpoint = Self::read_alone(path)?;
+        if let Some(recorded) = &checkpoint.metadata.base {
+            let others = recorded.read(path, base)?.tensors;
+            for (name, tensor) in others {
+                checkpoint.tensors.entry(name).or_insert(tensor);
+            }
+        }
+        Ok(checkpoint)
+    }
+
+    /// As [`read`](Self::read), without the tensors of its base: what the file itself holds.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), but for those of the base.
+    pub fn read_alone(path: &Path) -> Result<Self, ModelError> {
         let broken = |detail: String| ModelError::Checkpoint { path: path.to_owned(), detail };
         let file = TensorFile::read(path)?;
         let text = file.metadata.get(METADATA_KEY).ok_or_else(|| {
@@ -94,15 +120,18 @@ impl Checkpoint {
         Ok(network)
     }
 
-    /// Writes the weights of `network` with `metadata` to `path`: to a temporary file beside it, then renamed.
+    /// Writes the weights of `network` with `metadata` to `path`: to a temporary file beside it, then renamed. If the
+    /// metadata name a base, the trained tensors alone.
     ///
     /// # Errors
     /// [`ModelError::File`] if the file cannot be written; what was at `path` is then still there.
     pub fn write(network: &Sam3d, metadata: &Metadata, path: &Path) -> Result<(), ModelError> {
         let text = serde_json::to_string(metadata)
             .map_err(|error| ModelError::Checkpoint { path: path.to_owned(), detail: error.to_string() })?;
+        let tensors =
+            if metadata.base.is_some() { network.trained_parameters() } else { network.parameters() };
         let metadata = HashMap::from([(METADATA_KEY.to_owned(), text)]);
-        TensorFile { tensors: network.parameters(), metadata }.write(path)
+        TensorFile { tensors, metadata }.write(path)
     }
 }
 

@@ -70,6 +70,10 @@ pub struct PromptConfig {
     /// What stands for a click.
     #[serde(default)]
     pub features: PointFeatures,
+    /// Whether a learned embedding of a point's label is added to its feature. An extension of this project: the
+    /// published network knows no labels.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub point_labels: bool,
 }
 
 /// The multi-layer mask decoder.
@@ -87,6 +91,10 @@ pub struct DecoderConfig {
 
 /// Feature maps that leave the encoder, one after each quarter of its blocks.
 pub(crate) const LEVELS: usize = 4;
+
+fn is_false(value: &bool) -> bool {
+    !value
+}
 
 fn deepest_level() -> Vec<usize> {
     vec![LEVELS]
@@ -200,6 +208,7 @@ impl ModelConfig {
                 num_pos_feats: 16,
                 levels: deepest_level(),
                 features: PointFeatures::VisualSampler,
+                point_labels: false,
             }),
             decoder: DecoderConfig { head_channels: 16, hidden_channels: 16, levels: all_levels() },
         }
@@ -218,6 +227,7 @@ impl ModelConfig {
                 num_pos_feats: 128,
                 levels: deepest_level(),
                 features: PointFeatures::VisualSampler,
+                point_labels: false,
             }),
             decoder: DecoderConfig { head_channels: 128, hidden_channels: 128, levels: all_levels() },
         }

@@ -51,7 +51,8 @@ fn convert_safetensors(
     let mut file = TensorFile::read(path)?;
     if Checkpoint::is_own(&file) {
         let checkpoint = Checkpoint::read(path)?;
-        let metadata = checkpoint.metadata.clone();
+        // What is written from the network will hold every tensor.
+        let metadata = Metadata { base: None, ..checkpoint.metadata.clone() };
         return Ok((checkpoint.into_network(Device::Cpu)?, metadata));
     }
     let kind = if file.tensors.keys().any(|name| name.starts_with("mask_decoder.cls.")) {
@@ -113,6 +114,7 @@ fn build(
             source,
             ..provenance
         },
+        base: None,
     };
     Ok((network, metadata))
 }

@@ -76,6 +76,32 @@ pub enum ModelError {
         /// Why.
         source: std::io::Error,
     },
+    /// The file with the tensors that a checkpoint leaves out is not there.
+    #[error(
+        "{checkpoint} holds the trained tensors only, and {base} with the others is not there; give it with --base FILE \
+         (SHA-256 {sha256})"
+    )]
+    BaseMissing {
+        /// The checkpoint.
+        checkpoint: PathBuf,
+        /// Where the other file was.
+        base: PathBuf,
+        /// Its SHA-256.
+        sha256: String,
+    },
+    /// The file with the tensors that a checkpoint leaves out is not the one it was trained with.
+    #[error(
+        "{path} is not the file that {checkpoint} was trained on: its SHA-256 is {found}; give the right one with \
+         --base FILE"
+    )]
+    BaseDiffers {
+        /// The checkpoint.
+        checkpoint: PathBuf,
+        /// The other file.
+        path: PathBuf,
+        /// Its SHA-256, which is not the one in the checkpoint.
+        found: String,
+    },
     /// A checkpoint of another program could not be read.
     #[error(transparent)]
     Import(#[from] ImportError),

@@ -17,6 +17,7 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod base;
 mod checkpoint;
 mod config;
 mod convert;
@@ -38,6 +39,7 @@ mod tch_ext;
 mod tensor_file;
 mod tuning;
 
+pub use base::{Base, sha256_of};
 pub use checkpoint::{Checkpoint, FORMAT_VERSION, Metadata, Provenance};
 pub use config::{DecoderConfig, EncoderConfig, ModelConfig, PointFeatures, Preset, PromptConfig};
 pub use convert::convert;
@@ -46,5 +48,5 @@ pub use import::{CheckpointKind, ImportError, ImportedState, read_state};
 pub use network::{Embedding, Module, ParameterCount, Recompute, Sam3d};
 pub use precision::Precision;
 pub use role::{Role, role};
-pub use tensor_file::TensorFile;
+pub use tensor_file::{TEMPORARY_PREFIX, TensorFile};
 pub use tuning::Tuning;

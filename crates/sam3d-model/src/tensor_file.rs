@@ -12,6 +12,10 @@ use tch::{Device, Kind, Tensor};
 
 use crate::ModelError;
 
+/// First part of the names of directories in which files are written before they are renamed. What a process leaves
+/// there when it is killed may be removed.
+pub const TEMPORARY_PREFIX: &str = ".checkpoint-";
+
 /// A safetensors file in memory.
 #[derive(Debug, Default)]
 pub struct TensorFile {
@@ -54,7 +58,7 @@ impl TensorFile {
         Ok(Self { tensors, metadata: header.metadata().clone().unwrap_or_default() })
     }
 
-    /// Writes the file to `path`: to a temporary file beside it, then renamed.
+    /// Writes the file to `path`: to a temporary directory beside it, to the disk, then renamed.
     ///
     /// # Errors
     /// [`ModelError::File`] if it cannot be written; what was at `path` is then still there.
@@ -62,18 +66,27 @@ impl TensorFile {
         let failed = |source| ModelError::File { action: "write", path: path.to_owned(), source };
         let directory =
             path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let temporary =
-            tempfile::Builder::new().prefix(".checkpoint-").tempfile_in(directory).map_err(failed)?;
+        // A directory, because safetensors makes a temporary file of its own beside the one it is to write.
+        let place =
+            tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempdir_in(directory).map_err(failed)?;
+        let temporary = place.path().join("tensors");
+        // That file is private; weights shall be as readable as any other file the user creates.
+        let permissions = fs::File::create(&temporary)
+            .and_then(|file| Ok(file.metadata()?.permissions()))
+            .map_err(failed)?;
         let views: BTreeMap<String, TensorView> =
             self.tensors.iter().map(|(name, tensor)| (name.clone(), TensorView::new(tensor))).collect();
-        safetensors::serialize_to_file(views, Some(self.metadata), temporary.path()).map_err(|error| {
-            match error {
+        safetensors::serialize_to_file(views, Some(self.metadata), &temporary).map_err(
+            |error| match error {
                 SafeTensorError::IoError(source) => failed(source),
                 other => ModelError::Checkpoint { path: path.to_owned(), detail: other.to_string() },
-            }
-        })?;
-        temporary.as_file().sync_all().map_err(failed)?;
-        temporary.persist(path).map_err(|error| failed(error.error))?;
+            },
+        )?;
+        fs::set_permissions(&temporary, permissions).map_err(failed)?;
+        fs::File::open(&temporary).and_then(|file| file.sync_all()).map_err(failed)?;
+        fs::rename(&temporary, path).map_err(failed)?;
+        // The new name, too, must survive a loss of power. Not every file system can be asked for that.
+        let _ = fs::File::open(directory).and_then(|directory| directory.sync_all());
         Ok(())
     }
 }

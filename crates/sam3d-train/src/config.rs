@@ -4,9 +4,15 @@ use std::{path::PathBuf, sync::Arc};
 
 use sam3d_io::{augment::AugmentConfig, cache::VolumeCache, case_store::Storage, loader::LoaderConfig};
 use sam3d_model::{ModelConfig, Precision, Preset, Recompute};
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Serialize};
 
-use crate::{TrainError, loss::LossConfig, optimiser::AdamWConfig, schedule::LinearSchedule};
+pub use crate::model_choice::ModelChoice;
+use crate::{
+    TrainError,
+    loss::LossConfig,
+    optimiser::AdamWConfig,
+    schedule::{Decay, Schedule},
+};
 
 /// Everything that decides a run. What a file leaves out has its default: the published recipe on the demo data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -16,7 +22,7 @@ pub struct TrainConfig {
     pub dataset: String,
     /// Directory of the prepared dataset; `data/<dataset>` if not given.
     pub data: Option<PathBuf>,
-    /// Run directory; `runs/<dataset>` if not given.
+    /// Run directory; `runs/<dataset>` if not given, with `-fold<n>` for every fold but the first.
     pub out: Option<PathBuf>,
     /// Weights to start from (safetensors), where names and shapes agree.
     pub pretrained: Option<PathBuf>,
@@ -26,6 +32,9 @@ pub struct TrainConfig {
     pub fold: usize,
     /// A preset's name, or a table with every size.
     pub model: ModelChoice,
+    /// Tell the network whether a point lies in the target: a learned embedding of each of the two is added to its
+    /// feature. The published method does not.
+    pub point_labels: bool,
     /// Length and rhythm.
     pub train: LoopConfig,
     /// AdamW and clipping.
@@ -44,11 +53,33 @@ pub struct LoopConfig {
     pub epochs: u64,
     /// Crops drawn from each case in an epoch.
     pub crops_per_case: u64,
+    /// Crops that pass the network together.
+    pub batch_size: usize,
+    /// Batches whose gradients are averaged before each step.
+    pub accumulate: usize,
     /// Epochs from one validation to the next.
     pub validate_every: u64,
-    /// The learning rate falls linearly to this share of itself over the epochs.
+    /// How the learning rate falls over the epochs.
+    pub schedule: Decay,
+    /// The share of itself that the learning rate falls to.
     pub end_factor: f64,
-    /// Minutes after which no further epoch starts; the run can be resumed.
+    /// Steps over which the learning rate rises first.
+    pub warmup_steps: u64,
+    /// Validations without a lower loss after which the run ends; 0 for never.
+    pub patience: u64,
+    /// Decay of an exponential moving average of the weights, which is then validated and kept in the checkpoints.
+    pub ema_decay: Option<f64>,
+    /// Steps of the run whose loss or gradient may be no number; they are skipped, and with one more the run fails.
+    pub max_skipped_steps: u64,
+    /// Steps from one save to the next within an epoch; 0 for none but those by time.
+    pub save_every_steps: u64,
+    /// Minutes from one save to the next within an epoch; 0 for none but those by steps.
+    pub save_every_minutes: f64,
+    /// Keep every tensor in the checkpoints, not the trained ones alone.
+    pub full_checkpoints: bool,
+    /// The same numbers whatever the number of cores; refuses what does not give the same numbers twice.
+    pub deterministic: bool,
+    /// Minutes after which the run saves and stops; it can be resumed.
     pub max_minutes: Option<f64>,
     /// Epochs after which the run stops, to be resumed later; the schedule still spans all `epochs`.
     pub stop_after: Option<u64>,
@@ -80,8 +111,19 @@ impl Default for LoopConfig {
         Self {
             epochs: 500,
             crops_per_case: 1,
+            batch_size: 1,
+            accumulate: 1,
             validate_every: 1,
+            schedule: Decay::Linear,
             end_factor: 0.01,
+            warmup_steps: 0,
+            patience: 0,
+            ema_decay: None,
+            max_skipped_steps: 10,
+            save_every_steps: 0,
+            save_every_minutes: 10.0,
+            full_checkpoints: false,
+            deterministic: false,
             max_minutes: None,
             stop_after: None,
             cache_gib: 100.0,
@@ -104,6 +146,7 @@ impl Default for TrainConfig {
             seed: 0,
             fold: 0,
             model: ModelChoice::Preset(Preset::Tiny),
+            point_labels: false,
             train: LoopConfig::default(),
             optimiser: AdamWConfig::default(),
             loss: LossConfig::default(),
@@ -120,7 +163,10 @@ impl TrainConfig {
 
     /// Run directory.
     pub fn run_directory(&self) -> PathBuf {
-        self.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&self.dataset))
+        self.out.clone().unwrap_or_else(|| {
+            let fold = if self.fold == 0 { String::new() } else { format!("-fold{}", self.fold) };
+            PathBuf::from("runs").join(format!("{}{fold}", self.dataset))
+        })
     }
 
     /// Where prepared volumes are kept.
@@ -139,8 +185,18 @@ impl TrainConfig {
     }
 
     /// The learning rate's schedule.
-    pub fn schedule(&self) -> LinearSchedule {
-        LinearSchedule { end_factor: self.train.end_factor, epochs: self.train.epochs }
+    pub fn schedule(&self) -> Schedule {
+        let LoopConfig { schedule: decay, end_factor, epochs, warmup_steps, .. } = self.train;
+        Schedule { decay, end_factor, epochs, warmup_steps }
+    }
+
+    /// The network, with what the configuration changes in it.
+    pub fn network(&self) -> ModelConfig {
+        let mut model = self.model.config();
+        if let Some(prompt) = &mut model.prompt {
+            prompt.point_labels |= self.point_labels;
+        }
+        model
     }
 
     /// Checks what types cannot.
@@ -152,6 +208,8 @@ impl TrainConfig {
             ("train.epochs", self.train.epochs),
             ("train.crops_per_case", self.train.crops_per_case),
             ("train.validate_every", self.train.validate_every),
+            ("train.batch_size", self.train.batch_size as u64),
+            ("train.accumulate", self.train.accumulate as u64),
         ];
         for (field, count) in counts {
             if count == 0 {
@@ -160,7 +218,11 @@ impl TrainConfig {
         }
         let optimiser = &self.optimiser;
         let [beta1, beta2] = optimiser.betas;
+        let ema_decay = self.train.ema_decay.unwrap_or(0.5);
+        let minutes = self.train.save_every_minutes;
         let numbers = [
+            ("train.ema_decay", ema_decay, ema_decay > 0.0 && ema_decay < 1.0, "above 0 and below 1"),
+            ("train.save_every_minutes", minutes, minutes >= 0.0, "0 or more"),
             ("train.end_factor", self.train.end_factor, self.train.end_factor > 0.0, "above 0"),
             ("train.cache_gib", self.train.cache_gib, self.train.cache_gib >= 0.0, "0 or more"),
             ("train.memory_gib", self.train.memory_gib, self.train.memory_gib >= 0.0, "0 or more"),
@@ -183,58 +245,12 @@ impl TrainConfig {
                 return Err(TrainError::Setting { field, found: value.to_string(), expected });
             }
         }
-        let model = self.model.config();
+        let model = self.network();
         if model.prompt.is_none() {
             let (found, expected) = ("none".into(), "a table: the prompt-free variant is not trained yet");
             return Err(TrainError::Setting { field: "model.prompt", found, expected });
         }
         Ok(model.validate()?)
-    }
-}
-
-/// A preset by name or a configuration in full.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(untagged)]
-pub enum ModelChoice {
-    /// A preset.
-    Preset(Preset),
-    /// A network with sizes of its own.
-    Custom(Box<ModelConfig>),
-}
-
-impl ModelChoice {
-    /// The configuration chosen.
-    pub fn config(&self) -> ModelConfig {
-        match self {
-            Self::Preset(preset) => preset.config(),
-            Self::Custom(config) => (**config).clone(),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for ModelChoice {
-    /// By hand, so that a mistake in a table names its field; an untagged enum would only say that nothing fits.
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-
-        impl<'de> de::Visitor<'de> for Visitor {
-            type Value = ModelChoice;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("tiny, vit_b, vit_l, vit_h or a table of sizes")
-            }
-
-            fn visit_str<E: de::Error>(self, name: &str) -> Result<ModelChoice, E> {
-                Preset::deserialize(de::value::StrDeserializer::new(name)).map(ModelChoice::Preset)
-            }
-
-            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<ModelChoice, A::Error> {
-                let config = ModelConfig::deserialize(de::value::MapAccessDeserializer::new(map))?;
-                Ok(ModelChoice::Custom(Box::new(config)))
-            }
-        }
-
-        deserializer.deserialize_any(Visitor)
     }
 }
 
@@ -249,6 +265,17 @@ mod tests {
         assert_eq!((config.optimiser.learning_rate, config.train.epochs), (4e-4, 500));
         assert_eq!(config.model.config(), ModelConfig::tiny());
         assert_eq!(config.data_directory(), PathBuf::from("data/demo"));
+        assert_eq!(config.schedule(), Schedule::PUBLISHED);
+        assert_eq!(config.run_directory(), PathBuf::from("runs/demo"));
+        let config = TrainConfig { fold: 2, ..config };
+        assert_eq!(config.run_directory(), PathBuf::from("runs/demo-fold2"));
+    }
+
+    #[test]
+    fn labelled_points_are_asked_for_beside_the_preset() {
+        let config: TrainConfig = toml::from_str("point_labels = true").unwrap();
+        assert!(config.network().prompt.is_some_and(|prompt| prompt.point_labels));
+        assert!(TrainConfig::default().network().prompt.is_some_and(|prompt| !prompt.point_labels));
     }
 
     #[test]
@@ -270,6 +297,9 @@ mod tests {
         assert!(error("[optimiser]\nlearnin_rate = 1.0").contains("learnin_rate"));
         assert!(error("[optimiser]\nlearning_rate = 0.0").contains("optimiser.learning_rate is 0"));
         assert!(error("[train]\nepochs = 0").contains("train.epochs"));
+        assert!(error("[train]\nbatch_size = 0").contains("train.batch_size"));
+        assert!(error("[train]\nema_decay = 1.0").contains("train.ema_decay"));
+        assert!(error("[train]\nschedule = \"step\"").contains("cosine"));
         assert!(error("model = \"vit_x\"").contains("vit_x"));
         assert!(error("[model]\ncrop = 64\nencoders = 3").contains("encoders"));
     }

@@ -48,16 +48,22 @@ pub enum TrainError {
         /// What it must be.
         expected: &'static str,
     },
-    /// The loss is no longer a number.
-    #[error("the loss is {loss} in epoch {epoch} at case {case}; lower the learning rate or check the case")]
-    LossNotFinite {
-        /// The epoch, counted from 0.
+    /// The loss or a gradient was no number too often.
+    #[error(
+        "the loss or a gradient was no number in {skipped} steps, the last in epoch {epoch} at case {cases}; check the \
+         cases, lower optimiser.learning_rate, or allow more with train.max_skipped_steps"
+    )]
+    TooManySkipped {
+        /// Steps left out.
+        skipped: u64,
+        /// The epoch of the last, counted from 0.
         epoch: u64,
-        /// The case.
-        case: String,
-        /// The loss.
-        loss: f64,
+        /// The cases of the last.
+        cases: String,
     },
+    /// Several processes cannot train together.
+    #[error("training with several processes: {0}")]
+    Distributed(&'static str),
     /// A run directory holds a run already.
     #[error("{path} holds a run already; go on with --resume or choose another directory")]
     RunExists {

@@ -6,12 +6,19 @@
 pub mod auto;
 pub mod ball;
 pub mod baseline;
+#[cfg(any(feature = "distributed", test))]
+mod buckets;
+pub mod communicator;
 pub mod config;
+pub mod ema;
 mod error;
 pub mod evaluate;
 pub mod fit;
 pub mod grow;
 pub mod loss;
+mod model_choice;
+#[cfg(feature = "distributed")]
+mod mpi_world;
 pub mod optimiser;
 pub mod predict;
 pub mod run;

@@ -29,6 +29,9 @@ impl Default for AdamWConfig {
     }
 }
 
+/// Gradients by parameter; parameters that have none are left out.
+pub type Gradients = BTreeMap<String, Tensor>;
+
 /// AdamW over the trained parameters of one network.
 #[derive(Debug)]
 pub struct AdamW {
@@ -68,17 +71,24 @@ impl AdamW {
         }
     }
 
+    /// The parameters' gradients. The tensors are the parameters' own, not copies.
+    pub fn gradients(&self) -> Gradients {
+        self.slots
+            .iter()
+            .map(|(name, slot)| (name.clone(), slot.parameter.grad()))
+            .filter(|(_, gradient)| gradient.defined())
+            .collect()
+    }
+
     /// Scales the gradients of each module so that their norm is at most the configured one, and gives the norms
     /// before, in the order of [`Module::ALL`].
-    pub fn clip_gradients(&mut self) -> [f64; 3] {
+    pub fn clip(&self, gradients: &Gradients) -> [f64; 3] {
         let _no_grad = tch::no_grad_guard();
         Module::ALL.map(|module| {
-            let gradients: Vec<Tensor> = self
-                .slots
+            let gradients: Vec<Tensor> = gradients
                 .iter()
                 .filter(|(name, _)| name.starts_with(module.prefix()))
-                .map(|(_, slot)| slot.parameter.grad())
-                .filter(Tensor::defined)
+                .map(|(_, gradient)| gradient.shallow_clone())
                 .collect();
             if gradients.is_empty() {
                 return 0.0;
@@ -95,19 +105,17 @@ impl AdamW {
         })
     }
 
-    /// One step at `factor` times the configured learning rate. Parameters without a gradient stay as they are.
-    pub fn step(&mut self, factor: f64) {
+    /// One step along `gradients` at `factor` times the configured learning rate. Parameters without a gradient stay as
+    /// they are.
+    pub fn step(&mut self, gradients: &Gradients, factor: f64) {
         let _no_grad = tch::no_grad_guard();
         let AdamWConfig { betas: [beta1, beta2], eps, weight_decay, .. } = self.config;
         let rate = self.config.learning_rate * factor;
         self.steps += 1;
         let correction = |beta: f64| 1.0 - beta.powf(self.steps as f64);
         let (correction1, correction2) = (correction(beta1), correction(beta2));
-        for slot in self.slots.values_mut() {
-            let gradient = slot.parameter.grad();
-            if !gradient.defined() {
-                continue;
-            }
+        for (name, slot) in &mut self.slots {
+            let Some(gradient) = gradients.get(name) else { continue };
             let moments = slot.moments.get_or_insert_with(|| Moments {
                 first: gradient.zeros_like(),
                 second: gradient.zeros_like(),
@@ -115,12 +123,22 @@ impl AdamW {
             if weight_decay != 0.0 {
                 let _ = slot.parameter.g_mul_scalar_(1.0 - rate * weight_decay);
             }
-            let _ = moments.first.lerp_(&gradient, 1.0 - beta1);
+            let _ = moments.first.lerp_(gradient, 1.0 - beta1);
             let _ = moments.second.g_mul_scalar_(beta2);
             moments.second += gradient.square() * (1.0 - beta2);
             let denominator = moments.second.sqrt() / correction2.sqrt() + eps;
             slot.parameter -= &moments.first / denominator * (rate / correction1);
         }
+    }
+
+    /// The trained parameters by name. The tensors are the network's own, not copies.
+    pub fn parameters(&self) -> BTreeMap<String, Tensor> {
+        self.slots.iter().map(|(name, slot)| (name.clone(), slot.parameter.shallow_clone())).collect()
+    }
+
+    /// The configured learning rate, before the schedule.
+    pub fn learning_rate(&self) -> f64 {
+        self.config.learning_rate
     }
 
     /// Steps taken so far.

@@ -1,7 +1,7 @@
 //! From clicks on a prepared volume to a probability in the file's own grid.
 
 use ndarray::{Array3, ArrayView3};
-use sam3d_geom::{BoundingBox, Extent, Point, Prompt};
+use sam3d_geom::{BoundingBox, Extent, Point, PointLabel, Prompt};
 use sam3d_io::{
     crop::CropWindow,
     prepare::{Frame, PreparedImage},
@@ -21,14 +21,17 @@ pub struct Placement {
     pub outside: usize,
 }
 
-/// Places a crop of side `side` for `points`, voxels `[D, H, W]` of the resampled volume of `extent`.
+/// Places a crop of side `side` for `points`, voxels `[D, H, W]` of the resampled volume of `extent`. Negative points do
+/// not move it.
 ///
 /// # Errors
 /// [`TrainError::Geometry`] without points or with a point outside the volume; [`TrainError::ClicksTooFarApart`] if no
 /// click lies in the crop.
 pub fn place(points: &[Point], extent: Extent, side: usize) -> Result<Placement, TrainError> {
     let all = Prompt::new(points.to_vec(), extent)?;
-    let window = CropWindow::around(all.bounding_box().midpoint(), side);
+    let positive = points.iter().filter(|point| point.label == PointLabel::Positive);
+    let bounds = BoundingBox::around(positive.map(|point| point.index)).unwrap_or(all.bounding_box());
+    let window = CropWindow::around(bounds.midpoint(), side);
     placed(&all, window)
 }
 
@@ -178,6 +181,14 @@ mod tests {
         let placement = place(&[Point::positive([10, 20, 30])], extent(), 64).unwrap();
         assert_eq!(placement.window.start(), [-22, -12, -2]);
         assert_eq!(placement.prompt.points()[0].index, [32, 32, 32]);
+    }
+
+    #[test]
+    fn a_negative_click_does_not_move_the_crop() {
+        let negative = Point { index: [10, 20, 60], label: PointLabel::Negative };
+        let placement = place(&[Point::positive([10, 20, 30]), negative], extent(), 64).unwrap();
+        assert_eq!(placement.window.start(), [-22, -12, -2]);
+        assert_eq!(placement.prompt.points()[1].label, PointLabel::Negative);
     }
 
     #[test]

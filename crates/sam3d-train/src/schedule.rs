@@ -1,22 +1,49 @@
-//! The learning rate over epochs.
+//! The learning rate over epochs and steps.
+
+use std::f64::consts::PI;
 
 use serde::{Deserialize, Serialize};
 
-/// A factor that falls linearly from 1 to `end_factor` over `epochs` epochs and stays there.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LinearSchedule {
+/// The shape in which the learning rate falls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Decay {
+    /// On a straight line to the end factor, as published.
+    #[default]
+    Linear,
+    /// On half a cosine wave to the end factor.
+    Cosine,
+    /// Not at all.
+    Constant,
+}
+
+/// The factor of the learning rate: it falls from 1 to `end_factor` over `epochs` epochs and stays there, and rises on a
+/// straight line over the first `warmup_steps` steps. It falls by epoch, as published, and rises by step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Schedule {
+    /// How it falls.
+    pub decay: Decay,
     /// Factor at the end.
     pub end_factor: f64,
     /// Epochs until then.
     pub epochs: u64,
+    /// Steps of the rise; 0 for none.
+    pub warmup_steps: u64,
 }
 
-impl LinearSchedule {
-    /// The factor of the learning rate in `epoch`, counted from 0.
-    pub fn factor(&self, epoch: u64) -> f64 {
+impl Schedule {
+    /// The published one.
+    pub const PUBLISHED: Self = Self { decay: Decay::Linear, end_factor: 0.01, epochs: 500, warmup_steps: 0 };
+
+    /// The factor in `epoch` at step `step` of the run, both counted from 0.
+    pub fn factor(&self, epoch: u64, step: u64) -> f64 {
         let share = epoch.min(self.epochs) as f64 / self.epochs.max(1) as f64;
-        1.0 + (self.end_factor - 1.0) * share
+        let fallen = match self.decay {
+            Decay::Linear => 1.0 + (self.end_factor - 1.0) * share,
+            Decay::Cosine => self.end_factor + (1.0 - self.end_factor) * (1.0 + (PI * share).cos()) / 2.0,
+            Decay::Constant => 1.0,
+        };
+        if step < self.warmup_steps { fallen * (step + 1) as f64 / self.warmup_steps as f64 } else { fallen }
     }
 }
 
@@ -26,10 +53,26 @@ mod tests {
 
     #[test]
     fn falls_from_one_to_its_end_and_stays() {
-        let schedule = LinearSchedule { end_factor: 0.01, epochs: 500 };
-        assert_eq!(schedule.factor(0), 1.0);
-        assert!((schedule.factor(250) - 0.505).abs() < 1e-12);
-        assert!((schedule.factor(500) - 0.01).abs() < 1e-12);
-        assert_eq!(schedule.factor(501), schedule.factor(500));
+        let schedule = Schedule::PUBLISHED;
+        assert_eq!(schedule.factor(0, 0), 1.0);
+        assert!((schedule.factor(250, 9) - 0.505).abs() < 1e-12);
+        assert!((schedule.factor(500, 9) - 0.01).abs() < 1e-12);
+        assert_eq!(schedule.factor(501, 9), schedule.factor(500, 9));
+
+        let cosine = Schedule { decay: Decay::Cosine, ..schedule };
+        assert_eq!(cosine.factor(0, 0), 1.0);
+        assert!((cosine.factor(250, 0) - 0.505).abs() < 1e-12);
+        assert!(cosine.factor(125, 0) > schedule.factor(125, 0));
+        assert!((cosine.factor(600, 0) - 0.01).abs() < 1e-12);
+        assert_eq!(Schedule { decay: Decay::Constant, ..schedule }.factor(499, 0), 1.0);
+    }
+
+    #[test]
+    fn rises_over_the_first_steps() {
+        let schedule = Schedule { warmup_steps: 4, ..Schedule::PUBLISHED };
+        let factors = [0, 1, 2, 3, 4].map(|step| schedule.factor(0, step));
+        assert_eq!(factors, [0.25, 0.5, 0.75, 1.0, 1.0]);
+        // An epoch may end before the rise does.
+        assert_eq!(schedule.factor(250, 1), schedule.factor(250, 4) / 2.0);
     }
 }

@@ -6,7 +6,7 @@ use tch::Tensor;
 
 use crate::{
     loss::{LossConfig, dice_cross_entropy},
-    optimiser::AdamW,
+    optimiser::{AdamW, Gradients},
 };
 
 /// A batch on the network's device.
@@ -27,6 +27,8 @@ pub struct StepReport {
     pub loss: f64,
     /// Gradient norms of image encoder, prompt encoder and mask decoder, before clipping.
     pub grad_norms: [f64; 3],
+    /// Whether the weights were updated: not if the loss or a gradient is no finite number.
+    pub taken: bool,
 }
 
 /// How a step is taken.
@@ -38,8 +40,8 @@ pub struct StepConfig {
     pub recompute: Recompute,
 }
 
-/// Takes one optimiser step on `batch` at `factor` times the configured learning rate. A loss that is no finite number
-/// changes nothing: it is reported with gradient norms of zero.
+/// Takes one optimiser step on `batch` at `factor` times the configured learning rate. A loss or gradient that is no
+/// finite number changes nothing.
 ///
 /// # Errors
 /// [`ModelError`] if the batch does not fit the network.
@@ -51,13 +53,41 @@ pub fn train_step(
     factor: f64,
 ) -> Result<StepReport, ModelError> {
     optimiser.zero_grad();
-    let loss = network.backward(&batch.image, &batch.prompts, config.recompute, |logits| {
-        dice_cross_entropy(logits, &batch.label, &config.loss)
-    })?;
+    let loss = add_gradients(network, batch, config, 1.0)?;
+    let gradients = optimiser.gradients();
+    Ok(update(optimiser, &gradients, loss, factor))
+}
+
+/// Adds `share` times the gradient of the loss on `batch` to the gradient of every trained parameter, and gives `share`
+/// times the loss. A loss that is no finite number adds nothing.
+///
+/// The loss is a mean over samples, so batches with shares in proportion to their size add up to the gradient of all of
+/// them in one.
+///
+/// # Errors
+/// [`ModelError`] if the batch does not fit the network.
+pub fn add_gradients(
+    network: &Sam3d,
+    batch: &Batch,
+    config: &StepConfig,
+    share: f64,
+) -> Result<f64, ModelError> {
+    network.backward(&batch.image, &batch.prompts, config.recompute, |logits| {
+        let loss = dice_cross_entropy(logits, &batch.label, &config.loss);
+        // Not multiplied by 1, so that the published step stays what it is to the last bit.
+        if share == 1.0 { loss } else { loss * share }
+    })
+}
+
+/// Clips `gradients` and takes one optimiser step along them, unless they or `loss` are no finite numbers.
+pub fn update(optimiser: &mut AdamW, gradients: &Gradients, loss: f64, factor: f64) -> StepReport {
     if !loss.is_finite() {
-        return Ok(StepReport { loss, grad_norms: [0.0; 3] });
+        return StepReport { loss, grad_norms: [0.0; 3], taken: false };
     }
-    let grad_norms = optimiser.clip_gradients();
-    optimiser.step(factor);
-    Ok(StepReport { loss, grad_norms })
+    let grad_norms = optimiser.clip(gradients);
+    let taken = grad_norms.iter().all(|norm| norm.is_finite());
+    if taken {
+        optimiser.step(gradients, factor);
+    }
+    StepReport { loss, grad_norms, taken }
 }

@@ -9,7 +9,7 @@ use sam3d_testkit::{by_name, golden_json, parameter};
 use sam3d_train::{
     loss::{LossConfig, dice_cross_entropy},
     optimiser::{AdamW, AdamWConfig},
-    schedule::LinearSchedule,
+    schedule::Schedule,
     step::{Batch, StepConfig, train_step},
 };
 use tch::{Device, Kind, Tensor};
@@ -151,9 +151,9 @@ fn six_steps() {
     let (network, batch) = (network(), batch());
     let mut optimiser = AdamW::new(&network, AdamWConfig::default());
     // The golden run steps its schedule once per optimiser step.
-    let schedule = LinearSchedule { end_factor: 0.01, epochs: 500 };
+    let schedule = Schedule::PUBLISHED;
     for step in 0..6 {
-        let factor = schedule.factor(step as u64);
+        let factor = schedule.factor(step as u64, 0);
         let report = train_step(&network, &mut optimiser, &batch, &StepConfig::default(), factor).unwrap();
         let expected = golden["losses"][step].as_f64().unwrap();
         assert!((report.loss - expected).abs() <= 1e-4, "step {step}: loss {} {expected}", report.loss);

@@ -33,6 +33,10 @@ pub struct EvalArgs {
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
 
+    /// File with the tensors that the checkpoint leaves out, if it is not where it was
+    #[arg(long, value_name = "FILE")]
+    pub base: Option<PathBuf>,
+
     /// Dataset: a name or a TOML file
     #[arg(long, value_name = "NAME|FILE")]
     pub dataset: Option<String>,

@@ -46,6 +46,10 @@ pub struct SegmentArgs {
     #[arg(long, value_name = "FILE")]
     pub weights: PathBuf,
 
+    /// File with the tensors that the checkpoint leaves out, if it is not where it was
+    #[arg(long, value_name = "FILE")]
+    pub base: Option<PathBuf>,
+
     /// CT volume (NIfTI, NRRD or MetaImage)
     #[arg(long, value_name = "FILE")]
     pub image: PathBuf,

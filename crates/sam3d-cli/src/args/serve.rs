@@ -26,6 +26,10 @@ pub struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     pub weights: PathBuf,
 
+    /// File with the tensors that the checkpoint leaves out, if it is not where it was
+    #[arg(long, value_name = "FILE")]
+    pub base: Option<PathBuf>,
+
     /// Directory whose volumes are offered
     #[arg(long, value_name = "DIR")]
     pub studies: Option<PathBuf>,

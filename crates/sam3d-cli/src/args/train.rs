@@ -15,6 +15,8 @@ Examples:
   The published network from SAM's weights, with another learning rate:
     sam3d train --dataset kits21 --model vit_b --pretrained sam_vit_b.safetensors \\
       --set optimiser.learning_rate=2e-4 --out runs/kits21
+  What that would take, without starting it:
+    sam3d train --dataset kits21 --model vit_b --dry-run
   Go on where a run was interrupted:
     sam3d train --out runs/kits21 --resume";
 
@@ -46,9 +48,25 @@ pub struct TrainArgs {
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 
+    /// Fold of the dataset's splits [default: 0]
+    #[arg(long, value_name = "N")]
+    pub fold: Option<u32>,
+
     /// Go on with the run in --out
     #[arg(long)]
     pub resume: bool,
+
+    /// Keep every tensor in the checkpoints, not the trained ones alone
+    #[arg(long)]
+    pub full: bool,
+
+    /// Print settings, size, memory and time of the run, from three steps of it; write nothing
+    #[arg(long, conflicts_with_all = ["resume", "distributed"])]
+    pub dry_run: bool,
+
+    /// Train with all processes that mpirun or srun started
+    #[arg(long)]
+    pub distributed: bool,
 
     /// Set one field of the configuration; repeat for more
     #[arg(long = "set", value_name = "KEY.PATH=VALUE")]

@@ -12,8 +12,13 @@ use tch::Device;
 ///
 /// # Errors
 /// As [`load_any`]; if the network takes no clicks.
-pub fn load(weights: &Path, dataset: Option<&str>, device: Device) -> anyhow::Result<(Sam3d, Preprocessing)> {
-    let (network, preprocessing) = load_any(weights, dataset, device)?;
+pub fn load(
+    weights: &Path,
+    base: Option<&Path>,
+    dataset: Option<&str>,
+    device: Device,
+) -> anyhow::Result<(Sam3d, Preprocessing)> {
+    let (network, preprocessing) = load_any(weights, base, dataset, device)?;
     if network.config().prompt.is_none() {
         bail!("{}: weights of the prompt-free variant, which takes no clicks", weights.display());
     }
@@ -21,15 +26,17 @@ pub fn load(weights: &Path, dataset: Option<&str>, device: Device) -> anyhow::Re
 }
 
 /// The network of the checkpoint `weights` with its preprocessing, or that of `dataset` (a name or a TOML file) instead.
+/// Tensors that the checkpoint leaves out come from the file `base`, or from where the checkpoint says.
 ///
 /// # Errors
 /// If the checkpoint cannot be read, or has no preprocessing and no dataset is given.
 pub fn load_any(
     weights: &Path,
+    base: Option<&Path>,
     dataset: Option<&str>,
     device: Device,
 ) -> anyhow::Result<(Sam3d, Preprocessing)> {
-    let checkpoint = Checkpoint::read(weights)?;
+    let checkpoint = Checkpoint::read_with_base(weights, base)?;
     let preprocessing = match (dataset, checkpoint.metadata.preprocessing) {
         (Some(name), _) => Dataset::named_or_open(name)?.preprocessing,
         (None, Some(preprocessing)) => preprocessing,

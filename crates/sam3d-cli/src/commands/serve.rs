@@ -20,7 +20,8 @@ use crate::{
 pub fn run(args: &ServeArgs, global: &GlobalArgs) -> anyhow::Result<()> {
     let device = runtime::device(global.device)?;
     let token = token(args)?;
-    let (network, preprocessing) = network::load(&args.weights, args.dataset.as_deref(), device)?;
+    let (network, preprocessing) =
+        network::load(&args.weights, args.base.as_deref(), args.dataset.as_deref(), device)?;
     let labels = args.labels.clone().or_else(|| Some(args.studies.as_ref()?.join("labels")));
     let config = Config {
         host: args.host,

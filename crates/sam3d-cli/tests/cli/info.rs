@@ -41,6 +41,7 @@ fn a_checkpoint_and_the_directory_it_is_in() {
             epoch: Some(3),
             validation_loss: Some(0.25),
         },
+        base: None,
     };
     Checkpoint::write(&network, &metadata, &directory.path().join("best.safetensors")).unwrap();
     fs::write(directory.path().join("optimiser.safetensors"), "of another kind").unwrap();

@@ -51,8 +51,13 @@ fn ct_grid() -> Grid {
 fn write_weights(path: &Path, model: &ModelConfig, preprocessing: Option<Preprocessing>) {
     let network = Sam3d::new(model, tch::Device::Cpu, 3).unwrap();
     let provenance = Provenance { source: "random weights of a test".into(), ..Provenance::default() };
-    let metadata =
-        Metadata { format_version: FORMAT_VERSION, model: model.clone(), preprocessing, provenance };
+    let metadata = Metadata {
+        format_version: FORMAT_VERSION,
+        model: model.clone(),
+        preprocessing,
+        provenance,
+        base: None,
+    };
     Checkpoint::write(&network, &metadata, path).unwrap();
 }
 
@@ -80,6 +85,22 @@ fn workplace() -> TempDir {
     }
     fs::create_dir(directory.path().join("result")).unwrap();
     directory
+}
+
+#[test]
+fn negative_clicks_are_for_weights_that_know_them() {
+    let place = workplace();
+    let two = ["--point", "9,12,8,-"];
+    let message = failure_of(sam3d(place.path()).args(line(&[])).args(two), 1);
+    assert!(message.contains("weights.safetensors") && message.contains("point_labels"), "{message}");
+    let mut model = ModelConfig::tiny();
+    model.prompt.as_mut().unwrap().point_labels = true;
+    let preprocessing =
+        Checkpoint::read(&place.path().join("weights.safetensors")).unwrap().metadata.preprocessing;
+    write_weights(&place.path().join("labelled.safetensors"), &model, preprocessing);
+    let labelled = line(&[("--weights", "labelled.safetensors")]);
+    let text = stdout_of(sam3d(place.path()).args(labelled).args(two));
+    assert!(text.contains("result/mask.nii.gz"), "{text}");
 }
 
 #[test]
@@ -188,7 +209,7 @@ fn bad_input_is_one_line_and_writes_nothing() {
         ([("--image", "text.nii.gz")], ["text.nii.gz", "not a NIfTI"]),
         ([("--image", "frames.nii")], ["frames.nii", "2 frames"]),
         ([("--point", "7,12,18")], ["ct.nii.gz", "k from 0 to 17"]),
-        ([("--point", "7,12,8,-")], ["negative", "leave them out"]),
+        ([("--point", "7,12,8,-")], ["negative", "at least one"]),
         ([("--weights", "none.safetensors")], ["none.safetensors", "cannot read"]),
         ([("--weights", "mixed.safetensors")], ["mixed.safetensors", "shape"]),
         ([("--weights", "bare.safetensors")], ["bare.safetensors", "--dataset"]),
@@ -249,6 +270,7 @@ fn mix_up(directory: &Path) {
         model,
         preprocessing: None,
         provenance: Provenance::default(),
+        base: None,
     };
     let preprocessing =
         Checkpoint::read(&directory.join("weights.safetensors")).unwrap().metadata.preprocessing;

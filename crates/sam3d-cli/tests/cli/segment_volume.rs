@@ -43,6 +43,7 @@ fn write_weights(path: &Path, model: &ModelConfig) {
         model: model.clone(),
         preprocessing: Some(preprocessing),
         provenance: Provenance { source: "random weights of a test".into(), ..Provenance::default() },
+        base: None,
     };
     Checkpoint::write(&network, &metadata, path).unwrap();
 }

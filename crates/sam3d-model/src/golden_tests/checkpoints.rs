@@ -8,7 +8,8 @@ use tch::{Device, Tensor};
 
 use super::{SPACE_OF_MAP, by_name_network, check, input, prompt, sampled};
 use crate::{
-    Checkpoint, DecoderConfig, FORMAT_VERSION, Metadata, ModelConfig, Preset, Provenance, Sam3d, convert,
+    Base, Checkpoint, DecoderConfig, FORMAT_VERSION, Metadata, ModelConfig, ModelError, Preset, Provenance,
+    Sam3d, convert,
 };
 
 /// Converts the golden file `name`, writes the result, reads it back and compares the logits with the golden ones.
@@ -96,6 +97,7 @@ fn checkpoint_brings_the_network_back() {
         model: network.config().clone(),
         preprocessing: None,
         provenance: Provenance { source: "a test".into(), ..Provenance::default() },
+        base: None,
     };
     Checkpoint::write(&network, &metadata, &path).unwrap();
     let checkpoint = Checkpoint::read(&path).unwrap();
@@ -104,6 +106,42 @@ fn checkpoint_brings_the_network_back() {
     for ((name, a), (other, b)) in network.parameters().iter().zip(again.parameters().iter()) {
         assert!(name == other && a.equal(b), "{name} {other}");
     }
+}
+
+#[test]
+fn a_checkpoint_of_trained_tensors_needs_its_base() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let network = by_name_network(&ModelConfig::tiny());
+    let whole = Metadata {
+        format_version: FORMAT_VERSION,
+        model: network.config().clone(),
+        preprocessing: None,
+        provenance: Provenance::default(),
+        base: None,
+    };
+    Checkpoint::write(&network, &whole, &path("base.safetensors")).unwrap();
+    let base = Base::of(&path("base.safetensors"), "base.safetensors".into()).unwrap();
+
+    // What training changes is in the checkpoint and wins over the base.
+    for tensor in network.trained_parameters().into_values() {
+        let _no_grad = tch::no_grad_guard();
+        let _ = tensor.shallow_clone().fill_(0.5);
+    }
+    let partial = Metadata { base: Some(base), ..whole };
+    Checkpoint::write(&network, &partial, &path("last.safetensors")).unwrap();
+    let size = |name: &str| std::fs::metadata(path(name)).unwrap().len();
+    assert!(size("last.safetensors") < size("base.safetensors"));
+    let again = Checkpoint::read(&path("last.safetensors")).unwrap().into_network(Device::Cpu).unwrap();
+    for ((name, a), (_, b)) in network.parameters().iter().zip(again.parameters().iter()) {
+        assert!(a.equal(b), "{name}");
+    }
+    // Converted, it needs no base any more.
+    let (_, metadata) = convert(&path("last.safetensors"), None, 0, &Limits::default()).unwrap();
+    assert_eq!(metadata.base, None);
+    std::fs::remove_file(path("base.safetensors")).unwrap();
+    let error = Checkpoint::read(&path("last.safetensors")).unwrap_err();
+    assert!(matches!(error, ModelError::BaseMissing { .. }), "{error}");
 }
 
 #[test]

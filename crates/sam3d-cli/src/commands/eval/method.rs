@@ -38,8 +38,9 @@ pub(super) fn open(args: &EvalArgs, source: &Source, device: Device) -> anyhow::
     let weights = &source.weights;
     let (method, provenance): (Box<dyn Method>, Provenance) = match args.method {
         MethodName::Sam3d => {
-            let provenance = Checkpoint::read(weights)?.metadata.provenance;
-            let (mut network, preprocessing) = network::load(weights, args.dataset.as_deref(), device)?;
+            let provenance = Checkpoint::read_alone(weights)?.metadata.provenance;
+            let (mut network, preprocessing) =
+                network::load(weights, args.base.as_deref(), args.dataset.as_deref(), device)?;
             network.set_precision(args.precision);
             (Box::new(ClickMethod::new(network, preprocessing)), provenance)
         }

@@ -4,7 +4,7 @@ use std::{
 };
 
 use sam3d_geom::{Orientation, Preprocessing};
-use sam3d_model::{Checkpoint, ModelConfig, Preset, Provenance, Role, role};
+use sam3d_model::{Base, Checkpoint, ModelConfig, Preset, Provenance, Role, role};
 use serde::Serialize;
 
 /// What a checkpoint says of itself, and what its tensors add up to.
@@ -20,11 +20,13 @@ pub(super) struct CheckpointReport {
     tensors: usize,
     trained_parameters: usize,
     frozen_parameters: usize,
+    /// The file with the tensors that are not in this one.
+    base: Option<Base>,
 }
 
 impl CheckpointReport {
     pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
-        let Checkpoint { metadata, tensors } = Checkpoint::read(path)?;
+        let Checkpoint { metadata, tensors } = Checkpoint::read_alone(path)?;
         let values_of = |wanted: Role| {
             tensors
                 .iter()
@@ -42,6 +44,7 @@ impl CheckpointReport {
             model: metadata.model,
             preprocessing: metadata.preprocessing,
             provenance: metadata.provenance,
+            base: metadata.base,
         })
     }
 }
@@ -68,6 +71,9 @@ impl fmt::Display for CheckpointReport {
             millions(self.frozen_parameters),
             self.tensors
         )?;
+        if let Some(base) = &self.base {
+            writeln!(f, "base           {}, SHA-256 {}", base.path.display(), base.sha256)?;
+        }
         match &self.preprocessing {
             None => writeln!(f, "preprocessing  unknown: name a dataset when using it")?,
             Some(preprocessing) => {

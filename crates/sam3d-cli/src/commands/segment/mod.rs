@@ -39,7 +39,8 @@ pub fn run(args: &SegmentArgs, global: &GlobalArgs) -> anyhow::Result<()> {
     let clicks = clicks(args, &image)?;
     let truth = args.truth.as_ref().map(|path| read_truth(path, args, &image)).transpose()?;
     let device = runtime::device(global.device)?;
-    let (mut network, preprocessing) = network::load_any(&args.weights, args.dataset.as_deref(), device)?;
+    let (mut network, preprocessing) =
+        network::load_any(&args.weights, args.base.as_deref(), args.dataset.as_deref(), device)?;
     network.set_precision(args.precision);
     predict::check_clicks(args, &network)?;
     if let Some(directory) = &args.overlay {
@@ -73,10 +74,8 @@ pub fn run(args: &SegmentArgs, global: &GlobalArgs) -> anyhow::Result<()> {
 
 /// The clicked voxels `[i, j, k]`.
 fn clicks(args: &SegmentArgs, image: &Volume) -> anyhow::Result<Vec<[usize; 3]>> {
-    if args.points.iter().any(|point| point.label == PointLabel::Negative) {
-        bail!(
-            "negative clicks need weights trained with labelled points, which this version does not train; leave them out"
-        );
+    if !args.points.is_empty() && args.points.iter().all(|point| point.label == PointLabel::Negative) {
+        bail!("every --point is negative; give at least one inside the target");
     }
     args.points
         .iter()

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::bail;
 use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::Array3;
-use sam3d_geom::Point;
+use sam3d_geom::{Point, PointLabel};
 use sam3d_io::prepare::PreparedImage;
 use sam3d_model::Sam3d;
 use sam3d_train::{
@@ -13,7 +13,7 @@ use sam3d_train::{
     grow::{GrowLimits, grow_on},
 };
 
-use crate::args::SegmentArgs;
+use crate::args::{PointArg, SegmentArgs};
 
 /// A probability in the file's own grid, `[k, j, i]`.
 pub(super) struct Found {
@@ -33,8 +33,21 @@ pub(super) fn check_clicks(args: &SegmentArgs, network: &Sam3d) -> anyhow::Resul
         (false, true) if args.grow => {
             bail!("{weights}: weights of the prompt-free variant read the whole volume; leave out --grow")
         }
-        _ => Ok(()),
+        _ => check_labels(args, network),
     }
+}
+
+/// A network that was not told which points are negative would take them for positive ones.
+fn check_labels(args: &SegmentArgs, network: &Sam3d) -> anyhow::Result<()> {
+    let knows_labels = network.config().prompt.as_ref().is_some_and(|prompt| prompt.point_labels);
+    if !knows_labels && args.points.iter().any(|point| point.label == PointLabel::Negative) {
+        bail!(
+            "{}: trained without labelled points, so it cannot tell negative clicks from others; leave them out, or train \
+             with point_labels = true",
+            args.weights.display()
+        );
+    }
+    Ok(())
 }
 
 /// The probability for `clicks`, voxels `[i, j, k]` of the file; everywhere if there are none.
@@ -56,7 +69,10 @@ pub(super) fn probability(
     let frame = &prepared.frame;
     let points = clicks
         .iter()
-        .map(|ijk| Ok(Point::positive(frame.resampled_from_native_ijk(*ijk)?)))
+        .zip(&args.points)
+        .map(|(ijk, PointArg { label, .. })| {
+            Ok(Point { index: frame.resampled_from_native_ijk(*ijk)?, label: *label })
+        })
         .collect::<anyhow::Result<Vec<Point>>>()?;
     let limits =
         GrowLimits { crops: if args.grow { args.max_crops.get() } else { 1 }, threshold: args.threshold };

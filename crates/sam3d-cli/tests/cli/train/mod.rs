@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test without its files cannot go on")]
 
+mod distributed;
+mod resume;
+
 use std::{fs, path::Path};
 
 use sam3d_io::{
@@ -56,13 +59,14 @@ fn a_run_is_resumed_as_if_nothing_had_happened_and_evaluated() {
 
     // The limit ends the second run before its first epoch's end is followed by another.
     let cut = train("cut", &["--set", "train.max_minutes=1e-6", "--set", "train.validate_every=1"]);
-    assert_eq!((&cut["progress"]["epochs"], &cut["out_of_time"]), (&0.into(), &true.into()));
-    let message = failure_of(sam3d(place.path()).args(["train", "--out", "cut", "--resume"]), 1);
-    assert!(message.contains("state.safetensors") && message.contains("without --resume"), "{message}");
-    // A run that saved nothing is in nobody's way; one that saved an epoch is.
-    train("cut", &["--set", "train.stop_after=1"]);
+    assert_eq!((&cut["progress"]["epochs"], &cut["ended"]), (&0.into(), &"out_of_time".into()));
     let message = failure_of(sam3d(place.path()).args(["train", "--out", "cut"]).args(QUICK), 1);
     assert!(message.contains("--resume"), "{message}");
+    // A run that saved nothing is in nobody's way, but there is nothing to go on from.
+    fs::remove_file(place.path().join("cut/state.safetensors")).unwrap();
+    let message = failure_of(sam3d(place.path()).args(["train", "--out", "cut", "--resume"]), 1);
+    assert!(message.contains("state.safetensors") && message.contains("without --resume"), "{message}");
+    train("cut", &["--set", "train.stop_after=1"]);
     assert_eq!(losses(&place.path().join("cut")), losses_straight[..1]);
 
     let weights = |run: &str| fs::read(place.path().join(run).join("last.safetensors")).unwrap();

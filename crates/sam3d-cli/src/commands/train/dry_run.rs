@@ -1,0 +1,100 @@
+//! `sam3d train --dry-run`: what a run would be and take.
+
+use std::fmt;
+
+use sam3d_model::{Preset, Recompute};
+use sam3d_train::{
+    config::{ModelChoice, TrainConfig},
+    fit::trial::{Shape, Trial, trial},
+};
+use serde::Serialize;
+use tch::Device;
+
+use crate::{memory, output};
+
+/// Prints what the run of `config` would be, and takes three steps of it if they fit into memory.
+///
+/// # Errors
+/// If the configuration or the data do not allow the run.
+pub(super) fn run(config: &TrainConfig, device: Device, json: bool) -> anyhow::Result<()> {
+    let expected = expected_peak(config);
+    let available = if device == Device::Cpu { memory::available() } else { None };
+    let fits = match (expected, available) {
+        (Some(expected), Some(available)) => Some(expected <= available),
+        _ => None,
+    };
+    let mut found = None;
+    let trial = trial(config, device, &mut |shape| {
+        found = Some(*shape);
+        // A step that does not fit would be killed, or make the machine swap for minutes.
+        fits != Some(false)
+    })?;
+    let measured = if trial.is_some() { memory::peak() } else { None };
+    let report = Report { config, shape: found, expected, measured, available, fits, trial };
+    output::emit(&report, json)
+}
+
+/// The most memory of a training step as it was measured on the CPU with one crop, in bytes: (preset, recomputed,
+/// GiB for the process, GiB for each further crop of a batch).
+const MEASURED: [(Preset, Recompute, f64, f64); 0] = [];
+
+/// The memory that a step of `config` takes, where it was measured.
+fn expected_peak(config: &TrainConfig) -> Option<u64> {
+    let ModelChoice::Preset(preset) = config.model else { return None };
+    let measured = MEASURED.iter().find(|row| (row.0, row.1) == (preset, config.train.recompute));
+    let (_, _, first, further) = measured?;
+    let gib = first + further * (config.train.batch_size as f64 - 1.0) + 2.0 * config.train.memory_gib;
+    Some((gib * f64::from(1 << 30)) as u64)
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    config: &'a TrainConfig,
+    shape: Option<Shape>,
+    /// Memory of a step as measured earlier, in bytes.
+    expected: Option<u64>,
+    /// Memory of the steps just taken, in bytes.
+    measured: Option<u64>,
+    /// Memory there is, in bytes.
+    available: Option<u64>,
+    fits: Option<bool>,
+    trial: Option<Trial>,
+}
+
+impl fmt::Display for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let config = toml::to_string_pretty(self.config).map_err(|_| fmt::Error)?;
+        writeln!(f, "{config}")?;
+        if let Some(shape) = &self.shape {
+            let millions = |count: usize| count as f64 / 1e6;
+            let (trained, frozen) = (millions(shape.trained), millions(shape.frozen));
+            writeln!(f, "parameters        {trained:.2} M trained, {frozen:.2} M frozen")?;
+            writeln!(
+                f,
+                "cases             {} for training, {} for validation",
+                shape.train_cases, shape.validation_cases
+            )?;
+            let (steps, epochs) = (shape.steps_per_epoch, self.config.train.epochs);
+            writeln!(f, "steps             {steps} an epoch, {} in {epochs} epochs", steps * epochs)?;
+        }
+        let gib = |bytes: Option<u64>| {
+            bytes.map_or_else(|| "unknown".to_owned(), |bytes| format!("{:.1} GiB", memory::gib(bytes)))
+        };
+        writeln!(f, "memory expected   {} (measured on other runs, on the CPU)", gib(self.expected))?;
+        writeln!(f, "memory at hand    {}", gib(self.available))?;
+        if self.fits == Some(false) {
+            writeln!(
+                f,
+                "will it fit       no; set train.recompute = \"blocks\", a smaller train.batch_size or another model"
+            )?;
+        }
+        let Some(trial) = &self.trial else { return Ok(()) };
+        writeln!(f, "memory measured   {} in the steps below", gib(self.measured))?;
+        let seconds: Vec<String> =
+            trial.step_seconds.iter().map(|seconds| format!("{seconds:.2} s")).collect();
+        writeln!(f, "steps taken       {}", seconds.join(", "))?;
+        writeln!(f, "validation        {:.2} s a case", trial.validation_case_seconds)?;
+        let hours = trial.epoch_seconds * self.config.train.epochs as f64 / 3600.0;
+        writeln!(f, "time              {:.1} s an epoch, {hours:.1} h in all", trial.epoch_seconds)
+    }
+}

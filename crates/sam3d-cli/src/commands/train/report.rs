@@ -1,0 +1,62 @@
+//! How a run ended, on standard output.
+
+use std::{fmt, path::PathBuf};
+
+use sam3d_train::{
+    fit::{Ended, Outcome},
+    run::Progress,
+};
+use serde::Serialize;
+
+#[derive(Serialize)]
+pub(super) struct Report<'a> {
+    progress: &'a Progress,
+    ended: Ended,
+    directory: PathBuf,
+    best: PathBuf,
+    last: PathBuf,
+    metrics: PathBuf,
+}
+
+impl<'a> Report<'a> {
+    pub(super) fn new(outcome: &'a Outcome) -> Self {
+        let directory = &outcome.directory;
+        Self {
+            progress: &outcome.progress,
+            ended: outcome.ended,
+            directory: directory.path().to_owned(),
+            best: directory.best_path(),
+            last: directory.last_path(),
+            metrics: directory.metrics_path(),
+        }
+    }
+}
+
+impl fmt::Display for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Progress { epochs, step, steps, skipped, best, .. } = self.progress;
+        let within = if *step > 0 { format!(" and {step} steps of the next") } else { String::new() };
+        writeln!(f, "epochs            {epochs}{within} ({steps} steps in all)")?;
+        if *skipped > 0 {
+            writeln!(f, "left out          {skipped} steps whose loss or gradient was no number")?;
+        }
+        if let Some(best) = best {
+            writeln!(f, "validation loss   {best:.4} (lowest)")?;
+        }
+        let resume = format!("sam3d train --out {} --resume", self.directory.display());
+        match self.ended {
+            Ended::Complete => {}
+            Ended::NoBetter => writeln!(f, "stopped           the validation loss falls no more")?,
+            Ended::StopAfter => {
+                writeln!(f, "stopped           after train.stop_after epochs; raise it and go on: {resume}")?;
+            }
+            Ended::OutOfTime => writeln!(f, "stopped           at the time limit; go on: {resume}")?,
+            Ended::Stopped => writeln!(f, "stopped           as asked, and saved; go on: {resume}")?,
+        }
+        if best.is_some() {
+            writeln!(f, "best checkpoint   {}", self.best.display())?;
+        }
+        writeln!(f, "last checkpoint   {}", self.last.display())?;
+        writeln!(f, "metrics           {}", self.metrics.display())
+    }
+}

@@ -1,0 +1,122 @@
+//! Progress of a run on standard error.
+
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use sam3d_train::{
+    fit::Event,
+    run::{EpochRecord, StepRecord},
+};
+
+use crate::memory;
+
+const STYLE: &str = "{wide_bar} {pos}/{len} steps, {eta} left, {msg}";
+
+/// A bar over the steps of the whole run, and a line for each epoch. Processes other than the first say only what is wrong.
+pub(super) struct Reporter {
+    bar: ProgressBar,
+    speaks: bool,
+    epochs: u64,
+    logged: Instant,
+}
+
+impl Reporter {
+    pub(super) fn new(speaks: bool) -> Self {
+        Self { bar: ProgressBar::hidden(), speaks, epochs: 0, logged: Instant::now() }
+    }
+
+    pub(super) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    pub(super) fn report(&mut self, event: &Event<'_>) {
+        if let Event::Skipped { cases, report } = event {
+            self.bar.suspend(|| {
+                tracing::warn!(
+                    "step left out: its loss is {} and its gradient norms {:?}; cases {}",
+                    report.loss,
+                    report.grad_norms,
+                    cases.join(", ")
+                );
+            });
+        }
+        if !self.speaks {
+            return;
+        }
+        match event {
+            Event::Started { .. } => self.start(event),
+            Event::Step { record } => self.step(record),
+            Event::Skipped { .. } => {}
+            Event::Saved => tracing::debug!("saved within the epoch"),
+            Event::Validated { done, of } => self.bar.set_message(format!("validation {done}/{of}")),
+            Event::Epoch { record, is_best } => self.epoch(record, *is_best),
+        }
+    }
+
+    fn start(&mut self, event: &Event<'_>) {
+        let Event::Started {
+            parameters,
+            train_cases,
+            validation_cases,
+            first_epoch,
+            first_step,
+            epochs,
+            steps_per_epoch,
+        } = event
+        else {
+            return;
+        };
+        tracing::info!(
+            "training {} of {} parameters on {train_cases} cases, {validation_cases} for validation, from epoch {} step {} \
+             to epoch {epochs}",
+            parameters.trained,
+            parameters.trained + parameters.frozen,
+            first_epoch + 1,
+            first_step + 1,
+        );
+        self.epochs = *epochs;
+        self.bar = ProgressBar::new(epochs * steps_per_epoch);
+        // A template that does not parse would only cost the bar its looks.
+        if let Ok(style) = ProgressStyle::with_template(STYLE) {
+            self.bar.set_style(style);
+        }
+        self.bar.set_position(first_epoch * steps_per_epoch + first_step);
+        self.bar.reset_eta();
+        self.bar.enable_steady_tick(Duration::from_millis(500));
+    }
+
+    fn step(&mut self, record: &StepRecord) {
+        let loss = record.loss.map_or_else(|| "none".to_owned(), |loss| format!("{loss:.3}"));
+        let memory = memory::resident().map(|bytes| format!(", {:.1} GiB", memory::gib(bytes)));
+        let text = format!(
+            "loss {loss}, rate {:.1e}, {:.2} s/step{}",
+            record.learning_rate,
+            record.seconds,
+            memory.unwrap_or_default()
+        );
+        // Where there is no terminal, a line now and then takes the bar's place.
+        if self.bar.is_hidden() && self.logged.elapsed() >= Duration::from_secs(60) {
+            tracing::info!("epoch {} step {}: {text}", record.epoch + 1, record.step + 1);
+            self.logged = Instant::now();
+        }
+        self.bar.set_message(text);
+        self.bar.inc(1);
+    }
+
+    fn epoch(&mut self, record: &EpochRecord, is_best: bool) {
+        let validation = match record.validation_loss {
+            Some(loss) => format!(", validation {loss:.4}{}", if is_best { " (best)" } else { "" }),
+            None => String::new(),
+        };
+        let loss = record.train_loss.map_or_else(|| "none".to_owned(), |loss| format!("{loss:.4}"));
+        self.logged = Instant::now();
+        self.bar.suspend(|| {
+            tracing::info!(
+                "epoch {}/{}: loss {loss}{validation}, {:.1} s",
+                record.epoch + 1,
+                self.epochs,
+                record.seconds
+            );
+        });
+    }
+}

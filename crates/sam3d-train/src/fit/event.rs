@@ -1,0 +1,58 @@
+//! What a run tells its caller.
+
+use sam3d_model::ParameterCount;
+
+use crate::{
+    run::{EpochRecord, StepRecord},
+    step::StepReport,
+};
+
+/// What a run tells its caller. With several processes each tells its own caller.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// The run begins or goes on.
+    Started {
+        /// Values trained and frozen.
+        parameters: ParameterCount,
+        /// Training cases.
+        train_cases: usize,
+        /// Validation cases.
+        validation_cases: usize,
+        /// The first epoch, counted from 0.
+        first_epoch: u64,
+        /// The first step in it, counted from 0.
+        first_step: u64,
+        /// Epochs in all.
+        epochs: u64,
+        /// Steps of an epoch.
+        steps_per_epoch: u64,
+    },
+    /// A step was taken.
+    Step {
+        /// What was logged of it.
+        record: &'a StepRecord,
+    },
+    /// A step was left out, because its loss or a gradient is no number.
+    Skipped {
+        /// The cases of the crops that this process saw with a loss that is no number, or of all its crops.
+        cases: &'a [String],
+        /// What came out.
+        report: StepReport,
+    },
+    /// The state was saved within an epoch.
+    Saved,
+    /// A validation case was scored.
+    Validated {
+        /// Cases scored by this process.
+        done: usize,
+        /// Cases it has to score.
+        of: usize,
+    },
+    /// An epoch is over and saved.
+    Epoch {
+        /// What was logged of it.
+        record: &'a EpochRecord,
+        /// Whether its validation loss is the lowest so far.
+        is_best: bool,
+    },
+}

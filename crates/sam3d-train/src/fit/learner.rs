@@ -1,0 +1,186 @@
+//! A network that learns: steps and validation, without files.
+
+use std::sync::Arc;
+
+use sam3d_geom::{Extent, Point, PointLabel, Prompt};
+use sam3d_io::{
+    augment::Sample,
+    crops::{CropResult, Crops},
+    loader::Loader,
+};
+use sam3d_model::Sam3d;
+use tch::{Kind, Tensor};
+
+use super::plan::Plan;
+use crate::{
+    TrainError,
+    communicator::Communicator,
+    config::TrainConfig,
+    ema::Ema,
+    loss::soft_dice_loss,
+    optimiser::AdamW,
+    step::{Batch, StepConfig, StepReport, add_gradients, update},
+};
+
+/// A network that learns.
+pub(crate) struct Learner<'a> {
+    pub(crate) config: &'a TrainConfig,
+    pub(crate) network: Sam3d,
+    pub(crate) optimiser: AdamW,
+    pub(crate) ema: Option<Ema>,
+    pub(crate) crops: TrainingCrops,
+    pub(crate) plan: Plan,
+    pub(crate) ranks: &'a Communicator,
+}
+
+/// Where crops come from.
+pub(crate) struct TrainingCrops {
+    pub(crate) train: Arc<Crops>,
+    pub(crate) validation: Arc<Crops>,
+}
+
+/// A step and the crops this process saw in it.
+pub(crate) struct Stepped {
+    pub(crate) report: StepReport,
+    /// The cases of the crops.
+    pub(crate) cases: Vec<String>,
+    /// Those whose loss is no number.
+    pub(crate) broken: Vec<String>,
+}
+
+impl<'a> Learner<'a> {
+    /// A learner that begins.
+    pub(crate) fn new(
+        config: &'a TrainConfig,
+        mut network: Sam3d,
+        crops: TrainingCrops,
+        ranks: &'a Communicator,
+    ) -> Self {
+        network.set_precision(config.train.precision);
+        let optimiser = AdamW::new(&network, config.optimiser);
+        let ema = config.train.ema_decay.map(|decay| Ema::new(&network, decay));
+        let plan = Plan {
+            cases: crops.train.cases.len(),
+            crops_per_case: config.train.crops_per_case,
+            batch_size: config.train.batch_size,
+            batches: config.train.accumulate * ranks.size(),
+        };
+        Self { config, network, optimiser, ema, crops, plan, ranks }
+    }
+
+    /// The crops that this process takes from step `first` of `epoch` on, drawn ahead of their use.
+    pub(crate) fn samples(&self, epoch: u64, first: u64) -> Loader<CropResult> {
+        let order = self.crops.train.epoch(epoch, self.plan.crops_per_case);
+        let jobs = self.plan.share(&order, first, self.ranks.rank(), self.ranks.size());
+        self.crops.train.load_training(jobs, self.config.train.loader())
+    }
+
+    /// The learning rate's factor at `step` of `epoch`.
+    pub(crate) fn factor(&self, epoch: u64, step: u64) -> f64 {
+        self.config.schedule().factor(epoch, self.total(epoch, step))
+    }
+
+    /// Number of `step` of `epoch` in the run.
+    pub(crate) fn total(&self, epoch: u64, step: u64) -> u64 {
+        epoch * self.plan.steps() + step
+    }
+
+    /// Takes `step` of an epoch with the next samples, together with the other processes.
+    pub(crate) fn step(
+        &mut self,
+        step: u64,
+        factor: f64,
+        samples: &mut Loader<CropResult>,
+    ) -> Result<Stepped, TrainError> {
+        let config = StepConfig { loss: self.config.loss, recompute: self.config.train.recompute };
+        let crops_of_step = self.plan.crops_of(step) as f64;
+        let (mut cases, mut broken) = (Vec::new(), Vec::new());
+        let mut loss = [0.0];
+        self.optimiser.zero_grad();
+        for places in self.plan.batches_of(step, self.ranks.rank(), self.ranks.size()) {
+            let (mut ids, mut drawn) = (Vec::new(), Vec::new());
+            for _ in places {
+                let crop = samples.next().ok_or(TrainError::Internal("crops ran out"))??;
+                ids.push(self.crops.train.cases.id(crop.job.case).to_string());
+                drawn.push(crop.sample);
+            }
+            let batch = self.batch(&drawn).map_err(|error| error.in_case(&ids.join(", ")))?;
+            let share = drawn.len() as f64 / crops_of_step;
+            let part = add_gradients(&self.network, &batch, &config, share)?;
+            if !part.is_finite() {
+                broken.extend_from_slice(&ids);
+            }
+            loss[0] += part;
+            cases.append(&mut ids);
+        }
+        self.ranks.sum(&mut loss);
+        let mut gradients = self.optimiser.gradients();
+        self.ranks.sum_gradients(&mut gradients, &self.optimiser.parameters());
+        let report = update(&mut self.optimiser, &gradients, loss[0], factor);
+        if let (true, Some(ema)) = (report.taken, &mut self.ema) {
+            ema.update(&self.network, self.optimiser.steps());
+        }
+        Ok(Stepped { report, cases, broken })
+    }
+
+    /// Mean soft Dice loss over one crop of every validation case, each process taking its share; the same crops and
+    /// prompts in every epoch. `None` if `proceed`, which is told how many cases are done of how many, says to stop.
+    pub(crate) fn validate(
+        &self,
+        proceed: &mut dyn FnMut(usize, usize) -> bool,
+    ) -> Result<Option<f64>, TrainError> {
+        let _no_grad = tch::no_grad_guard();
+        let crops = Arc::clone(&self.crops.validation);
+        let (count, ranks, rank) = (crops.cases.len(), self.ranks.size(), self.ranks.rank());
+        let own = (rank..count).step_by(ranks);
+        let mut samples = Loader::new(own, move |case| crops.validation(case), self.config.train.loader());
+        let mut losses = vec![0.0; count];
+        let rounds = count.div_ceil(ranks);
+        for round in 0..rounds {
+            // Every process asks in every round, also one that has no case left, because they answer together.
+            if !proceed(round, rounds) {
+                return Ok(None);
+            }
+            if let Some(drawn) = samples.next() {
+                let drawn = drawn?;
+                let id = self.crops.validation.cases.id(drawn.job.case).as_str();
+                let batch = self.batch(&[drawn.sample]).map_err(|error| error.in_case(id))?;
+                let logits = self.network.forward(&batch.image, &batch.prompts)?;
+                losses[drawn.job.case] =
+                    soft_dice_loss(&logits, &batch.label).mean(Kind::Float).double_value(&[]);
+            }
+        }
+        // Each loss is zero in all processes but one, so the sum is exact and in the order of one process.
+        self.ranks.sum(&mut losses);
+        Ok(Some(losses.iter().sum::<f64>() / count as f64))
+    }
+
+    fn batch(&self, samples: &[Sample]) -> Result<Batch, TrainError> {
+        let side = self.crops.train.side;
+        let extent = Extent::new([side; 3])?;
+        let labelled = self.network.config().prompt.as_ref().is_some_and(|prompt| prompt.point_labels);
+        let prompts = samples
+            .iter()
+            .map(|sample| {
+                let point =
+                    |index: &[usize; 3]| Point { index: *index, label: label(sample, *index, labelled) };
+                Ok(Prompt::new(sample.points.iter().map(point).collect(), extent)?)
+            })
+            .collect::<Result<_, TrainError>>()?;
+        let (count, side) = (samples.len() as i64, side as i64);
+        let image: Vec<f32> = samples.iter().flat_map(|sample| sample.image.iter().copied()).collect();
+        let label: Vec<i64> =
+            samples.iter().flat_map(|sample| sample.label.iter().map(|value| i64::from(*value))).collect();
+        let device = self.network.device();
+        Ok(Batch {
+            image: Tensor::from_slice(&image).view([count, 1, side, side, side]).to_device(device),
+            label: Tensor::from_slice(&label).view([count, side, side, side]).to_device(device),
+            prompts,
+        })
+    }
+}
+
+/// What a point says of its voxel: the truth if points are `labelled`, else nothing, which is to say positive.
+fn label(sample: &Sample, index: [usize; 3], labelled: bool) -> PointLabel {
+    if labelled && sample.label[index] == 0 { PointLabel::Negative } else { PointLabel::Positive }
+}

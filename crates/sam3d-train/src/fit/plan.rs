@@ -1,0 +1,97 @@
+//! Which crops belong to which step of an epoch, and to which process.
+
+use std::ops::Range;
+
+use sam3d_io::crops::CropJob;
+
+/// How an epoch is cut into steps. The order of its crops is given; a step takes `batch_size * batches` of them, and the
+/// processes take turns at its batches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// Training cases.
+    pub(crate) cases: usize,
+    /// Crops of each case in an epoch.
+    pub(crate) crops_per_case: u64,
+    /// Crops that pass the network together.
+    pub(crate) batch_size: usize,
+    /// Batches of a step, over all processes.
+    pub(crate) batches: usize,
+}
+
+impl Plan {
+    /// Steps of an epoch; the last may have fewer crops than the others.
+    pub(crate) fn steps(&self) -> u64 {
+        (self.crops() as u64).div_ceil((self.batch_size * self.batches) as u64)
+    }
+
+    fn crops(&self) -> usize {
+        self.cases * self.crops_per_case as usize
+    }
+
+    /// Number of crops of `step`, over all processes.
+    pub(crate) fn crops_of(&self, step: u64) -> usize {
+        self.range(step).len()
+    }
+
+    /// The batches of `step` that process `rank` of `ranks` takes, as places in the order.
+    pub(crate) fn batches_of(&self, step: u64, rank: usize, ranks: usize) -> Vec<Range<usize>> {
+        let Range { start, end } = self.range(step);
+        (start..end)
+            .step_by(self.batch_size)
+            .map(|first| first..(first + self.batch_size).min(end))
+            .skip(rank)
+            .step_by(ranks)
+            .collect()
+    }
+
+    /// The crops of an epoch in `order` that process `rank` of `ranks` draws from step `first` on.
+    pub(crate) fn share(&self, order: &[CropJob], first: u64, rank: usize, ranks: usize) -> Vec<CropJob> {
+        (first..self.steps())
+            .flat_map(|step| self.batches_of(step, rank, ranks))
+            .flat_map(|batch| order[batch].to_vec())
+            .collect()
+    }
+
+    fn range(&self, step: u64) -> Range<usize> {
+        let size = self.batch_size * self.batches;
+        let start = (step as usize * size).min(self.crops());
+        start..(start + size).min(self.crops())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAN: Plan = Plan { cases: 5, crops_per_case: 3, batch_size: 2, batches: 3 };
+
+    fn order() -> Vec<CropJob> {
+        (0..15).map(|place| CropJob { case: place % 5, draw: place as u64 }).collect()
+    }
+
+    #[test]
+    fn the_last_step_takes_what_is_left() {
+        assert_eq!(PLAN.steps(), 3);
+        assert_eq!([0, 1, 2].map(|step| PLAN.crops_of(step)), [6, 6, 3]);
+    }
+
+    #[test]
+    fn processes_share_out_what_one_would_draw() {
+        assert_eq!(PLAN.share(&order(), 0, 0, 1), order());
+        for ranks in 1..5 {
+            let mut shared: Vec<CropJob> =
+                (0..ranks).flat_map(|rank| PLAN.share(&order(), 0, rank, ranks)).collect();
+            shared.sort_unstable_by_key(|job| job.draw);
+            assert_eq!(shared, order(), "{ranks}");
+        }
+        // The last step has two batches; the third process of three has none.
+        let places = |rank| PLAN.batches_of(2, rank, 3).into_iter().flatten().collect::<Vec<_>>();
+        assert_eq!([0, 1, 2].map(places), [vec![12, 13], vec![14], vec![]]);
+    }
+
+    #[test]
+    fn an_epoch_goes_on_at_any_step() {
+        assert_eq!(PLAN.share(&order(), 1, 0, 1), order()[6..]);
+        assert!(PLAN.share(&order(), 3, 0, 1).is_empty());
+    }
+}

@@ -1,0 +1,158 @@
+//! How a run comes out of its files and goes into them.
+
+use std::time::{Duration, Instant};
+
+use sam3d_model::{Base, Checkpoint, FORMAT_VERSION, Metadata, Provenance};
+
+use super::{
+    FitOptions, Run,
+    learner::{Learner, TrainingCrops},
+    setup::{Start, network_of_base},
+};
+use crate::{
+    TrainError,
+    config::TrainConfig,
+    run::{DatasetHashes, EpochRecord, Log, Manifest, Progress, RunDirectory, RunState, Session},
+};
+
+/// The version of libtorch that tch fixes.
+const LIBTORCH_VERSION: &str = "2.13.0";
+
+/// A run ready to begin or to go on.
+pub(super) struct Opened<'a> {
+    pub(super) learner: Learner<'a>,
+    pub(super) directory: RunDirectory,
+    pub(super) base: Base,
+    pub(super) progress: Progress,
+    pub(super) log: Option<Log>,
+}
+
+/// Begins the run of `config`, or goes on with it if `options` say so. One process writes; all read.
+pub(super) fn open<'a>(
+    config: &'a TrainConfig,
+    options: &FitOptions<'a>,
+    crops: TrainingCrops,
+) -> Result<Opened<'a>, TrainError> {
+    let ranks = options.ranks;
+    let hashes = DatasetHashes::of(config)?;
+    let (directory, mut learner, mut manifest, progress);
+    if options.resume {
+        directory = RunDirectory::reopen(&config.run_directory())?;
+        manifest = Manifest::read(&directory)?;
+        if !manifest.dataset.same_split(&hashes) {
+            let detail = format!(
+                "the dataset or its split in {} is not the one this run was started with; go on with that, or start anew in \
+                 another directory",
+                hashes.directory.display()
+            );
+            return Err(TrainError::RunFile { path: directory.manifest_path(), detail });
+        }
+        let network = network_of_base(config, options.device, &directory, &manifest.base)?;
+        learner = Learner::new(config, network, crops, ranks);
+        progress = state(&mut learner).read(&directory.state_path())?;
+    } else {
+        // The others wait until the first has made the directory or has failed.
+        let created =
+            if ranks.is_root() { Some(RunDirectory::create(&config.run_directory())) } else { None };
+        ranks.barrier();
+        directory = match created {
+            Some(created) => created?,
+            None => RunDirectory::at(&config.run_directory()),
+        };
+        let start = Start::of(config, options.device)?;
+        let base = if ranks.is_root() { start.base(&directory)? } else { Base::default() };
+        manifest = Manifest {
+            libtorch: LIBTORCH_VERSION.to_owned(),
+            seed: config.seed,
+            dataset: hashes,
+            base,
+            pretrained_sha256: start.pretrained_sha256,
+            sessions: Vec::new(),
+        };
+        learner = Learner::new(config, start.network, crops, ranks);
+        ranks.broadcast(&learner.network.parameters());
+        progress = Progress::default();
+    }
+    let log = if ranks.is_root() {
+        let device = format!("{:?}", options.device).to_lowercase();
+        manifest.sessions.push(Session::new(options.invocation.clone(), device, ranks.size(), &progress));
+        directory.write_config(config)?;
+        manifest.write(&directory)?;
+        let total = learner.total(progress.epochs, progress.step);
+        Some(Log::open(&directory, &progress, total)?)
+    } else {
+        None
+    };
+    Ok(Opened { learner, directory, base: manifest.base, progress, log })
+}
+
+fn state<'b>(learner: &'b mut Learner<'_>) -> RunState<'b> {
+    RunState { network: &mut learner.network, optimiser: &mut learner.optimiser, ema: learner.ema.as_mut() }
+}
+
+impl Run<'_> {
+    /// Whether the run has gone as long without saving as the configuration allows. All processes get the same answer.
+    pub(super) fn save_is_due(&self) -> bool {
+        let settings = &self.learner.config.train;
+        let by_steps = settings.save_every_steps > 0 && self.steps_since_save >= settings.save_every_steps;
+        let minutes = Duration::from_secs_f64(settings.save_every_minutes * 60.0);
+        let by_time = settings.save_every_minutes > 0.0 && self.saved.elapsed() >= minutes;
+        // The last step of an epoch is followed by a save of its own.
+        self.progress.step < self.learner.plan.steps() && self.options.ranks.any(by_steps || by_time)
+    }
+
+    /// Saves where the run stands; after an epoch also its best weights, if they are.
+    ///
+    /// The state comes last: whatever happens before, the run goes on from the one saved earlier and writes the same
+    /// files again.
+    pub(super) fn save(&mut self, epoch: Option<(&EpochRecord, bool)>) -> Result<(), TrainError> {
+        (self.saved, self.steps_since_save) = (Instant::now(), 0);
+        if !self.options.ranks.is_root() {
+            return Ok(());
+        }
+        if let Some(log) = &mut self.log {
+            log.flush()?;
+        }
+        tracing::debug!(
+            "saving the state after {} epochs and {} steps",
+            self.progress.epochs,
+            self.progress.step
+        );
+        let metadata = self.metadata(epoch.map(|(record, _)| record));
+        self.exchange_average();
+        let written = self.write_checkpoints(&metadata, epoch.is_some_and(|(_, is_best)| is_best));
+        self.exchange_average();
+        written?;
+        state(&mut self.learner).write(&self.progress, &self.directory.state_path())
+    }
+
+    fn write_checkpoints(&self, metadata: &Metadata, is_best: bool) -> Result<(), TrainError> {
+        let network = &self.learner.network;
+        if is_best {
+            Checkpoint::write(network, metadata, &self.directory.best_path())?;
+        }
+        Ok(Checkpoint::write(network, metadata, &self.directory.last_path())?)
+    }
+
+    /// Puts the average of the weights in their place, and the second time back again. Nothing if none is kept.
+    pub(super) fn exchange_average(&mut self) {
+        if let Some(ema) = &mut self.learner.ema {
+            ema.swap(&self.learner.network);
+        }
+    }
+
+    fn metadata(&self, record: Option<&EpochRecord>) -> Metadata {
+        Metadata {
+            format_version: FORMAT_VERSION,
+            model: self.learner.network.config().clone(),
+            preprocessing: Some(self.dataset.preprocessing),
+            provenance: Provenance {
+                written_by: concat!("sam3d ", env!("CARGO_PKG_VERSION")).to_owned(),
+                source: format!("trained on {} ({})", self.dataset.name, self.dataset.title),
+                epoch: Some(self.progress.epochs),
+                validation_loss: record.and_then(|record| record.validation_loss),
+            },
+            base: (!self.learner.config.train.full_checkpoints).then(|| self.base.clone()),
+        }
+    }
+}

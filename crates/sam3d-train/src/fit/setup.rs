@@ -1,0 +1,153 @@
+//! What a run starts from: its cases and its network.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use sam3d_io::{
+    augment::AugmentConfig,
+    case_store::{CaseStore, Storage},
+    crops::Crops,
+    dataset::PreparedDataset,
+    splits::Part,
+};
+use sam3d_model::{Base, Checkpoint, ModelError, Sam3d, TensorFile, convert, sha256_of};
+use sam3d_pickle::Limits;
+use tch::{Device, Tensor};
+
+use super::learner::TrainingCrops;
+use crate::{
+    TrainError,
+    config::{ModelChoice, TrainConfig},
+    run::{BASE_FILE, RunDirectory},
+};
+
+/// Where the crops of a run come from.
+pub(crate) fn crops(config: &TrainConfig, prepared: &PreparedDataset) -> Result<TrainingCrops, TrainError> {
+    let storage = config.storage()?;
+    Ok(TrainingCrops {
+        train: crops_of(config, prepared, Part::Train, &storage)?,
+        validation: crops_of(config, prepared, Part::Validation, &storage)?,
+    })
+}
+
+/// Where the crops of one part of the dataset come from.
+fn crops_of(
+    config: &TrainConfig,
+    prepared: &PreparedDataset,
+    part: Part,
+    storage: &Storage,
+) -> Result<Arc<Crops>, TrainError> {
+    let dataset = &prepared.dataset;
+    let cases: Vec<_> = prepared.part(config.fold, part)?.into_iter().cloned().collect();
+    if cases.is_empty() {
+        return Err(TrainError::SplitEmpty { dataset: dataset.name.clone(), split: part.name() });
+    }
+    let augmentation = config.augmentation.clone();
+    Ok(Arc::new(Crops {
+        cases: CaseStore::new(cases, dataset.target_class, dataset.preprocessing, storage.clone()),
+        augmentation: augmentation.unwrap_or_else(|| AugmentConfig::published(dataset.in_plane_augmentation)),
+        side: config.model.config().crop,
+        seed: config.seed,
+    }))
+}
+
+/// A network before its first step.
+pub(crate) struct Start {
+    pub(crate) network: Sam3d,
+    /// The file it starts from, in full and with its hash; `None` if what stays frozen is in no file yet.
+    pub(crate) base: Option<Base>,
+    /// SHA-256 of the file named as `pretrained`.
+    pub(crate) pretrained_sha256: Option<String>,
+}
+
+impl Start {
+    /// The network of `config`: its weights from `pretrained` where that has them, the others at random.
+    pub(crate) fn of(config: &TrainConfig, device: Device) -> Result<Self, TrainError> {
+        let mut network = Sam3d::new(&config.network(), device, config.seed)?;
+        let Some(path) = &config.pretrained else {
+            return Ok(Self { network, base: None, pretrained_sha256: None });
+        };
+        let (tensors, base) = read_weights(path, config)?;
+        load(&mut network, &tensors)
+            .map_err(|error| ModelError::Checkpoint { path: path.clone(), detail: error.to_string() })?;
+        Ok(Self { network, base, pretrained_sha256: Some(sha256_of(path)?) })
+    }
+
+    /// The file with what stays frozen; it is written into `directory` if it is in none yet.
+    pub(crate) fn base(&self, directory: &RunDirectory) -> Result<Base, TrainError> {
+        if let Some(base) = &self.base {
+            return Ok(base.clone());
+        }
+        let trained = self.network.trained_parameters();
+        let mut tensors = self.network.parameters();
+        tensors.retain(|name, _| !trained.contains_key(name));
+        let path = directory.base_path();
+        TensorFile { tensors, metadata: HashMap::new() }.write(&path)?;
+        Ok(Base::of(&path, PathBuf::from(BASE_FILE))?)
+    }
+}
+
+/// The network of a run that goes on: what stays frozen from its base, everything else to be restored.
+pub(crate) fn network_of_base(
+    config: &TrainConfig,
+    device: Device,
+    directory: &RunDirectory,
+    base: &Base,
+) -> Result<Sam3d, TrainError> {
+    let mut network = Sam3d::new(&config.network(), device, config.seed)?;
+    let tensors = base.read(&directory.last_path(), None)?.tensors;
+    load(&mut network, &tensors)?;
+    Ok(network)
+}
+
+/// The weights in `path`, and the file that holds what stays frozen if a checkpoint can refer to it.
+fn read_weights(
+    path: &Path,
+    config: &TrainConfig,
+) -> Result<(BTreeMap<String, Tensor>, Option<Base>), TrainError> {
+    let absolute = |path: &Path| {
+        fs::canonicalize(path).map_err(|source| TrainError::File {
+            action: "find",
+            path: path.to_owned(),
+            source,
+        })
+    };
+    if path.extension().is_some_and(|extension| extension == "safetensors") {
+        let checkpoint = Checkpoint::read(path)?;
+        let base = match &checkpoint.metadata.base {
+            // What that run kept frozen, this one keeps frozen, too.
+            Some(base) => Base { path: absolute(&base.locate(path, None)?)?, sha256: base.sha256.clone() },
+            None => Base::of(path, absolute(path)?)?,
+        };
+        return Ok((checkpoint.tensors, Some(base)));
+    }
+    let ModelChoice::Preset(preset) = config.model else {
+        let (field, found) = ("pretrained", path.display().to_string());
+        let expected = "a .safetensors file for a network that is no preset; make one with `sam3d convert`";
+        return Err(TrainError::Setting { field, found, expected });
+    };
+    let (network, _) = convert(path, Some(preset), config.seed, &Limits::default())?;
+    Ok((network.parameters(), None))
+}
+
+/// Copies `tensors` into the parameters of the same names. What stays frozen must be among them.
+fn load(network: &mut Sam3d, tensors: &BTreeMap<String, Tensor>) -> Result<(), ModelError> {
+    let trained = network.trained_parameters();
+    let parameters = network.parameters();
+    if let Some(name) =
+        parameters.keys().find(|name| !trained.contains_key(*name) && !tensors.contains_key(*name))
+    {
+        let detail = format!("{name} is missing, which training would not change");
+        return Err(ModelError::Weights { detail });
+    }
+    let known = tensors
+        .iter()
+        .filter(|(name, _)| parameters.contains_key(*name))
+        .map(|(name, tensor)| (name.clone(), tensor.shallow_clone()))
+        .collect();
+    network.load_some(&known)
+}

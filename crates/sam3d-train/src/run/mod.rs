@@ -1,0 +1,176 @@
+//! A run's directory: configuration, checkpoints, state to go on from, and logs.
+//!
+//! | file | what |
+//! |---|---|
+//! | `config.toml` | the resolved configuration; enough to run again |
+//! | `manifest.json` | what the run was made with: program, command, device, hashes of data and base weights |
+//! | `best.safetensors` | checkpoint with the lowest validation loss |
+//! | `last.safetensors` | checkpoint of where the run stands |
+//! | `base.safetensors` | what stays frozen, if the run did not start from a file |
+//! | `state.safetensors` | trained weights, moments and counters, to go on from |
+//! | `metrics.jsonl`, `steps.jsonl` | one line for each epoch, one for each step |
+//! | `events.out.tfevents.*` | the same for TensorBoard |
+
+mod log;
+mod manifest;
+mod progress;
+mod records;
+mod state;
+mod tensorboard;
+
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use sam3d_io::{
+    IoError,
+    atomic::{self, Overwrite},
+};
+use sam3d_model::TEMPORARY_PREFIX;
+
+pub use self::{
+    log::Log,
+    manifest::{DatasetHashes, Invocation, Manifest, Session},
+    progress::{Progress, Sums},
+    records::{EpochRecord, StepRecord},
+    state::RunState,
+    tensorboard::EventFile,
+};
+use crate::{TrainError, config::TrainConfig};
+
+/// The name of the file with what stays frozen.
+pub const BASE_FILE: &str = "base.safetensors";
+
+/// The directory of one run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunDirectory {
+    path: PathBuf,
+}
+
+impl RunDirectory {
+    /// A new run in `path`, which is created. What a run left there that saved nothing is replaced.
+    ///
+    /// # Errors
+    /// [`TrainError::RunExists`] if there is one to go on with, [`TrainError::File`] if nothing can be written there.
+    pub fn create(path: &Path) -> Result<Self, TrainError> {
+        let run = Self { path: path.to_owned() };
+        if run.state_path().exists() {
+            return Err(TrainError::RunExists { path: run.path });
+        }
+        fs::create_dir_all(path).map_err(|source| TrainError::File {
+            action: "create",
+            path: path.to_owned(),
+            source,
+        })?;
+        run.sweep()?;
+        Ok(run)
+    }
+
+    /// The run in `path`, to go on with.
+    ///
+    /// # Errors
+    /// [`TrainError::RunFile`] if there is no run to go on with.
+    pub fn reopen(path: &Path) -> Result<Self, TrainError> {
+        let run = Self { path: path.to_owned() };
+        if !run.state_path().exists() {
+            let detail = "not there, so nothing was saved to go on from; train without --resume";
+            return Err(TrainError::RunFile { path: run.state_path(), detail: detail.to_owned() });
+        }
+        run.sweep()?;
+        Ok(run)
+    }
+
+    /// The directory `path`, which another process has made.
+    pub(crate) fn at(path: &Path) -> Self {
+        Self { path: path.to_owned() }
+    }
+
+    /// The configuration of the run in `path`.
+    ///
+    /// # Errors
+    /// [`TrainError::File`] or [`TrainError::RunFile`] if it cannot be read.
+    pub fn read_config(path: &Path) -> Result<TrainConfig, TrainError> {
+        let path = path.join("config.toml");
+        let text = fs::read_to_string(&path).map_err(|source| TrainError::File {
+            action: "read",
+            path: path.clone(),
+            source,
+        })?;
+        toml::from_str(&text).map_err(|error| TrainError::RunFile { path, detail: error.to_string() })
+    }
+
+    /// Writes the configuration.
+    ///
+    /// # Errors
+    /// [`TrainError::Io`] if it cannot be written.
+    pub fn write_config(&self, config: &TrainConfig) -> Result<(), TrainError> {
+        let path = self.path.join("config.toml");
+        let text = toml::to_string_pretty(config)
+            .map_err(|error| TrainError::RunFile { path: path.clone(), detail: error.to_string() })?;
+        write_text(&path, &text)
+    }
+
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The checkpoint with the lowest validation loss.
+    pub fn best_path(&self) -> PathBuf {
+        self.path.join("best.safetensors")
+    }
+
+    /// The checkpoint of where the run stands.
+    pub fn last_path(&self) -> PathBuf {
+        self.path.join("last.safetensors")
+    }
+
+    /// What stays frozen, if the run did not start from a file.
+    pub fn base_path(&self) -> PathBuf {
+        self.path.join(BASE_FILE)
+    }
+
+    /// The log of epochs.
+    pub fn metrics_path(&self) -> PathBuf {
+        self.path.join("metrics.jsonl")
+    }
+
+    /// The log of steps.
+    pub fn steps_path(&self) -> PathBuf {
+        self.path.join("steps.jsonl")
+    }
+
+    /// What to go on from.
+    pub fn state_path(&self) -> PathBuf {
+        self.path.join("state.safetensors")
+    }
+
+    /// What the run was made with.
+    pub fn manifest_path(&self) -> PathBuf {
+        self.path.join("manifest.json")
+    }
+
+    /// Removes what a killed process had begun to write.
+    fn sweep(&self) -> Result<(), TrainError> {
+        let failed = |source| TrainError::File { action: "look into", path: self.path.clone(), source };
+        for entry in fs::read_dir(&self.path).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            // The first is this project's for tensors, the second sam3d-io's for everything else.
+            if name.starts_with(TEMPORARY_PREFIX) && path.is_dir() {
+                fs::remove_dir_all(&path).map_err(failed)?;
+            } else if name.starts_with(".sam3d-") && name.ends_with(".tmp") {
+                fs::remove_file(&path).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn write_text(path: &Path, text: &str) -> Result<(), TrainError> {
+    let written: Result<(), IoError> =
+        atomic::write(path, Overwrite::Replace, |file| file.write_all(text.as_bytes()));
+    Ok(written?)
+}

@@ -1,0 +1,227 @@
+//! Whole runs of a small network on two phantoms: what the options of a run do.
+#![expect(clippy::unwrap_used, reason = "a test without its files cannot go on")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{OnceLock, atomic::AtomicBool},
+};
+
+use sam3d_io::{
+    dataset::{Dataset, PreparedDataset, Splits, find_cases},
+    phantom,
+    splits::Split,
+};
+use sam3d_model::{Checkpoint, TensorFile};
+use sam3d_train::{
+    TrainError,
+    communicator::Communicator,
+    config::TrainConfig,
+    fit::{Ended, Event, FitOptions, Outcome, fit, trial::trial},
+    run::{EpochRecord, Invocation, Manifest, RunDirectory, StepRecord},
+};
+use tch::Device;
+
+const SMALL: &str = r#"
+[model]
+crop = 32
+encoder = { embed_dim = 16, depth = 4, num_heads = 2, mlp_ratio = 2, global_blocks = [], token_grid = 8, patch_size = 16, window = 4, sam_window = 14, neck_channels = 16 }
+prompt = { depth = 1, num_heads = 2, mlp_dim = 16, global_queries = 4, attention_downsample_rate = 2, num_pos_feats = 4 }
+decoder = { head_channels = 8, hidden_channels = 8 }
+"#;
+
+/// Two phantoms, both for training, the second for validation, too.
+fn data() -> &'static Path {
+    static DATA: OnceLock<tempfile::TempDir> = OnceLock::new();
+    let place = DATA.get_or_init(|| {
+        let place = tempfile::tempdir().unwrap();
+        phantom::write_demo(place.path(), 0, 2).unwrap();
+        let dataset = Dataset::named("demo").unwrap();
+        let cases = find_cases(&dataset, place.path()).unwrap();
+        let ids: Vec<_> = cases.iter().map(|case| case.id.clone()).collect();
+        let split = Split { train: ids.clone(), validation: vec![ids[1].clone()], test: vec![] };
+        let splits = Splits { seed: 0, folds: vec![split.clone(), split] };
+        PreparedDataset { dataset, cases, splits }.write(place.path()).unwrap();
+        place
+    });
+    place.path()
+}
+
+fn config(out: &Path, settings: &str) -> TrainConfig {
+    let mut config: TrainConfig = toml::from_str(&format!("{settings}\n{SMALL}")).unwrap();
+    config.data = Some(data().to_owned());
+    config.out = Some(out.to_owned());
+    config
+}
+
+fn run_with(
+    config: &TrainConfig,
+    resume: bool,
+    observe: &mut dyn FnMut(&Event<'_>),
+) -> Result<Outcome, Box<TrainError>> {
+    let (stop, ranks) = (AtomicBool::new(false), Communicator::alone());
+    let options = FitOptions {
+        device: Device::Cpu,
+        resume,
+        stop: &stop,
+        ranks: &ranks,
+        invocation: Invocation::default(),
+    };
+    fit(config, &options, observe).map_err(Box::new)
+}
+
+fn run(config: &TrainConfig) -> Outcome {
+    run_with(config, false, &mut |_| {}).unwrap()
+}
+
+fn lines<R: serde::de::DeserializeOwned>(path: PathBuf) -> Vec<R> {
+    fs::read_to_string(path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn losses(outcome: &Outcome) -> Vec<f64> {
+    let steps: Vec<StepRecord> = lines(outcome.directory.steps_path());
+    steps.iter().map(|step| step.loss.unwrap()).collect()
+}
+
+#[test]
+fn a_batch_is_the_same_as_its_parts_accumulated() {
+    let place = tempfile::tempdir().unwrap();
+    let settings = |batch: usize, accumulate: usize| {
+        format!(
+            "train = {{ epochs = 1, crops_per_case = 5, batch_size = {batch}, accumulate = {accumulate} }}"
+        )
+    };
+    let batches = run(&config(&place.path().join("batches"), &settings(4, 1)));
+    let parts = run(&config(&place.path().join("parts"), &settings(1, 4)));
+    // Ten crops: two steps of four, one of two.
+    assert_eq!((batches.progress.steps, parts.progress.steps), (3, 3));
+    for (a, b) in losses(&batches).iter().zip(losses(&parts)) {
+        assert!((a - b).abs() < 1e-5, "{a} {b}");
+    }
+}
+
+#[test]
+fn averaged_weights_are_what_checkpoints_hold_and_raw_ones_what_goes_on() {
+    let place = tempfile::tempdir().unwrap();
+    let averaged =
+        config(&place.path().join("a"), "train = { epochs = 1, crops_per_case = 2, ema_decay = 0.9 }");
+    let plain = config(&place.path().join("b"), "train = { epochs = 1, crops_per_case = 2 }");
+    let (averaged, plain) = (run(&averaged), run(&plain));
+    assert_eq!(losses(&averaged), losses(&plain));
+    let last = |outcome: &Outcome| Checkpoint::read(&outcome.directory.last_path()).unwrap().tensors;
+    let (averaged_weights, plain_weights) = (last(&averaged), last(&plain));
+    let state = TensorFile::read(&averaged.directory.state_path()).unwrap().tensors;
+    let name = "mask_decoder.cls.3.weight";
+    assert!(!averaged_weights[name].equal(&plain_weights[name]));
+    assert!(state[&format!("weight/{name}")].equal(&plain_weights[name]));
+    assert!(state[&format!("average/{name}")].equal(&averaged_weights[name]));
+}
+
+#[test]
+fn a_run_ends_when_its_validation_loss_falls_no_more_or_its_epochs_are_done() {
+    let place = tempfile::tempdir().unwrap();
+    // With such a rate no weight changes, so no validation is better than the first.
+    let still = "optimiser = { learning_rate = 1e-12 }\n\
+        train = { epochs = 50, patience = 2, validate_every = 2, schedule = \"constant\" }";
+    let outcome = run(&config(&place.path().join("still"), still));
+    assert_eq!((outcome.ended, outcome.progress.epochs), (Ended::NoBetter, 6));
+    let epochs: Vec<EpochRecord> = lines(outcome.directory.metrics_path());
+    let validated: Vec<bool> = epochs.iter().map(|epoch| epoch.validation_loss.is_some()).collect();
+    assert_eq!(validated, [false, true, false, true, false, true]);
+    assert_eq!(outcome.progress.best_epoch, Some(1));
+
+    let outcome = run(&config(&place.path().join("whole"), "fold = 1\ntrain = { epochs = 1 }"));
+    assert_eq!((outcome.ended, outcome.progress.epochs), (Ended::Complete, 1));
+}
+
+#[test]
+fn steps_without_a_number_are_left_out_and_too_many_of_them_end_the_run() {
+    let place = tempfile::tempdir().unwrap();
+    // Beyond what a 32-bit loss can be.
+    let settings = "loss = { dice_weight = 1e39 }\n\
+        train = { epochs = 2, crops_per_case = 2, max_skipped_steps = 4 }";
+    let broken = config(&place.path().join("broken"), settings);
+    let mut skipped = Vec::new();
+    let error = run_with(&broken, false, &mut |event| {
+        if let Event::Skipped { cases, report } = event {
+            assert!(!report.taken && !report.loss.is_finite());
+            skipped.push(cases.to_vec());
+        }
+    })
+    .unwrap_err()
+    .to_string();
+    assert_eq!(skipped.len(), 5, "{skipped:?}");
+    assert!(error.contains(&skipped[4][0]) && error.contains("train.max_skipped_steps"), "{error}");
+    // The epoch before is saved, with the weights as they were at the start.
+    let directory = place.path().join("broken");
+    let epochs: Vec<EpochRecord> = lines(directory.join("metrics.jsonl"));
+    assert_eq!((epochs.len(), epochs[0].skipped, epochs[0].train_loss), (1, 4, None));
+    let mut mended = broken.clone();
+    mended.loss.dice_weight = 0.5;
+    let outcome = run_with(&mended, true, &mut |_| {}).unwrap();
+    assert_eq!((outcome.progress.steps, outcome.progress.skipped), (4, 4));
+    let fresh = run(&config(&place.path().join("fresh"), "train = { epochs = 2, crops_per_case = 2 }"));
+    let steps: Vec<StepRecord> = lines(outcome.directory.steps_path());
+    // Nothing was learned in the first epoch, so the second begins with untouched weights.
+    assert!(steps[..4].iter().all(|step| step.loss.is_none() && !step.taken));
+    assert_ne!(steps[4].loss, Some(losses(&fresh)[4]));
+}
+
+#[test]
+fn labelled_points_are_trained_and_another_split_is_refused() {
+    let place = tempfile::tempdir().unwrap();
+    let labelled = config(&place.path().join("labelled"), "point_labels = true\ntrain = { epochs = 1 }");
+    let outcome = run(&labelled);
+    let checkpoint = Checkpoint::read(&outcome.directory.last_path()).unwrap();
+    assert!(checkpoint.metadata.model.prompt.unwrap().point_labels);
+    let embedding = &checkpoint.tensors["prompt_encoder.point_labels"];
+    // Positive and negative points occurred, and each moved its row away from zero.
+    for row in 0..2 {
+        assert!(embedding.get(row).abs().max().double_value(&[]) > 0.0, "row {row}");
+    }
+
+    let directory = RunDirectory::reopen(&place.path().join("labelled")).unwrap();
+    let manifest = Manifest::read(&directory).unwrap();
+    assert_eq!((manifest.base.path.to_str(), manifest.sessions.len()), (Some("base.safetensors"), 1));
+    let error = run_with(&TrainConfig { fold: 1, ..labelled }, true, &mut |_| {}).unwrap_err().to_string();
+    assert!(error.contains("manifest.json") && error.contains("split"), "{error}");
+}
+
+#[test]
+fn full_checkpoints_need_nothing_else_and_others_start_a_run() {
+    let place = tempfile::tempdir().unwrap();
+    let full = run(&config(&place.path().join("full"), "train = { epochs = 1, full_checkpoints = true }"));
+    let last = full.directory.last_path();
+    fs::rename(&last, place.path().join("alone.safetensors")).unwrap();
+    let alone = Checkpoint::read(&place.path().join("alone.safetensors")).unwrap();
+    assert_eq!(alone.metadata.base, None);
+
+    // A run that starts from another run's partial checkpoint keeps that run's base.
+    let first = run(&config(&place.path().join("first"), "train = { epochs = 1 }"));
+    let mut second = config(&place.path().join("second"), "seed = 9\ntrain = { epochs = 1 }");
+    second.pretrained = Some(first.directory.last_path());
+    let second = run(&second);
+    let base = Manifest::read(&second.directory).unwrap().base;
+    assert_eq!(base.path, fs::canonicalize(first.directory.base_path()).unwrap());
+    assert!(!second.directory.base_path().exists());
+    let weights = Checkpoint::read(&second.directory.last_path()).unwrap().tensors;
+    let name = "image_encoder.blocks.0.attn.qkv.weight";
+    assert!(weights[name].equal(&Checkpoint::read(&first.directory.last_path()).unwrap().tensors[name]));
+}
+
+#[test]
+fn a_trial_takes_three_steps_and_writes_nothing() {
+    let place = tempfile::tempdir().unwrap();
+    let config = config(&place.path().join("run"), "train = { epochs = 7 }");
+    let mut shape = None;
+    let trial = trial(&config, Device::Cpu, &mut |found| {
+        shape = Some(*found);
+        true
+    });
+    let (trial, shape) = (trial.unwrap().unwrap(), shape.unwrap());
+    assert_eq!((shape.train_cases, shape.validation_cases, shape.steps_per_epoch), (2, 1, 2));
+    assert_eq!((trial.step_seconds.len(), trial.losses.len()), (3, 3));
+    assert!(trial.epoch_seconds > 0.0 && trial.losses.iter().all(|loss| loss.is_finite()));
+    assert!(!place.path().join("run").exists());
+    assert!(sam3d_train::fit::trial::trial(&config, Device::Cpu, &mut |_| false).unwrap().is_none());
+}
