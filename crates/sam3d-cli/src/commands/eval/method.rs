@@ -45,8 +45,9 @@ pub(super) fn open(args: &EvalArgs, source: &Source, device: Device) -> anyhow::
             (Box::new(ClickMethod::new(network, preprocessing)), provenance)
         }
         MethodName::Auto => {
-            let provenance = Checkpoint::read(weights)?.metadata.provenance;
-            let (mut network, preprocessing) = network::load_any(weights, args.dataset.as_deref(), device)?;
+            let provenance = Checkpoint::read_alone(weights)?.metadata.provenance;
+            let (mut network, preprocessing) =
+                network::load_any(weights, args.base.as_deref(), args.dataset.as_deref(), device)?;
             network.set_precision(args.precision);
             let method =
                 AutoMethod::new(network, preprocessing).with_context(|| weights.display().to_string())?;
