@@ -33,6 +33,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Compare(args) => commands::compare::run(args, &cli.global),
         Command::Convert(args) => commands::convert::run(args, &cli.global),
         Command::Metrics(args) => commands::metrics::run(args, &cli.global),
+        Command::Mask(args) => commands::mask::run(args, &cli.global),
         Command::Info(args) => commands::info::run(args, &cli.global),
     }
 }

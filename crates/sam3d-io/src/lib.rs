@@ -54,7 +54,7 @@ pub use error::IoError;
 pub use format::Format;
 pub use grid::{AffineSource, Grid};
 pub use limits::ReadLimits;
-pub use read::read;
+pub use read::{read, read_label};
 pub use volume::{Rescale, ValueType, Volume};
 pub use write::{OutputFormat, write_f32, write_i16, write_mask, write_segmentation, write_u16};
 

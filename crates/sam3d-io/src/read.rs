@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use crate::{Format, IoError, ReadLimits, Volume, dicom, meta_image, nifti, nrrd};
+use crate::{Format, Grid, IoError, ReadLimits, ValueType, Volume, dicom, meta_image, nifti, nrrd};
 
 /// Reads a volume in any of the formats, which is recognised by content.
 ///
@@ -23,4 +23,18 @@ pub fn read(path: &Path, limits: ReadLimits) -> Result<Volume, IoError> {
         Format::MetaImage => meta_image::read(path, limits),
         Format::Dicom => dicom::read(path, None, limits),
     }
+}
+
+/// Reads a label map: a volume as [`read()`], or the only structure of an RT structure set as 0 and 1 on `grid`, that of
+/// the image it was drawn on.
+///
+/// # Errors
+/// As [`read()`] and [`dicom::read_mask`].
+pub fn read_label(path: &Path, grid: &Grid, limits: ReadLimits) -> Result<Volume, IoError> {
+    if !dicom::StructureSet::is_at(path)? {
+        return read(path, limits);
+    }
+    limits.check(path, grid.shape_ijk())?;
+    let data = dicom::read_mask(path, None, grid)?.mapv(f32::from);
+    Ok(Volume { data, grid: grid.clone(), nan_voxels: 0, value_type: ValueType::Uint8, rescale: None })
 }

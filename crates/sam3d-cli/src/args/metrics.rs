@@ -22,7 +22,7 @@ Examples:
 #[derive(Debug, Clone, Args)]
 #[command(after_help = NOTES)]
 pub struct MetricsArgs {
-    /// True mask (NIfTI, NRRD or MetaImage), or a directory of them
+    /// True mask (NIfTI, NRRD, MetaImage, or an RT structure set with one structure), or a directory of them
     #[arg(long, value_name = "FILE|DIR")]
     pub truth: PathBuf,
 

@@ -5,6 +5,7 @@ mod convert;
 mod eval;
 mod global;
 mod info;
+mod mask;
 mod metrics;
 mod reading;
 mod segment;
@@ -20,8 +21,9 @@ pub use convert::ConvertArgs;
 pub use eval::{EvalArgs, KeepMasks, MethodName, PositionArg, Shard, Split};
 pub use global::{DeviceArg, GlobalArgs};
 pub use info::InfoArgs;
+pub use mask::MaskArgs;
 pub use metrics::MetricsArgs;
-pub use reading::ReadArgs;
+pub use reading::{ImageReadArgs, ReadArgs};
 pub use segment::SegmentArgs;
 pub use serve::ServeArgs;
 pub use setting::Setting;
@@ -59,9 +61,11 @@ pub enum Command {
     Compare(CompareArgs),
     /// Compare masks: Dice, surface dice, Hausdorff distance and more
     Metrics(MetricsArgs),
+    /// Make a mask of the contours of an RT structure set
+    Mask(MaskArgs),
     /// Convert PyTorch weights to this program's format
     Convert(ConvertArgs),
-    /// Describe a volume or a checkpoint
+    /// Describe a volume, a DICOM directory or a checkpoint
     Info(InfoArgs),
 }
 

@@ -1,5 +1,7 @@
+use std::path::Path;
+
 use clap::Args;
-use sam3d_io::ReadLimits;
+use sam3d_io::{Format, IoError, ReadLimits, Volume, dicom};
 
 /// How volumes are read.
 #[derive(Debug, Clone, Args)]
@@ -13,5 +15,37 @@ impl ReadArgs {
     /// The limits of `sam3d-io`.
     pub fn limits(&self) -> ReadLimits {
         ReadLimits { max_voxels: self.max_voxels }
+    }
+}
+
+/// How an image is read, which may be a directory of DICOM slices.
+#[derive(Debug, Clone, Args)]
+pub struct ImageReadArgs {
+    /// Limits.
+    #[command(flatten)]
+    pub reading: ReadArgs,
+
+    /// Of a directory with several DICOM series: the Series Instance UID of the one to read
+    #[arg(long, value_name = "UID")]
+    pub series: Option<String>,
+}
+
+impl ImageReadArgs {
+    /// The limits of `sam3d-io`.
+    pub fn limits(&self) -> ReadLimits {
+        self.reading.limits()
+    }
+
+    /// Reads the image at `path`; `--series` is for DICOM alone.
+    ///
+    /// # Errors
+    /// As [`sam3d_io::read()`].
+    pub fn read(&self, path: &Path) -> Result<Volume, IoError> {
+        match &self.series {
+            Some(uid) if Format::recognise(path)? == Format::Dicom => {
+                dicom::read(path, Some(uid), self.limits())
+            }
+            _ => sam3d_io::read(path, self.limits()),
+        }
     }
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use sam3d_model::Precision;
 
 use super::{
-    PointArg, ReadArgs, Space,
+    ImageReadArgs, PointArg, Space,
     values::{precision, probability},
 };
 
@@ -50,7 +50,7 @@ pub struct SegmentArgs {
     #[arg(long, value_name = "FILE")]
     pub base: Option<PathBuf>,
 
-    /// CT volume (NIfTI, NRRD or MetaImage)
+    /// CT volume (NIfTI, NRRD, MetaImage, or a directory of DICOM slices)
     #[arg(long, value_name = "FILE")]
     pub image: PathBuf,
 
@@ -112,5 +112,5 @@ pub struct SegmentArgs {
 
     /// How the volumes are read.
     #[command(flatten)]
-    pub reading: ReadArgs,
+    pub reading: ImageReadArgs,
 }

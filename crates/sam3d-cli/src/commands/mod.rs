@@ -4,6 +4,7 @@ pub mod compare;
 pub mod convert;
 pub mod eval;
 pub mod info;
+pub mod mask;
 pub mod metrics;
 pub mod network;
 pub mod same_grid;

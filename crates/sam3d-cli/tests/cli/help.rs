@@ -53,6 +53,11 @@ fn help_of_convert() {
 }
 
 #[test]
+fn help_of_mask() {
+    insta::assert_snapshot!(help(&["mask", "--help"]));
+}
+
+#[test]
 fn help_of_info() {
     insta::assert_snapshot!(help(&["info", "--help"]));
 }

@@ -1,5 +1,6 @@
 //! The program as users run it.
 
+mod dicom;
 mod eval;
 mod eval_methods;
 mod help;

@@ -62,9 +62,9 @@ impl From<CaseId> for String {
 pub struct Case {
     /// Its name.
     pub id: CaseId,
-    /// The CT, a NIfTI file.
+    /// The CT: a volume in any format that is read, or the directory of its DICOM slices.
     pub image: PathBuf,
-    /// The label map, a NIfTI file on the image's grid.
+    /// The label map, on the image's grid; or an RT structure set with one structure that was drawn on it.
     pub label: PathBuf,
 }
 

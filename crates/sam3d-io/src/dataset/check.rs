@@ -91,7 +91,7 @@ pub fn check_case(dataset: &Dataset, case: &Case) -> Result<CaseFacts, CaseProbl
         return Err(CaseProblem::LabelMissing { pattern: case.label.display().to_string() });
     }
     let image = crate::read(&case.image, ReadLimits::default())?.grid;
-    let label = crate::read(&case.label, ReadLimits::default())?;
+    let label = crate::read_label(&case.label, &image, ReadLimits::default())?;
     check_grids(&image, &label.grid)?;
     let label_values = values(&label.data);
     let is_class = |value: &f32| {

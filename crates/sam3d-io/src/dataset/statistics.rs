@@ -76,7 +76,7 @@ impl Values {
     /// The target voxels of a case.
     fn of(case: &Case, target_class: u32) -> Result<Self, DatasetError> {
         let image = crate::read(&case.image, ReadLimits::default())?;
-        let label = crate::read(&case.label, ReadLimits::default())?;
+        let label = crate::read_label(&case.label, &image.grid, ReadLimits::default())?;
         crate::orient::check_shape(image.data.dim().into(), label.data.dim().into())?;
         let mut values = Self::new();
         let target = image.data.iter().zip(&label.data);

@@ -142,6 +142,9 @@ pub enum DicomError {
         /// The slice it was compared with.
         other: PathBuf,
     },
+    /// A DICOM file of another kind than a structure set.
+    #[error("the file is not an RT structure set")]
+    NotAStructureSet,
     /// A structure set has no structure of that name or number.
     #[error("found no structure {wanted}; there are: {}", names.join(", "))]
     RoiMissing {
@@ -151,7 +154,7 @@ pub enum DicomError {
         names: Vec<String>,
     },
     /// A structure set has several structures, and none was chosen.
-    #[error("found {} structures; choose one with --roi NAME: {}", names.len(), names.join(", "))]
+    #[error("found {} structures; make a mask of one with sam3d mask --roi NAME: {}", names.len(), names.join(", "))]
     SeveralRois {
         /// Number and name of each structure.
         names: Vec<String>,
@@ -221,11 +224,13 @@ pub struct SeriesSummary {
     pub images: usize,
     /// Columns and rows of a slice.
     pub size: [usize; 2],
+    /// One of its files.
+    pub file: PathBuf,
 }
 
 impl fmt::Display for SeriesSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { uid, modality, images, size: [columns, rows] } = self;
+        let Self { uid, modality, images, size: [columns, rows], file: _ } = self;
         write!(f, "{uid} ({modality}, {images} slices of {columns} x {rows})")
     }
 }

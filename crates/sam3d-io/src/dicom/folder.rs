@@ -7,7 +7,7 @@ use std::{
 use dicom_dictionary_std::uids;
 use rayon::prelude::*;
 
-use super::{Census, DicomError, SeriesSummary, file::is_dicom, instance::Instance};
+use super::{Census, DicomError, SeriesSummary, Survey, file::is_dicom, instance::Instance};
 use crate::{IoError, source::read_failed};
 
 /// A study of thousands of slices is well below; the directory of a whole archive is a mistake.
@@ -85,6 +85,11 @@ impl Folder {
         Ok(self.series.remove(&chosen).unwrap_or_default())
     }
 
+    /// What there is, for a user who asks.
+    pub(super) fn survey(&self) -> Survey {
+        Survey { series: self.summaries(), passed_over: self.census }
+    }
+
     /// The one series, or the one with more than a single slice.
     fn only_volume(&self) -> Option<String> {
         let many = |threshold: usize| {
@@ -96,12 +101,13 @@ impl Folder {
     }
 
     /// The series, by UID.
-    pub(super) fn summaries(&self) -> Vec<SeriesSummary> {
+    fn summaries(&self) -> Vec<SeriesSummary> {
         let summary = |(uid, slices): (&String, &Vec<Instance>)| SeriesSummary {
             uid: uid.clone(),
             modality: slices[0].modality.clone(),
             images: slices.len(),
             size: [slices[0].columns, slices[0].rows].map(|size| size.unwrap_or_default().into()),
+            file: slices[0].path.clone(),
         };
         self.series.iter().map(summary).collect()
     }

@@ -6,6 +6,7 @@
 //!
 //! Source: DICOM PS3.3 (C.7.6.2 Image Plane, C.8.8.6 ROI Contour), PS3.5 (data sets, encapsulated pixels), PS3.10 (files).
 
+mod contour;
 mod error;
 mod file;
 mod folder;
@@ -13,11 +14,15 @@ mod geometry;
 mod instance;
 mod jpeg;
 mod parser;
+mod person;
 mod pixels;
 mod read;
 mod rle;
+mod structure_set;
 mod value;
 
 pub use error::{Census, DicomError, SeriesSummary};
 pub(crate) use file::begins_as_dicom;
-pub use read::read;
+pub use person::personal_fields;
+pub use read::{Survey, read, read_mask, survey};
+pub use structure_set::{Contour, Roi, StructureSet};

@@ -4,13 +4,13 @@ use ndarray::{Array3, Axis};
 use rayon::prelude::*;
 
 use super::{
-    DicomError,
+    Census, DicomError, SeriesSummary, StructureSet,
     file::DicomFile,
     folder::Folder,
     geometry::Stack,
     pixels::{self, PixelFormat},
 };
-use crate::{IoError, ReadLimits, Volume};
+use crate::{Grid, IoError, ReadLimits, Volume};
 
 /// Reads the slices of one series as a volume: `path` is their directory, or one of them.
 ///
@@ -52,4 +52,33 @@ pub fn read(path: &Path, series: Option<&str>, limits: ReadLimits) -> Result<Vol
     let rescale =
         Some(rescales[0]).filter(|rescale| same && (rescale.slope, rescale.intercept) != (1.0, 0.0));
     Ok(Volume { data, grid, nan_voxels: 0, value_type: formats[0].value_type(), rescale })
+}
+
+/// The series in a directory, and what it holds beside them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Survey {
+    /// Series with a place in the patient, by UID.
+    pub series: Vec<SeriesSummary>,
+    /// Everything else.
+    pub passed_over: Census,
+}
+
+/// The series in the directory `path` and those below it, or the series of the slice `path`.
+///
+/// # Errors
+/// An [`IoError`] that names the file: it cannot be read, or is damaged, or is no slice.
+pub fn survey(path: &Path) -> Result<Survey, IoError> {
+    let folder = if path.is_dir() { Folder::scan(path)? } else { Folder::around(path)? };
+    Ok(folder.survey())
+}
+
+/// The mask of a structure of the structure set at `path` on `grid`, 0 and 1, indexed `[k, j, i]`: that with the name or
+/// number `roi`, or the only one ([`StructureSet::choose`], [`Roi::mask`](super::Roi::mask)).
+///
+/// # Errors
+/// An [`IoError`] that names the file: it cannot be read, is no structure set, has no such structure or several, or the
+/// structure lies elsewhere.
+pub fn read_mask(path: &Path, roi: Option<&str>, grid: &Grid) -> Result<Array3<u8>, IoError> {
+    let set = StructureSet::read(path)?;
+    set.choose(roi).and_then(|roi| roi.mask(grid)).map_err(|error| error.at(path))
 }

@@ -7,6 +7,7 @@ mod hostile;
 mod real;
 mod series;
 mod slices;
+mod structure_set;
 
 use std::path::{Path, PathBuf};
 

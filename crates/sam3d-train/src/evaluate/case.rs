@@ -36,7 +36,7 @@ impl EvaluationCase {
         limits: ReadLimits,
     ) -> Result<Self, TrainError> {
         let image = sam3d_io::read(&case.image, limits)?;
-        let label = sam3d_io::read(&case.label, limits)?;
+        let label = sam3d_io::read_label(&case.label, &image.grid, limits)?;
         Self::new(case.id.as_str(), &image, &label, target_class, preprocessing)
     }
 

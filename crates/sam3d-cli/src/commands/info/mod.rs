@@ -1,6 +1,7 @@
-//! `sam3d info`: what a volume or a checkpoint is.
+//! `sam3d info`: what a volume, a DICOM directory, a structure set or a checkpoint is.
 
 mod checkpoint;
+mod dicom;
 mod volume;
 
 use std::{
@@ -8,30 +9,58 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
+use sam3d_io::{
+    IoError,
+    dicom::{DicomError, StructureSet},
+};
 
 use crate::{
     args::{GlobalArgs, InfoArgs},
     output,
 };
 use checkpoint::{CheckpointReport, RunReport};
+use dicom::{DirectoryReport, StructuresReport};
 use volume::VolumeReport;
 
-/// Describes the volume or checkpoint, or every checkpoint of a directory, and prints the report.
+/// Describes the volume or checkpoint, or every checkpoint or DICOM series of a directory, and prints the report.
 ///
 /// # Errors
-/// If the file cannot be read, or the directory holds no checkpoint.
+/// If the file cannot be read, or the directory holds neither checkpoints nor slices.
 pub fn run(args: &InfoArgs, global: &GlobalArgs) -> anyhow::Result<()> {
     let path = &args.path;
     if path.is_dir() {
-        return output::emit(&RunReport(checkpoints_in(path)?), global.json);
+        let checkpoints = checkpoints_in(path)?;
+        if !checkpoints.is_empty() {
+            return output::emit(&RunReport(checkpoints), global.json);
+        }
+        return describe_slices(args, global);
     }
     // .pth files go the same way: the checkpoint reader says that they have to be converted.
     let extension = path.extension().and_then(|extension| extension.to_str());
     if extension.is_some_and(|extension| ["safetensors", "pth", "pt", "tar"].contains(&extension)) {
         return output::emit(&CheckpointReport::read(path)?, global.json);
     }
-    output::emit(&VolumeReport::read(path, args.reading.limits())?, global.json)
+    if StructureSet::is_at(path)? {
+        return output::emit(&StructuresReport::read(path, args.phi)?, global.json);
+    }
+    output::emit(&VolumeReport::read(args)?, global.json)
+}
+
+/// The volume in a directory of DICOM files, or the list of its series.
+fn describe_slices(args: &InfoArgs, global: &GlobalArgs) -> anyhow::Result<()> {
+    match VolumeReport::read(args) {
+        Ok(report) => output::emit(&report, global.json),
+        Err(error) => match error.downcast_ref::<IoError>() {
+            Some(IoError::Dicom { problem, .. }) if matches!(**problem, DicomError::SeveralSeries { .. }) => {
+                output::emit(&DirectoryReport::read(&args.path, args.phi)?, global.json)
+            }
+            Some(IoError::Dicom { problem, .. }) if matches!(**problem, DicomError::NoVolume { .. }) => {
+                Err(error.context("expected a directory with checkpoints (.safetensors) or DICOM slices"))
+            }
+            _ => Err(error),
+        },
+    }
 }
 
 /// The checkpoints of `directory` by name. Other tensors that a run keeps there (an optimiser's state) are passed over.
@@ -51,9 +80,6 @@ fn checkpoints_in(directory: &Path) -> anyhow::Result<Vec<CheckpointReport>> {
             Ok(report) => reports.push(report),
             Err(error) => tracing::debug!("passed over: {}", output::one_line(&error)),
         }
-    }
-    if reports.is_empty() {
-        bail!("{}: expected a directory with checkpoints (.safetensors), found none", directory.display());
     }
     Ok(reports)
 }

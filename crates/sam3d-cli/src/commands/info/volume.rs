@@ -1,12 +1,11 @@
-use std::{
-    collections::BTreeMap,
-    fmt,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use sam3d_geom::Orientation;
-use sam3d_io::{Format, Grid, ReadLimits, Volume, nrrd, orient::AxisMap};
+use sam3d_io::{Format, Grid, Volume, dicom::survey, nrrd, orient::AxisMap};
 use serde::Serialize;
+
+use super::dicom::SeriesReport;
+use crate::args::InfoArgs;
 
 /// A volume of whole numbers with no more distinct values than this is taken for a label map.
 const MOST_LABELS: usize = 32;
@@ -16,6 +15,9 @@ const MOST_LABELS: usize = 32;
 pub(super) struct VolumeReport {
     path: PathBuf,
     format: String,
+    /// The series, of DICOM slices.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dicom: Option<SeriesReport>,
     shape_ijk: [usize; 3],
     spacing_ijk_mm: [f64; 3],
     /// Where i, j and k lead: one letter each of L R, P A, I S.
@@ -39,12 +41,14 @@ pub(super) struct VolumeReport {
 }
 
 impl VolumeReport {
-    pub(super) fn read(path: &Path, limits: ReadLimits) -> anyhow::Result<Self> {
+    pub(super) fn read(args: &InfoArgs) -> anyhow::Result<Self> {
+        let path = &args.path;
         let format = Format::recognise(path)?;
-        let volume = sam3d_io::read(path, limits)?;
+        let volume = args.reading.read(path)?;
+        let dicom = if format == Format::Dicom { described_series(args)? } else { None };
         let segments = if format == Format::Nrrd { nrrd::segments(path)? } else { Vec::new() };
         let names = segments.into_iter().map(|segment| (segment.label, segment.name)).collect();
-        Ok(Self::new(path.to_owned(), format, &volume, names))
+        Ok(Self { dicom, ..Self::new(path.to_owned(), format, &volume, names) })
     }
 
     fn new(path: PathBuf, format: Format, volume: &Volume, label_names: BTreeMap<u8, String>) -> Self {
@@ -56,6 +60,7 @@ impl VolumeReport {
         Self {
             path,
             format: format.to_string(),
+            dicom: None,
             shape_ijk: grid.shape_ijk(),
             spacing_ijk_mm: grid.spacing_ijk_mm(),
             orientation: orientation(grid),
@@ -73,6 +78,17 @@ impl VolumeReport {
             label_names,
         }
     }
+}
+
+/// The series that was read: the one that was named, the only one, or the one with more than a single slice.
+fn described_series(args: &InfoArgs) -> anyhow::Result<Option<SeriesReport>> {
+    let mut all = survey(&args.path)?.series;
+    match &args.reading.series {
+        Some(uid) => all.retain(|series| series.uid == *uid),
+        None if all.len() > 1 => all.retain(|series| series.images > 1),
+        None => {}
+    }
+    Ok(all.first().map(|series| SeriesReport::new(series, args.phi)).transpose()?)
 }
 
 /// The body directions nearest to i, j and k.
@@ -115,6 +131,9 @@ impl fmt::Display for VolumeReport {
         let [x, y, z] = self.spacing_ijk_mm;
         writeln!(f, "{}", self.path.display())?;
         writeln!(f, "format       {}", self.format)?;
+        if let Some(series) = &self.dicom {
+            write!(f, "{series}")?;
+        }
         writeln!(f, "voxels       {i} x {j} x {k} (i, j, k)")?;
         writeln!(f, "spacing      {x:.4} x {y:.4} x {z:.4} mm")?;
         let sheared = if self.sheared { "; the axes are not orthogonal" } else { "" };

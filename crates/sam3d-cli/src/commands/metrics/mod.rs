@@ -59,8 +59,8 @@ pub fn run(args: &MetricsArgs, global: &GlobalArgs) -> anyhow::Result<()> {
 
 /// A report for each label, or one for all voxels that are not 0.
 fn compare(args: &MetricsArgs, pair: &Pair) -> anyhow::Result<Vec<Report>> {
-    let truth = sam3d_io::read(&pair.truth, args.reading.limits())?;
     let mut prediction = sam3d_io::read(&pair.prediction, args.reading.limits())?;
+    let truth = sam3d_io::read_label(&pair.truth, &prediction.grid, args.reading.limits())?;
     if let Err(error) = check_same_grid((&pair.truth, &truth.grid), (&pair.prediction, &prediction.grid)) {
         if !args.resample_pred {
             bail!("{error:#}; --resample-pred does that for the prediction");

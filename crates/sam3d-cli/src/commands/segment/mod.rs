@@ -35,7 +35,7 @@ pub fn run(args: &SegmentArgs, global: &GlobalArgs) -> anyhow::Result<()> {
         OutputFormat::of_path(path)?;
     }
     // What is quickly wrong is found before what takes long: points and truth before weights and network.
-    let image = sam3d_io::read(&args.image, args.reading.limits())?;
+    let image = args.reading.read(&args.image)?;
     let clicks = clicks(args, &image)?;
     let truth = args.truth.as_ref().map(|path| read_truth(path, args, &image)).transpose()?;
     let device = runtime::device(global.device)?;
@@ -87,7 +87,7 @@ fn clicks(args: &SegmentArgs, image: &Volume) -> anyhow::Result<Vec<[usize; 3]>>
 
 /// The true mask, `[k, j, i]`: the voxels that are not 0.
 fn read_truth(path: &Path, args: &SegmentArgs, image: &Volume) -> anyhow::Result<Array3<u8>> {
-    let truth = sam3d_io::read(path, args.reading.limits())?;
+    let truth = sam3d_io::read_label(path, &image.grid, args.reading.limits())?;
     check_same_grid((&args.image, &image.grid), (path, &truth.grid))?;
     Ok(truth.data.mapv(|value| u8::from(value != 0.0)))
 }

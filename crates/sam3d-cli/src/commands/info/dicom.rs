@@ -1,0 +1,151 @@
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use sam3d_io::{
+    IoError,
+    dicom::{Census, SeriesSummary, StructureSet, Survey, personal_fields, survey},
+};
+use serde::Serialize;
+
+/// What a file says of a person, in its order; there only if `--phi` asks for it.
+#[derive(Serialize)]
+#[serde(transparent)]
+pub(super) struct Personal(Option<Vec<(&'static str, String)>>);
+
+impl Personal {
+    pub(super) fn read(path: &Path, phi: bool) -> Result<Self, IoError> {
+        phi.then(|| personal_fields(path)).transpose().map(Self)
+    }
+}
+
+impl fmt::Display for Personal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, value) in self.0.iter().flatten() {
+            writeln!(f, "{name:<20} {value}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A series, by what tells it from others.
+#[derive(Serialize)]
+pub(super) struct SeriesReport {
+    series_uid: String,
+    modality: String,
+    slices: usize,
+    columns: usize,
+    rows: usize,
+    #[serde(skip_serializing_if = "Personal::is_not_asked_for")]
+    personal: Personal,
+}
+
+impl Personal {
+    fn is_not_asked_for(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+impl SeriesReport {
+    pub(super) fn new(series: &SeriesSummary, phi: bool) -> Result<Self, IoError> {
+        let SeriesSummary { uid, modality, images, size: [columns, rows], file } = series;
+        let personal = Personal::read(file, phi)?;
+        let (series_uid, modality) = (uid.clone(), modality.clone());
+        Ok(Self { series_uid, modality, slices: *images, columns: *columns, rows: *rows, personal })
+    }
+}
+
+impl fmt::Display for SeriesReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { series_uid, modality, slices, columns, rows, personal } = self;
+        writeln!(f, "series       {series_uid}")?;
+        writeln!(f, "             {modality}, {slices} slices of {columns} x {rows}")?;
+        write!(f, "{personal}")
+    }
+}
+
+/// What a directory of DICOM files holds, where that is more than one volume.
+#[derive(Serialize)]
+pub(super) struct DirectoryReport {
+    path: PathBuf,
+    series: Vec<SeriesReport>,
+    passed_over: String,
+}
+
+impl DirectoryReport {
+    /// The series in the directory `path`.
+    pub(super) fn read(path: &Path, phi: bool) -> anyhow::Result<Self> {
+        let Survey { series, passed_over } = survey(path)?;
+        let series = series.iter().map(|series| SeriesReport::new(series, phi)).collect::<Result<_, _>>()?;
+        let passed_over =
+            if passed_over == Census::default() { String::new() } else { passed_over.to_string() };
+        Ok(Self { path: path.to_owned(), series, passed_over })
+    }
+}
+
+impl fmt::Display for DirectoryReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.path.display())?;
+        writeln!(f, "format       DICOM, {} series; --series UID describes one", self.series.len())?;
+        for series in &self.series {
+            write!(f, "{series}")?;
+        }
+        if !self.passed_over.is_empty() {
+            writeln!(f, "beside them  {}", self.passed_over)?;
+        }
+        Ok(())
+    }
+}
+
+/// What an RT structure set holds.
+#[derive(Serialize)]
+pub(super) struct StructuresReport {
+    path: PathBuf,
+    format: &'static str,
+    drawn_on_series: Vec<String>,
+    structures: Vec<Structure>,
+    #[serde(skip_serializing_if = "Personal::is_not_asked_for")]
+    personal: Personal,
+}
+
+#[derive(Serialize)]
+struct Structure {
+    number: i64,
+    name: String,
+    contours: usize,
+    points: usize,
+}
+
+impl StructuresReport {
+    pub(super) fn read(path: &Path, phi: bool) -> anyhow::Result<Self> {
+        let StructureSet { rois, series } = StructureSet::read(path)?;
+        let structures = rois.into_iter().map(|roi| Structure {
+            number: roi.number,
+            contours: roi.contours.len(),
+            points: roi.contours.iter().map(|contour| contour.points_mm.len()).sum(),
+            name: roi.name,
+        });
+        Ok(Self {
+            path: path.to_owned(),
+            format: "DICOM RT structure set",
+            drawn_on_series: series,
+            structures: structures.collect(),
+            personal: Personal::read(path, phi)?,
+        })
+    }
+}
+
+impl fmt::Display for StructuresReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.path.display())?;
+        writeln!(f, "format       {}", self.format)?;
+        for series in &self.drawn_on_series {
+            writeln!(f, "drawn on     series {series}")?;
+        }
+        for Structure { number, name, contours, points } in &self.structures {
+            writeln!(f, "structure    {number} {name}: {contours} contours, {points} points")?;
+        }
+        write!(f, "{}", self.personal)
+    }
+}

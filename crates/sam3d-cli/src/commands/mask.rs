@@ -1,0 +1,63 @@
+//! `sam3d mask`: contours become a mask on the grid of the image they were drawn on.
+
+use std::{fmt, path::PathBuf};
+
+use anyhow::Context;
+use sam3d_io::{OutputFormat, atomic::Overwrite, dicom::StructureSet, nrrd::Segment};
+use serde::Serialize;
+
+use super::writable::check_writable;
+use crate::{
+    args::{GlobalArgs, MaskArgs},
+    output,
+};
+
+/// Writes the mask, then prints where it is and how large.
+///
+/// # Errors
+/// If a file cannot be read or written, or the structure is not there or lies elsewhere.
+pub fn run(args: &MaskArgs, global: &GlobalArgs) -> anyhow::Result<()> {
+    check_writable(&args.out, args.force)?;
+    OutputFormat::of_path(&args.out)?;
+    let path = || args.rtstruct.display().to_string();
+    let structures = StructureSet::read(&args.rtstruct)?;
+    let roi = structures.choose(args.roi.as_deref()).with_context(path)?;
+    let image = args.reading.read(&args.image)?;
+    let mask = roi.mask(&image.grid).with_context(path)?;
+
+    let label = args.label.get();
+    let overwrite = if args.force { Overwrite::Replace } else { Overwrite::Refuse };
+    let segments = [Segment::new(&roi.name, label)];
+    let labelled = mask.mapv(|value| value * label);
+    sam3d_io::write_segmentation(&args.out, labelled.view(), &image.grid, &segments, overwrite)?;
+    let voxels = mask.iter().filter(|value| **value != 0).count();
+    if voxels == 0 {
+        tracing::warn!("the mask is empty: no voxel's centre lies inside the contours");
+    }
+    let voxel_mm3: f64 = image.grid.spacing_ijk_mm().iter().product();
+    let report = Report {
+        mask: args.out.clone(),
+        structure: roi.name.clone(),
+        contours: roi.contours.len(),
+        voxels,
+        volume_ml: voxels as f64 * voxel_mm3 / 1000.0,
+    };
+    output::emit(&report, global.json)
+}
+
+#[derive(Serialize)]
+struct Report {
+    mask: PathBuf,
+    structure: String,
+    contours: usize,
+    voxels: usize,
+    volume_ml: f64,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "mask       {}", self.mask.display())?;
+        writeln!(f, "structure  {} ({} contours)", self.structure, self.contours)?;
+        writeln!(f, "volume     {:.2} ml ({} voxels)", self.volume_ml, self.voxels)
+    }
+}
