@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    IoError,
+    Format, IoError,
     atomic::{self, Overwrite},
     dataset::Case,
+    dicom::StructureSet,
 };
 
 /// To be raised with every change of reading or preparing that changes a voxel.
@@ -149,6 +150,8 @@ fn files_of(path: &Path) -> Result<Vec<PathBuf>, IoError> {
                 ))));
             }
         }
+    } else if let Some(series) = directory_of_slice(path)? {
+        return files_of(&series);
     } else {
         files.push(path.to_owned());
         let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
@@ -168,6 +171,13 @@ fn files_of(path: &Path) -> Result<Vec<PathBuf>, IoError> {
     files.sort();
     files.dedup();
     Ok(files)
+}
+
+/// The directory in which the other slices of the DICOM file at `path` are, if it is a slice.
+fn directory_of_slice(path: &Path) -> Result<Option<PathBuf>, IoError> {
+    let is_slice =
+        Format::recognise(path).is_ok_and(|format| format == Format::Dicom) && !StructureSet::is_at(path)?;
+    Ok(path.parent().filter(|_| is_slice).map(Path::to_owned))
 }
 
 /// The data file that a NRRD or MetaImage header of text names, if any.

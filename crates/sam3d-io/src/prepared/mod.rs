@@ -63,11 +63,11 @@ impl PreparedCase {
     /// [`IoError`] that names the file which cannot be read; as [`new`](Self::new).
     pub fn read(case: &Case, target_class: u32, preprocessing: &Preprocessing) -> Result<Self, IoError> {
         // One after the other: a volume as read is dropped before the next one is.
-        let image = {
+        let (image, grid) = {
             let volume = crate::read(&case.image, ReadLimits::default())?;
-            prepare_clipped(&volume, preprocessing)?.image
+            (prepare_clipped(&volume, preprocessing)?.image, volume.grid)
         };
-        let label = crate::read(&case.label, ReadLimits::default())?;
+        let label = crate::read_label(&case.label, &grid, ReadLimits::default())?;
         Self::new(image, prepare_label(&label, target_class, preprocessing)?)
     }
 
