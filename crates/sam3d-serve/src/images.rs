@@ -28,6 +28,13 @@ pub(crate) struct Located {
     pub(crate) file_name: String,
 }
 
+impl Located {
+    /// What a viewer shall call the file it gets: a DICOM series is sent as NIfTI.
+    pub(crate) fn sent_name(&self) -> String {
+        if self.path.is_dir() { format!("{}.nii", self.file_name) } else { self.file_name.clone() }
+    }
+}
+
 /// An image that has a name.
 #[derive(Debug, Clone)]
 pub(crate) struct Known {

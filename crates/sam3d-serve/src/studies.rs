@@ -6,8 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use sam3d_io::Format;
+
 /// Directories below the studies' own that are looked into.
-const DEPTH: usize = 3;
+const DEPTH: usize = 6;
+/// Files of a directory that are looked into to see whether it holds a DICOM series.
+const LOOKED_AT: usize = 4;
 /// Most studies that are listed.
 const MOST: usize = 10_000;
 /// Endings of the volumes that can be opened, longest first: an id is a name without its ending.
@@ -18,13 +22,15 @@ const ENDINGS: [&str; 7] = [".nii.gz", ".hdr.gz", ".nii", ".nrrd", ".nhdr", ".mh
 pub(crate) struct Study {
     /// What clients call it: its path below the directory without the ending.
     pub(crate) id: String,
-    /// The file's own name.
+    /// The own name of the file, or of the directory that holds a DICOM series.
     pub(crate) file_name: String,
+    /// The file, or the directory.
     pub(crate) path: PathBuf,
     pub(crate) bytes: u64,
 }
 
-/// The volumes of `directory` by id, without hidden files and without the directory `leave_out`.
+/// The volumes of `directory` and below by id, without hidden files and without the directory `leave_out`. A directory
+/// with DICOM slices is one volume.
 ///
 /// The listing is made anew for each question, so that files may come and go. A client's id is a key into it and nothing
 /// else: no text of a client becomes a path.
@@ -34,6 +40,7 @@ pub(crate) fn list(directory: &Path, leave_out: Option<&Path>) -> io::Result<BTr
     while let Some((directory, prefix, depth)) = waiting.pop() {
         let mut entries: Vec<fs::DirEntry> = fs::read_dir(&directory)?.collect::<io::Result<_>>()?;
         entries.sort_by_key(fs::DirEntry::file_name);
+        let mut others = Vec::new();
         for entry in entries {
             let Ok(name) = entry.file_name().into_string() else { continue };
             let path = entry.path();
@@ -53,10 +60,26 @@ pub(crate) fn list(directory: &Path, leave_out: Option<&Path>) -> io::Result<BTr
                 let id = if studies.contains_key(&short) { format!("{prefix}{name}") } else { short };
                 let study = Study { id: id.clone(), file_name: name, path, bytes: metadata.len() };
                 studies.insert(id, study);
+            } else if metadata.is_file() {
+                others.push((path, metadata.len()));
             }
+        }
+        if let Some(study) = series(&directory, &prefix, &others) {
+            studies.insert(study.id.clone(), study);
         }
     }
     Ok(studies)
+}
+
+/// The DICOM series of the files `others` in `directory`, if they begin as such.
+fn series(directory: &Path, prefix: &str, others: &[(PathBuf, u64)]) -> Option<Study> {
+    let is_slice = |path: &Path| Format::recognise(path).is_ok_and(|format| format == Format::Dicom);
+    others.iter().take(LOOKED_AT).any(|(path, _)| is_slice(path)).then(|| {
+        let name = directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let id = if prefix.is_empty() { name.clone() } else { prefix.trim_end_matches('/').to_owned() };
+        let bytes = others.iter().map(|(_, bytes)| bytes).sum();
+        Study { id, file_name: name, path: directory.to_owned(), bytes }
+    })
 }
 
 /// The name without the ending of a volume; `None` if it has none.
@@ -80,7 +103,7 @@ mod tests {
     fn volumes_are_listed_by_name_without_ending() {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path();
-        for path in ["labels/final", "sub/deeper", "a/b/c/d/e"] {
+        for path in ["labels/final", "sub/deeper", "a/b/c/d/e/f/g", "1.2.840.7"] {
             fs::create_dir_all(root.join(path)).unwrap();
         }
         for name in [
@@ -91,15 +114,22 @@ mod tests {
             ".hidden.nii",
             "labels/final/one.nii.gz",
             "sub/deeper/three.nii",
-            "a/b/c/d/e/deep.nii",
+            "a/b/c/d/e/f/g/deep.nii",
             ".nii",
         ] {
             fs::write(root.join(name), "x").unwrap();
         }
+        // A DICOM file begins with 128 bytes of anything and these four letters.
+        let slice = [&[0; 128][..], b"DICM", &[0; 16]].concat();
+        ["1.2.840.7/a", "1.2.840.7/b"].iter().for_each(|name| fs::write(root.join(name), &slice).unwrap());
         let studies = list(root, Some(&root.join("labels"))).unwrap();
         let ids: Vec<&str> = studies.keys().map(String::as_str).collect();
-        assert_eq!(ids, ["one", "one.nrrd", "sub/deeper/three", "two"]);
+        assert_eq!(ids, ["1.2.840.7", "one", "one.nrrd", "sub/deeper/three", "two"]);
         assert_eq!(studies["two"].file_name, "two.MHA");
+        assert_eq!(
+            (studies["1.2.840.7"].path.clone(), studies["1.2.840.7"].bytes),
+            (root.join("1.2.840.7"), 296)
+        );
         assert!(list(&root.join("missing"), None).is_err());
     }
 

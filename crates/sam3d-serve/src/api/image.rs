@@ -12,7 +12,11 @@ use serde_json::{Value, json};
 use tokio_util::io::ReaderStream;
 
 use super::{Asked, ImageQuery, asked};
-use crate::{refusal::Refusal, state::SharedState};
+use crate::{
+    images::Located,
+    refusal::Refusal,
+    state::{Core, SharedState},
+};
 
 /// `GET /api/image`: the geometry of a volume, which is prepared on the way.
 pub(crate) async fn image(
@@ -38,6 +42,11 @@ pub(crate) async fn volume(
     query: Asked<ImageQuery>,
 ) -> Result<Response, Refusal> {
     let located = server.locate(&asked(query)?.name()?).await?;
+    as_nifti(&server, located).await
+}
+
+/// The volume in `located` as a plain NIfTI file.
+pub(crate) async fn as_nifti(server: &Core, located: Located) -> Result<Response, Refusal> {
     let place = tempfile::Builder::new().prefix("volume-").tempdir_in(server.uploads.directory());
     let place = place.map_err(|error| Refusal::internal("write the volume", &error))?;
     let limits = server.images.limits();

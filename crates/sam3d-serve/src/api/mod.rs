@@ -6,7 +6,7 @@ mod mask;
 mod studies;
 
 pub(crate) use file::segmentation;
-pub(crate) use image::{image, volume};
+pub(crate) use image::{as_nifti, image, volume};
 pub(crate) use mask::mask;
 pub(crate) use studies::{remove_upload, state, studies, upload};
 

@@ -3,13 +3,17 @@ use std::collections::BTreeMap;
 use axum::{
     Json,
     extract::{Multipart, Path, Query, State, multipart::MultipartRejection},
-    http::StatusCode,
+    http::{StatusCode, header},
     response::Response,
 };
 use serde_json::{Map, Value, json};
 
-use super::{Fields, field, labels_missing, required, session::send_file};
+use super::{
+    Fields, field, labels_missing, required,
+    session::{attachment, send_file},
+};
 use crate::{
+    api::as_nifti,
     body,
     images::{self, ImageName, Known},
     labels::Tag,
@@ -52,7 +56,7 @@ pub(crate) async fn datastore(
                         })
                         .collect();
                     let described =
-                        json!({ "info": { "name": image.located.file_name }, "ext": image.ending });
+                        json!({ "info": { "name": image.located.sent_name() }, "ext": image.ending });
                     (id.clone(), json!({ "image": described, "labels": labels }))
                 })
                 .collect();
@@ -89,13 +93,19 @@ pub(crate) async fn add_image(
     Ok(Json(json!({ "image": name })))
 }
 
-/// `GET /datastore/image?image=`: the file as it is.
+/// `GET /datastore/image?image=`: the file as it is; a DICOM series as NIfTI, since one file is asked for.
 pub(crate) async fn image(
     State(server): SharedState,
     Query(fields): Query<Fields>,
 ) -> Result<Response, Refusal> {
     let located = server.locate(&ImageName::Study(required(&fields, "image")?.to_owned())).await?;
-    send_file(&located.path, &located.file_name).await
+    if !located.path.is_dir() {
+        return send_file(&located.path, &located.file_name).await;
+    }
+    let name = attachment(&located.sent_name());
+    let mut response = as_nifti(&server, located).await?;
+    response.headers_mut().insert(header::CONTENT_DISPOSITION, name);
+    Ok(response)
 }
 
 /// `HEAD /datastore/image?image=`: whether the image is there.
@@ -112,7 +122,7 @@ pub(crate) async fn image_info(
     Query(fields): Query<Fields>,
 ) -> Result<Json<Value>, Refusal> {
     let located = server.locate(&ImageName::Study(required(&fields, "image")?.to_owned())).await?;
-    Ok(Json(json!({ "name": located.file_name })))
+    Ok(Json(json!({ "name": located.sent_name() })))
 }
 
 /// `PUT /datastore/label?image=&tag=`: keeps the form's `label` on disk, once it is known to fit its image.
@@ -190,7 +200,7 @@ pub(crate) async fn next_sample(
     };
     let next = images.into_iter().find(|(_, image)| unlabelled(image));
     Ok(Json(
-        next.map_or_else(|| json!({}), |(id, image)| json!({ "id": id, "name": image.located.file_name })),
+        next.map_or_else(|| json!({}), |(id, image)| json!({ "id": id, "name": image.located.sent_name() })),
     ))
 }
 

@@ -69,7 +69,7 @@ pub(super) async fn send_file(path: &std::path::Path, name: &str) -> Result<Resp
 }
 
 /// A header that gives a download its name; letters that a header cannot carry become underscores.
-fn attachment(name: &str) -> HeaderValue {
+pub(super) fn attachment(name: &str) -> HeaderValue {
     let plain: String = name
         .chars()
         .map(|letter| {

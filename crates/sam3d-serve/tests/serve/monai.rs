@@ -257,3 +257,25 @@ fn an_image_sent_to_the_datastore_has_its_clients_name() {
     let refused = without.form("PUT", "/datastore/label?image=one", &[("label", Some("l.nii.gz"), &label)]);
     assert!(refused.status == 409 && refused.detail().contains("--labels"), "{}", refused.text());
 }
+
+/// A directory of slices is a study, under the name that OHIF gives it if it is called by its Series Instance UID.
+#[test]
+fn a_dicom_series_is_a_study() {
+    let Some(slices) = sam3d_testkit::test_volume("dicom_ct/STS_019_CT/image") else { return };
+    let served = Served::start();
+    let series = served.studies.join("1.2.826.0.1");
+    std::fs::create_dir(&series).unwrap();
+    for slice in std::fs::read_dir(&slices).unwrap() {
+        let slice = slice.unwrap();
+        std::fs::copy(slice.path(), series.join(slice.file_name())).unwrap();
+    }
+    let expected = sam3d_io::read(&series, sam3d_io::ReadLimits::default()).unwrap();
+    let sent = served.get("/datastore/image?image=1.2.826.0.1");
+    assert_eq!(sent.status, 200, "{}", sent.text());
+    assert_eq!(volume_of(&sent.body, "image.nii").data, expected.data);
+    let click = expected.grid.shape_ijk().map(|size| size / 2);
+    let answer =
+        infer(&served, "image=1.2.826.0.1&output=image", json!({ "foreground": [click], "threshold": 0.5 }));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(volume_of(&answer.body, "mask.nii.gz").grid.shape_ijk(), expected.grid.shape_ijk());
+}
