@@ -3,7 +3,7 @@ use std::{fmt, num::NonZeroUsize, path::PathBuf, str::FromStr};
 use clap::{ArgGroup, Args, ValueEnum};
 use sam3d_metrics::Tolerance;
 use sam3d_model::Precision;
-use sam3d_train::evaluate::Position;
+use sam3d_train::{baseline::WindowConfig, evaluate::Position};
 
 use super::values::{precision, tolerance};
 
@@ -69,9 +69,18 @@ pub struct EvalArgs {
     #[arg(long, value_name = "NAME", default_value_t = Precision::F32, value_parser = precision(), hide_possible_values = true)]
     pub precision: Precision,
 
-    /// What is evaluated: sam3d, auto (without clicks), sam2d (clicks in each slice) or baseline (a comparison network)
+    /// What is evaluated: sam3d, auto (without clicks), sam2d (clicks in each slice), or a comparison network (nnunet,
+    /// transbts, nnformer, swin_unetr, unetr_pp or ux_net)
     #[arg(long, value_enum, default_value_t = MethodName::Sam3d, hide_possible_values = true)]
     pub method: MethodName,
+
+    /// Comparison networks: share of its side that a window has in common with the next
+    #[arg(long, value_name = "SHARE", default_value_t = WindowConfig::TEST.overlap)]
+    pub overlap: f64,
+
+    /// Comparison networks: how a voxel of a window counts, constant (published) or gaussian
+    #[arg(long, value_enum, value_name = "NAME", default_value_t = WindowWeights::Constant, hide_possible_values = true)]
+    pub window_weights: WindowWeights,
 
     /// Where in the target clicks are drawn: uniform, or by depth centre, surrounding or margin
     #[arg(long, value_enum, default_value_t = PositionArg::Uniform, hide_possible_values = true)]
@@ -154,8 +163,30 @@ pub enum MethodName {
     Auto,
     /// The 2D SAM, with clicks in each slice that has target
     Sam2d,
-    /// A comparison network, by sliding windows
-    Baseline,
+    /// nnU-Net's network
+    Nnunet,
+    /// TransBTS
+    Transbts,
+    /// nnFormer
+    Nnformer,
+    /// Swin-UNETR
+    #[value(name = "swin_unetr")]
+    SwinUnetr,
+    /// UNETR++
+    #[value(name = "unetr_pp")]
+    UnetrPp,
+    /// 3D UX-Net
+    #[value(name = "ux_net")]
+    UxNet,
+}
+
+/// How much a voxel of a window counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WindowWeights {
+    /// The same everywhere
+    Constant,
+    /// Less towards the window's border
+    Gaussian,
 }
 
 /// Where in the target clicks are drawn.

@@ -18,7 +18,7 @@ use clap::{Parser, Subcommand};
 
 pub use compare::{CompareArgs, RunArg};
 pub use convert::ConvertArgs;
-pub use eval::{EvalArgs, KeepMasks, MethodName, PositionArg, Shard, Split};
+pub use eval::{EvalArgs, KeepMasks, MethodName, PositionArg, Shard, Split, WindowWeights};
 pub use global::{DeviceArg, GlobalArgs};
 pub use info::InfoArgs;
 pub use mask::MaskArgs;

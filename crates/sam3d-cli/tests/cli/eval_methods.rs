@@ -88,7 +88,7 @@ fn other_methods_are_evaluated_by_the_same_protocol() {
     };
     let auto = scores("auto", Path::new("auto.safetensors"));
     assert_eq!((&auto["identity"]["method"], clicks(&auto)), (&"auto".into(), vec![(0, 0)]));
-    let baseline = scores("baseline", Path::new("nnunet.safetensors"));
+    let baseline = scores("nnunet", Path::new("nnunet.safetensors"));
     assert_eq!((&baseline["identity"]["method"], clicks(&baseline)), (&"nnunet".into(), vec![(0, 0)]));
     assert_eq!(baseline["identity"]["preprocessing"]["spacing_mm"], serde_json::json!([2.5, 1.5, 1.5]));
     // Three slices of 3 mm are six of 1.5 mm.
@@ -100,6 +100,6 @@ fn other_methods_are_evaluated_by_the_same_protocol() {
 
     let fails = |method: &str, weights: &Path| failure_of(&mut eval(method, weights), 1);
     assert!(fails("sam2d", &sam).contains("--dataset"));
-    assert!(fails("baseline", Path::new("nnunet.safetensors")).contains("--dataset"));
-    assert!(fails("baseline", Path::new("auto.safetensors")).contains("comparison network"));
+    assert!(fails("nnunet", Path::new("nnunet.safetensors")).contains("--dataset"));
+    assert!(fails("nnunet", Path::new("auto.safetensors")).contains("comparison network"));
 }

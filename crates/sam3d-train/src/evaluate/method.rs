@@ -33,6 +33,11 @@ pub trait Method {
     /// Short name, as typed and as written into results.
     fn name(&self) -> &'static str;
 
+    /// Settings of the method's own that decide its numbers, in a few words for reports.
+    fn details(&self) -> Option<String> {
+        None
+    }
+
     /// Which clicks [`predict`](Self::predict) is given.
     fn prompting(&self) -> Prompting;
 

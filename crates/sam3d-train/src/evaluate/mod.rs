@@ -25,7 +25,7 @@ pub mod summary;
 use sam3d_metrics::Tolerance;
 use serde::{Deserialize, Serialize};
 
-pub use auto_method::{AutoMethod, BaselineMethod};
+pub use auto_method::AutoMethod;
 pub use case::EvaluationCase;
 pub use clicks::{Position, PromptSet};
 pub use method::{ClickMethod, Method, Prediction, Prompting};

@@ -37,6 +37,9 @@ pub struct Identity {
     pub format_version: u32,
     /// [`Method::name`](super::Method::name).
     pub method: String,
+    /// [`Method::details`](super::Method::details).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<String>,
     /// SHA-256 of the weights' file, in hexadecimal.
     pub weights_sha256: String,
     /// Name of the dataset.
@@ -234,6 +237,7 @@ mod tests {
         Identity {
             format_version: FORMAT_VERSION,
             method: "sam3d".into(),
+            details: None,
             weights_sha256: "ab".into(),
             dataset: "demo".into(),
             target_class: 1,

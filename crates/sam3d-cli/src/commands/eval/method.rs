@@ -7,19 +7,21 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use sam3d_baselines::{BaselineCheckpoint, BaselineMetadata, Method as Comparison};
 use sam3d_io::dataset::Dataset;
 use sam3d_model::{Checkpoint, Precision, Provenance, sam2d::Sam2d};
 use sam3d_pickle::Limits;
 use sam3d_train::{
-    baseline,
-    evaluate::{AutoMethod, BaselineMethod, ClickMethod, Method, SliceMethod, records::hexadecimal},
+    baseline::{self, AutomaticMethod, WindowConfig},
+    evaluate::{AutoMethod, ClickMethod, Method, SliceMethod, records::hexadecimal},
+    sliding_window::Weighting,
 };
 use sha2::{Digest, Sha256};
 use tch::Device;
 
 use super::source::Source;
 use crate::{
-    args::{EvalArgs, MethodName},
+    args::{EvalArgs, MethodName, WindowWeights},
     commands::network,
 };
 
@@ -66,13 +68,12 @@ pub(super) fn open(args: &EvalArgs, source: &Source, device: Device) -> anyhow::
             let provenance = Provenance { source, ..Provenance::default() };
             (Box::new(SliceMethod::new(network, preprocessing)), provenance)
         }
-        MethodName::Baseline => {
-            only_f32(args)?;
-            let dataset = args.dataset.as_deref().map(Dataset::named_or_open).transpose()?;
-            let preprocessing = dataset.map(|dataset| baseline::preprocessing(&dataset)).transpose()?;
-            let (method, provenance) = BaselineMethod::open(weights, preprocessing, device)?;
-            (Box::new(method), provenance)
-        }
+        MethodName::Nnunet => comparison(Comparison::Nnunet, args, weights, device)?,
+        MethodName::Transbts => comparison(Comparison::Transbts, args, weights, device)?,
+        MethodName::Nnformer => comparison(Comparison::Nnformer, args, weights, device)?,
+        MethodName::SwinUnetr => comparison(Comparison::SwinUnetr, args, weights, device)?,
+        MethodName::UnetrPp => comparison(Comparison::UnetrPp, args, weights, device)?,
+        MethodName::UxNet => comparison(Comparison::UxNet, args, weights, device)?,
     };
     Ok(Opened { method, weights_sha256: sha256_of(weights)?, provenance })
 }
@@ -82,6 +83,38 @@ fn only_f32(args: &EvalArgs) -> anyhow::Result<()> {
         Precision::F32 => Ok(()),
         Precision::Bf16 => bail!("--precision bf16: only this project's own networks compute in bf16"),
     }
+}
+
+/// The comparison network `method` with its windows.
+fn comparison(
+    method: Comparison,
+    args: &EvalArgs,
+    weights: &Path,
+    device: Device,
+) -> anyhow::Result<(Box<dyn Method>, Provenance)> {
+    only_f32(args)?;
+    let checkpoint = BaselineCheckpoint::read(weights)?;
+    let BaselineMetadata { network, preprocessing, provenance, .. } = checkpoint.metadata.clone();
+    if network.method() != method {
+        let found = network.method().name();
+        bail!("{}: weights of {found}; evaluate them with --method {found}", weights.display());
+    }
+    let preprocessing = match (&args.dataset, preprocessing) {
+        (Some(name), _) => baseline::preprocessing(&Dataset::named_or_open(name)?)?,
+        (None, Some(preprocessing)) => preprocessing,
+        (None, None) => bail!(
+            "{}: the checkpoint does not say how intensities were preprocessed; name the dataset it was trained on with --dataset",
+            weights.display()
+        ),
+    };
+    let weighting = match args.window_weights {
+        WindowWeights::Constant => Weighting::Constant,
+        WindowWeights::Gaussian => Weighting::Gaussian,
+    };
+    let windows = WindowConfig { overlap: args.overlap, weighting };
+    let network = checkpoint.into_network(device).with_context(|| weights.display().to_string())?;
+    let method = AutomaticMethod::new(network, preprocessing, windows)?;
+    Ok((Box::new(method), provenance))
 }
 
 fn sha256_of(path: &Path) -> anyhow::Result<String> {

@@ -64,6 +64,7 @@ pub fn run(args: &EvalArgs, global: &GlobalArgs) -> anyhow::Result<()> {
     let identity = Identity {
         format_version: FORMAT_VERSION,
         method: opened.method.name().to_owned(),
+        details: opened.method.details(),
         weights_sha256: opened.weights_sha256,
         dataset: prepared.dataset.name.clone(),
         target_class: prepared.dataset.target_class,

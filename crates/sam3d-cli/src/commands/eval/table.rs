@@ -21,7 +21,8 @@ impl fmt::Display for Table<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Scores { identity, summary, cases, failures, weights, .. } = self.0;
         let (method, dataset) = (&identity.method, &identity.dataset);
-        writeln!(f, "{} cases of {dataset}, method {method}, {}", cases.len(), weights.display())?;
+        let details = identity.details.as_ref().map(|details| format!(" ({details})")).unwrap_or_default();
+        writeln!(f, "{} cases of {dataset}, method {method}{details}, {}", cases.len(), weights.display())?;
         write!(f, "\n{:<NAME$}{:>CELL$}", "in %, with the mean's 95 % interval", "Dice")?;
         for tolerance in &identity.config.tolerances {
             write!(f, "{:>CELL$}", format!("NSD at {} mm", tolerance.mm()))?;
