@@ -173,6 +173,7 @@ pub(super) fn configuration(scores: &Scores) -> Markup {
     let loss = scores.provenance.validation_loss.map(|loss| format!("{loss:.4}"));
     let rows: Vec<(&str, Option<String>)> = vec![
         ("Method", Some(identity.method.clone())),
+        ("Settings of the method", identity.details.clone()),
         ("Weights", Some(scores.weights.display().to_string())),
         ("SHA-256 of the weights", Some(identity.weights_sha256.clone())),
         ("Weights written by", Some(scores.provenance.written_by.clone()).filter(|text| !text.is_empty())),

@@ -1,5 +1,6 @@
 //! The program as users run it.
 
+mod comparison;
 mod dicom;
 mod eval;
 mod eval_methods;

@@ -6,7 +6,7 @@ use sam3d_geom::{Point, Preprocessing};
 use super::{WindowConfig, target_logit};
 use crate::{
     TrainError,
-    evaluate::{EvaluationCase, Method, Prediction, Prompting, sigmoid},
+    evaluate::{EvaluationCase, Method, Prediction, Prompting, method::sigmoid},
     sliding_window::SlidingWindow,
 };
 

@@ -73,7 +73,7 @@ pub enum Prediction {
 }
 
 /// The probability of a logit.
-pub(super) fn sigmoid(logit: f32) -> f32 {
+pub(crate) fn sigmoid(logit: f32) -> f32 {
     1.0 / (1.0 + (-logit).exp())
 }
 
