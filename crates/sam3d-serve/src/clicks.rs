@@ -6,8 +6,7 @@ use serde::Deserialize;
 use crate::{image::Image, refusal::Refusal};
 
 /// Why clicks outside the target are refused.
-pub(crate) const NEGATIVE_REFUSED: &str =
-    "negative clicks need weights trained with labelled points, which these are not; leave them out";
+pub(crate) const NEGATIVE_REFUSED: &str = "negative clicks need weights trained with labelled points (point_labels = true), which these are not; leave them out";
 
 /// A click of a client: the voxel `i, j, k` of the file as stored, counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]

@@ -62,9 +62,8 @@ impl Server {
     /// clicks, a directory that cannot be used.
     pub fn bind(config: Config, network: Sam3d) -> Result<Self, ServeError> {
         let access = Access::new(&config)?;
-        if network.config().prompt.is_none() {
-            return Err(ServeError::NoPrompts);
-        }
+        let Some(prompt) = &network.config().prompt else { return Err(ServeError::NoPrompts) };
+        let rules = ClickRules { most: config.limits.clicks, negative: prompt.point_labels };
         if config.target.is_empty() || RESERVED.contains(&config.target.as_str()) {
             return Err(ServeError::TargetName { found: config.target });
         }
@@ -83,7 +82,7 @@ impl Server {
         let (model, network) = Model::start(network, limits.queue, limits.embedding_cache_bytes)?;
         let shared = Arc::new(Core {
             access,
-            rules: ClickRules { most: limits.clicks, negative: false },
+            rules,
             model,
             images: Images::new(&config),
             uploads,

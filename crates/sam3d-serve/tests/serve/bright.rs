@@ -1,6 +1,8 @@
 //! A network set by hand: it finds what is brighter than the rest of its crop, so that a click beside something bright
 //! gives a mask of it. Clicks sway it a little, so that each has an answer of its own. Untrained weights would give noise.
 
+use std::sync::Mutex;
+
 use ndarray::Array3;
 use sam3d_geom::{Affine, Intensity, Orientation, Preprocessing, Spacing};
 use sam3d_io::Grid;
@@ -27,9 +29,22 @@ pub(crate) fn config() -> ModelConfig {
     config
 }
 
+/// A network of `config` with the same random parameters each time: libtorch draws them from one generator for the
+/// process, so tests must not draw at the same time.
+fn seeded(config: &ModelConfig) -> Sam3d {
+    static DRAWING: Mutex<()> = Mutex::new(());
+    let _drawing = DRAWING.lock().unwrap();
+    Sam3d::new(config, Device::Cpu, 7).unwrap()
+}
+
 /// The network that finds what is bright.
 pub(crate) fn network() -> Sam3d {
-    let network = Sam3d::new(&config(), Device::Cpu, 7).unwrap();
+    network_of(&config())
+}
+
+/// The same of another configuration.
+pub(crate) fn network_of(config: &ModelConfig) -> Sam3d {
+    let network = seeded(config);
     let parameters = network.parameters();
     let _no_grad = tch::no_grad_guard();
     let set = |name: &str, change: &dyn Fn(&Tensor)| change(&parameters[name]);

@@ -154,6 +154,25 @@ fn bad_requests_are_told_what_is_wrong() {
     }
 }
 
+/// Weights that know labelled points take clicks outside the target, in every form.
+#[test]
+fn labelled_points_are_taken_where_the_weights_know_them() {
+    let mut config = bright::config();
+    config.prompt.as_mut().unwrap().point_labels = true;
+    let served = Served::of(bright::network_of(&config), |_| {});
+    assert_eq!(served.get("/api/state").json()["negative_clicks"], true);
+    let outside = BALLS[0].map(|index| index + 5);
+    let mut clicks = request(&[BALLS[0], outside]);
+    clicks["clicks"][1]["label"] = "negative".into();
+    assert_eq!(served.post("/api/mask?study=one", &clicks).last_line()["stage"], "done");
+    let params = json!({ "foreground": [BALLS[0]], "background": [outside] }).to_string();
+    let form = [("params", None, params.as_bytes())];
+    assert_eq!(served.form("POST", "/infer/sam3d?image=one", &form).status, 200);
+    clicks["clicks"].as_array_mut().unwrap().remove(0);
+    let alone = served.post("/api/mask?study=one", &clicks);
+    assert!(alone.status == 400 && alone.detail().contains("no click inside"), "{}", alone.text());
+}
+
 /// Every file the page names is there, nothing comes from elsewhere, and the bundle is the one its checksums speak of.
 #[test]
 fn the_page_is_whole() {

@@ -46,6 +46,11 @@ impl Served {
 
     /// With what `change` makes of the configuration.
     pub(crate) fn with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::of(bright::network(), change)
+    }
+
+    /// With another network.
+    pub(crate) fn of(network: sam3d_model::Sam3d, change: impl FnOnce(&mut Config)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let studies = directory.path().join("studies");
         std::fs::create_dir(&studies).unwrap();
@@ -66,7 +71,7 @@ impl Served {
             limits: Limits { grace: Duration::from_secs(2), ..Limits::default() },
         };
         change(&mut config);
-        let server = Server::bind(config, bright::network()).unwrap();
+        let server = Server::bind(config, network).unwrap();
         let address = server.address();
         let stop = Arc::new(Notify::new());
         let stopped = Arc::clone(&stop);
