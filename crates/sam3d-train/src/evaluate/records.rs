@@ -290,7 +290,7 @@ mod tests {
         other.config.seed = 1;
         other.weights_sha256 = "cd".into();
         let error = EvaluationDirectory::open(&path, &other, Existing::Resume).unwrap_err().to_string();
-        assert!(error.contains("(weights_sha256, config.seed)") && error.contains("--force"), "{error}");
+        assert!(error.contains("(config.seed, weights_sha256)") && error.contains("--force"), "{error}");
         let anew = EvaluationDirectory::open(&path, &other, Existing::Replace).unwrap();
         assert_eq!(anew.record("a").unwrap(), None);
         // A record left by another evaluation is no record of this one.
