@@ -2,15 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot get its input has failed")]
 
-use std::hint::black_box;
+use std::{hint::black_box, path::Path};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use dicom_core::{DataElement, PrimitiveValue, VR};
+use dicom_dictionary_std::{tags, uids};
+use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
 use ndarray::Array3;
 use sam3d_geom::{Affine, Extent, Orientation};
 use sam3d_io::{
     Grid,
     atomic::Overwrite,
     crop::CropWindow,
+    dicom,
     nifti::{self, ReadLimits},
     orient::AxisMap,
     resample,
@@ -47,6 +51,47 @@ fn read(criterion: &mut Criterion) {
             bencher.iter(|| nifti::read(black_box(&path), ReadLimits::default()).unwrap());
         });
     }
+    group.finish();
+}
+
+/// The same CT as a series of slices.
+fn write_series(directory: &Path, image: &Array3<i16>) {
+    let [columns, rows, _] = SHAPE_IJK;
+    for (k, plane) in image.outer_iter().enumerate() {
+        let mut object = InMemDicomObject::new_empty();
+        let mut text = |tag, vr, value: &str| {
+            object.put(DataElement::new(tag, vr, PrimitiveValue::from(value)));
+        };
+        text(tags::SOP_CLASS_UID, VR::UI, uids::CT_IMAGE_STORAGE);
+        text(tags::SERIES_INSTANCE_UID, VR::UI, "1.2.3");
+        text(tags::IMAGE_POSITION_PATIENT, VR::DS, &format!("-80\\-80\\{}", 2.5 * k as f64));
+        text(tags::IMAGE_ORIENTATION_PATIENT, VR::DS, "1\\0\\0\\0\\1\\0");
+        text(tags::PIXEL_SPACING, VR::DS, "0.8\\0.8");
+        let numbers = [
+            (tags::ROWS, rows as u16),
+            (tags::COLUMNS, columns as u16),
+            (tags::BITS_ALLOCATED, 16),
+            (tags::PIXEL_REPRESENTATION, 1),
+        ];
+        for (tag, value) in numbers {
+            object.put(DataElement::new(tag, VR::US, PrimitiveValue::from(value)));
+        }
+        let pixels = plane.iter().map(|value| value.cast_unsigned()).collect();
+        object.put(DataElement::new(tags::PIXEL_DATA, VR::OW, PrimitiveValue::U16(pixels)));
+        let meta = FileMetaTableBuilder::new().transfer_syntax(uids::EXPLICIT_VR_LITTLE_ENDIAN);
+        object.with_meta(meta).unwrap().write_to_file(directory.join(format!("{k}"))).unwrap();
+    }
+}
+
+fn read_dicom(criterion: &mut Criterion) {
+    let directory = tempfile::tempdir().unwrap();
+    let image = image();
+    write_series(directory.path(), &image);
+    let mut group = criterion.benchmark_group("dicom_read");
+    group.sample_size(20).throughput(Throughput::Bytes(2 * image.len() as u64));
+    group.bench_function("series", |bencher| {
+        bencher.iter(|| dicom::read(black_box(directory.path()), None, ReadLimits::default()).unwrap());
+    });
     group.finish();
 }
 
@@ -88,5 +133,5 @@ fn geometry(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, read, write, geometry);
+criterion_group!(benches, read, read_dicom, write, geometry);
 criterion_main!(benches);

@@ -1,6 +1,6 @@
 //! Structure sets: made up here, and one that was drawn on a real CT.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
 use dicom_core::{DataElement, Length, PrimitiveValue, Tag, VR, value::DataSetSequence};
 use dicom_dictionary_std::{tags, uids};
@@ -12,7 +12,7 @@ use sam3d_io::{
     nifti,
     prepared::PreparedCase,
 };
-use sam3d_testkit::test_volume;
+use sam3d_testkit::{by_name, test_volume};
 
 use super::{
     read,
@@ -116,6 +116,37 @@ fn the_only_structure_as_a_label() {
     write(structure_set(&[(1, "a", &[(99.0, square.1)])]), uids::EXPLICIT_VR_LITTLE_ENDIAN, &path);
     let error = sam3d_io::read_label(&path, &grid, ReadLimits::default()).unwrap_err();
     assert!(matches!(problem(error, &path), DicomError::RoiElsewhere { .. }));
+}
+
+/// A few wrong bytes, or none behind some place: structures whose masks can be made, or an error that names the file.
+#[test]
+fn damaged_structure_sets() {
+    let directory = directory(&[Slice::number(0), Slice::number(1), Slice::number(2)]);
+    let grid = read(directory.path()).unwrap().grid;
+    let path = directory.path().join("structures");
+    let square = (32.5, [-9.7, -19.5, -8.3, -18.2]);
+    let mut values = by_name("tests.dicom.structure_set.damage", 4 * 600).into_iter();
+    for syntax in [uids::EXPLICIT_VR_LITTLE_ENDIAN, uids::IMPLICIT_VR_LITTLE_ENDIAN] {
+        write(structure_set(&[(1, "a", &[square, square]), (2, "b", &[square])]), syntax, &path);
+        let sound = fs::read(&path).unwrap();
+        let check = |bytes: &[u8]| {
+            fs::write(&path, bytes).unwrap();
+            match StructureSet::read(&path) {
+                Ok(set) => set.rois.iter().for_each(|roi| drop(roi.mask(&grid))),
+                Err(error) => {
+                    let text = error.to_string();
+                    assert!(text.contains(&*path.to_string_lossy()) && !text.contains("Sekret"), "{text}");
+                }
+            }
+        };
+        (0..sound.len()).for_each(|length| check(&sound[..length]));
+        for _ in 0..600 {
+            let mut bytes = sound.clone();
+            let [at, value] = [(); 2].map(|()| (values.next().unwrap() + 1.0) / 2.0);
+            bytes[(at * sound.len() as f64) as usize] = (value * 256.0) as u8;
+            check(&bytes);
+        }
+    }
 }
 
 /// A directory of slices and a structure set are a case of a dataset as they are.
