@@ -159,10 +159,17 @@ impl RunDirectory {
             let path = entry.map_err(failed)?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             // The first is this project's for tensors, the second sam3d-io's for everything else.
-            if name.starts_with(TEMPORARY_PREFIX) && path.is_dir() {
-                fs::remove_dir_all(&path).map_err(failed)?;
+            let removed = if name.starts_with(TEMPORARY_PREFIX) && path.is_dir() {
+                fs::remove_dir_all(&path)
             } else if name.starts_with(".sam3d-") && name.ends_with(".tmp") {
-                fs::remove_file(&path).map_err(failed)?;
+                fs::remove_file(&path)
+            } else {
+                Ok(())
+            };
+            match removed {
+                // Another process of the same run was quicker.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                other => other.map_err(failed)?,
             }
         }
         Ok(())

@@ -91,6 +91,22 @@ fn a_run_is_resumed_as_if_nothing_had_happened_and_evaluated() {
 }
 
 #[test]
+fn a_dry_run_says_what_a_run_would_take_and_leaves_nothing() {
+    let place = tempdir().unwrap();
+    prepare(&place.path().join("data/demo"));
+    let dry =
+        |extra: &[&str]| stdout_of(sam3d(place.path()).args(["train", "--dry-run"]).args(QUICK).args(extra));
+    let text = dry(&[]);
+    for word in ["learning_rate = 0.0004", "0.30 M trained", "1 an epoch", "steps taken", "s an epoch"] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+    // No machine holds this batch, so no step is tried.
+    let text = dry(&["--set", "train.batch_size=1000000"]);
+    assert!(text.contains("will it fit       no") && !text.contains("steps taken"), "{text}");
+    assert!(!place.path().join("runs").exists());
+}
+
+#[test]
 fn settings_that_make_no_sense_are_named() {
     let place = tempdir().unwrap();
     let fails = |extra: &[&str]| {
