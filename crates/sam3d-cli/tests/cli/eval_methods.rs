@@ -51,6 +51,7 @@ fn prepare(place: &Path) {
         model,
         preprocessing: None,
         provenance: provenance.clone(),
+        base: None,
     };
     Checkpoint::write(&network, &metadata, &place.join("auto.safetensors")).unwrap();
     let config = Method::Nnunet.config(Size::Small);

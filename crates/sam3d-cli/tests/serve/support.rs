@@ -24,6 +24,7 @@ impl Place {
             model: bright::config(),
             preprocessing: Some(bright::preprocessing()),
             provenance: Provenance { source: "set by hand for a test".into(), ..Provenance::default() },
+            base: None,
         };
         Checkpoint::write(&bright::network(), &metadata, &directory.path().join("weights.safetensors"))
             .unwrap();
