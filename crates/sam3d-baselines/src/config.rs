@@ -37,6 +37,19 @@ pub enum Size {
     Small,
 }
 
+impl Size {
+    /// Every size.
+    pub const ALL: [Self; 2] = [Self::Published, Self::Small];
+
+    /// The name on the command line and in configuration files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Published => "published",
+            Self::Small => "small",
+        }
+    }
+}
+
 impl Method {
     /// Every method, in the order of the published table.
     pub const ALL: [Self; 6] =

@@ -8,7 +8,10 @@ use std::sync::Arc;
 use rand::seq::SliceRandom;
 
 use crate::{
-    augment::{AugmentConfig, AugmentError, Sample, Source, training_sample, validation_sample},
+    augment::{
+        AugmentConfig, AugmentError, ComparisonAugment, ComparisonSample, Sample, Source, comparison_sample,
+        comparison_volume, training_sample, validation_sample,
+    },
     case_store::CaseStore,
     dataset::CaseId,
     loader::{Loader, LoaderConfig},
@@ -22,6 +25,28 @@ pub struct CropJob {
     pub case: usize,
     /// Number of the draw from this case, over all epochs.
     pub draw: u64,
+    /// Its place in the order of its epoch.
+    pub place: usize,
+}
+
+/// What crops are drawn for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Sampling {
+    /// Clicks: cubes with a prompt.
+    Clicks {
+        /// How training crops are varied.
+        augmentation: AugmentConfig,
+        /// Side of a crop, in voxels.
+        side: usize,
+    },
+    /// The comparison networks: crops without a prompt, in turn around a target voxel and around another one. What is
+    /// validated on is the whole volume, cut to its body.
+    Comparison {
+        /// How training crops are varied.
+        augmentation: ComparisonAugment,
+        /// Sides of a crop, in voxels.
+        sides: [usize; 3],
+    },
 }
 
 /// A crop and what it was drawn for.
@@ -51,10 +76,8 @@ pub type CropResult = Result<DrawnCrop, CropError>;
 pub struct Crops {
     /// The cases.
     pub cases: CaseStore,
-    /// How training crops are varied.
-    pub augmentation: AugmentConfig,
-    /// Side of a crop, in voxels.
-    pub side: usize,
+    /// What they are drawn for, and how.
+    pub sampling: Sampling,
     /// Seed of every draw.
     pub seed: u64,
 }
@@ -63,9 +86,14 @@ impl Crops {
     /// The crops of `epoch`: `per_case` of each case, in an order of that epoch.
     pub fn epoch(&self, epoch: u64, per_case: u64) -> Vec<CropJob> {
         let mut jobs: Vec<CropJob> = (0..self.cases.len())
-            .flat_map(|case| (0..per_case).map(move |crop| CropJob { case, draw: epoch * per_case + crop }))
+            .flat_map(|case| {
+                (0..per_case).map(move |crop| CropJob { case, draw: epoch * per_case + crop, place: 0 })
+            })
             .collect();
         jobs.shuffle(&mut rng_for(self.seed, epoch, "order of cases"));
+        for (place, job) in jobs.iter_mut().enumerate() {
+            job.place = place;
+        }
         jobs
     }
 
@@ -76,17 +104,29 @@ impl Crops {
     pub fn training(&self, job: CropJob) -> CropResult {
         self.draw(job, |source| {
             let mut rng = rng_for(self.seed, job.draw, self.cases.id(job.case).as_str());
-            training_sample(source, &self.augmentation, self.side, &mut rng)
+            match &self.sampling {
+                Sampling::Clicks { augmentation, side } => {
+                    training_sample(source, augmentation, *side, &mut rng)
+                }
+                Sampling::Comparison { augmentation, sides } => {
+                    let on_target = job.place.is_multiple_of(2);
+                    comparison_sample(source, augmentation, *sides, on_target, &mut rng).map(without_prompt)
+                }
+            }
         })
     }
 
-    /// Draws the crop of a validation case, the same in every epoch.
+    /// Draws the crop of a validation case, the same in every epoch; for the comparison networks the whole volume.
     ///
     /// # Errors
     /// [`CropError`], which names the case.
     pub fn validation(&self, case: usize) -> CropResult {
-        self.draw(CropJob { case, draw: 0 }, |source| {
-            validation_sample(source, self.side, &mut rng_for(self.seed, 0, self.cases.id(case).as_str()))
+        self.draw(CropJob { case, draw: 0, place: 0 }, |source| match &self.sampling {
+            Sampling::Clicks { side, .. } => {
+                let mut rng = rng_for(self.seed, 0, self.cases.id(case).as_str());
+                validation_sample(source, *side, &mut rng)
+            }
+            Sampling::Comparison { .. } => comparison_volume(source).map(without_prompt),
         })
     }
 
@@ -121,4 +161,8 @@ impl Crops {
             .map(|sample| DrawnCrop { job, sample })
             .map_err(|source| CropError { case: self.cases.id(job.case).clone(), source: Box::new(source) })
     }
+}
+
+fn without_prompt(ComparisonSample { image, label }: ComparisonSample) -> Sample {
+    Sample { image, label, points: Vec::new() }
 }

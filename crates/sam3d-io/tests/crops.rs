@@ -17,7 +17,7 @@ use sam3d_io::{
     augment::AugmentConfig,
     cache::VolumeCache,
     case_store::{CaseStore, Storage},
-    crops::{CropError, CropJob, CropResult, Crops, DrawnCrop},
+    crops::{CropError, CropJob, CropResult, Crops, DrawnCrop, Sampling},
     dataset::{Case, CaseId},
     loader::LoaderConfig,
     nifti,
@@ -51,8 +51,7 @@ fn preprocessing() -> Preprocessing {
 fn crops(cases: &[Case], storage: Storage) -> Arc<Crops> {
     Arc::new(Crops {
         cases: CaseStore::new(cases.to_vec(), 1, preprocessing(), storage),
-        augmentation: AugmentConfig::published(true),
-        side: 24,
+        sampling: Sampling::Clicks { augmentation: AugmentConfig::published(true), side: 24 },
         seed: 3,
     })
 }
@@ -117,9 +116,11 @@ fn an_epoch_can_be_entered_at_any_step() {
     let crops = crops(&cases, in_memory());
     let jobs = crops.epoch(4, 2);
     assert_ne!(jobs, crops.epoch(5, 2));
-    let mut sorted = jobs.clone();
+    assert!(jobs.iter().enumerate().all(|(place, job)| job.place == place));
+    let mut sorted: Vec<CropJob> = jobs.iter().map(|job| CropJob { place: 0, ..*job }).collect();
     sorted.sort_by_key(|job| (job.case, job.draw));
-    let expected: Vec<CropJob> = (0..3).flat_map(|case| [8, 9].map(|draw| CropJob { case, draw })).collect();
+    let expected: Vec<CropJob> =
+        (0..3).flat_map(|case| [8, 9].map(|draw| CropJob { case, draw, place: 0 })).collect();
     assert_eq!(sorted, expected);
     let whole: Vec<DrawnCrop> =
         crops.load_training(jobs.clone(), LoaderConfig::with_workers(2)).map(Result::unwrap).collect();

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::model_choice::ModelChoice;
 use crate::{
     TrainError,
+    baseline::BaselineConfig,
     loss::LossConfig,
     optimiser::AdamWConfig,
     schedule::{Decay, Schedule},
@@ -43,6 +44,8 @@ pub struct TrainConfig {
     pub loss: LossConfig,
     /// Augmentation of training crops; the published chain for the dataset if not given.
     pub augmentation: Option<AugmentConfig>,
+    /// Train a comparison network in place of `model`.
+    pub baseline: Option<BaselineConfig>,
 }
 
 /// Length and rhythm of a run.
@@ -151,6 +154,7 @@ impl Default for TrainConfig {
             optimiser: AdamWConfig::default(),
             loss: LossConfig::default(),
             augmentation: None,
+            baseline: None,
         }
     }
 }
@@ -199,6 +203,23 @@ impl TrainConfig {
         model
     }
 
+    /// Checks the settings of a comparison network.
+    fn validate_baseline(&self, baseline: &BaselineConfig) -> Result<(), TrainError> {
+        let plain = LoopConfig::default();
+        let only_ours = [
+            ("train.recompute", self.train.recompute == plain.recompute),
+            ("train.precision", self.train.precision == plain.precision),
+            ("point_labels", !self.point_labels),
+            ("augmentation", self.augmentation.is_none()),
+        ];
+        if let Some((field, _)) = only_ours.into_iter().find(|(_, holds)| !holds) {
+            let (found, expected) = ("set".into(), "the default: comparison networks have no such choice");
+            return Err(TrainError::Setting { field, found, expected });
+        }
+        baseline.network()?;
+        Ok(())
+    }
+
     /// Checks what types cannot.
     ///
     /// # Errors
@@ -220,6 +241,7 @@ impl TrainConfig {
         let [beta1, beta2] = optimiser.betas;
         let ema_decay = self.train.ema_decay.unwrap_or(0.5);
         let minutes = self.train.save_every_minutes;
+        let max_grad_norm = optimiser.max_grad_norm.min(f64::MAX);
         let numbers = [
             ("train.ema_decay", ema_decay, ema_decay > 0.0 && ema_decay < 1.0, "above 0 and below 1"),
             ("train.save_every_minutes", minutes, minutes >= 0.0, "0 or more"),
@@ -227,7 +249,7 @@ impl TrainConfig {
             ("train.cache_gib", self.train.cache_gib, self.train.cache_gib >= 0.0, "0 or more"),
             ("train.memory_gib", self.train.memory_gib, self.train.memory_gib >= 0.0, "0 or more"),
             ("optimiser.learning_rate", optimiser.learning_rate, optimiser.learning_rate > 0.0, "above 0"),
-            ("optimiser.max_grad_norm", optimiser.max_grad_norm, optimiser.max_grad_norm > 0.0, "above 0"),
+            ("optimiser.max_grad_norm", max_grad_norm, max_grad_norm > 0.0, "above 0; inf for no clipping"),
             ("optimiser.weight_decay", optimiser.weight_decay, optimiser.weight_decay >= 0.0, "0 or more"),
             ("optimiser.eps", optimiser.eps, optimiser.eps > 0.0, "above 0"),
             ("optimiser.betas", beta1, (0.0..1.0).contains(&beta1), "two numbers from 0 to below 1"),
@@ -244,6 +266,9 @@ impl TrainConfig {
             if !holds || !value.is_finite() {
                 return Err(TrainError::Setting { field, found: value.to_string(), expected });
             }
+        }
+        if let Some(baseline) = &self.baseline {
+            return self.validate_baseline(baseline);
         }
         let model = self.network();
         if model.prompt.is_none() {

@@ -2,8 +2,10 @@
 
 use std::{collections::BTreeMap, mem};
 
-use sam3d_model::{ModelError, Sam3d};
+use sam3d_model::ModelError;
 use tch::Tensor;
+
+use crate::trainee::Trained;
 
 /// The average of the weights after each step. Early steps count less: the decay rises as (1 + n) / (10 + n) to its value,
 /// so that the random start is soon forgotten.
@@ -15,7 +17,7 @@ pub struct Ema {
 
 impl Ema {
     /// An average that starts at the weights of `network`.
-    pub fn new(network: &Sam3d, decay: f64) -> Self {
+    pub fn new(network: &impl Trained, decay: f64) -> Self {
         let average = network
             .trained_parameters()
             .into_iter()
@@ -25,7 +27,7 @@ impl Ema {
     }
 
     /// Takes the weights of `network` after `steps` steps into the average.
-    pub fn update(&mut self, network: &Sam3d, steps: u64) {
+    pub fn update(&mut self, network: &impl Trained, steps: u64) {
         let _no_grad = tch::no_grad_guard();
         let steps = steps as f64;
         let decay = self.decay.min((1.0 + steps) / (10.0 + steps));
@@ -37,7 +39,7 @@ impl Ema {
     }
 
     /// Exchanges the average with the weights of `network`; a second time, and both are as before.
-    pub fn swap(&mut self, network: &Sam3d) {
+    pub fn swap(&mut self, network: &impl Trained) {
         let _no_grad = tch::no_grad_guard();
         for (name, mut tensor) in network.trained_parameters() {
             if let Some(average) = self.average.get_mut(&name) {
@@ -71,14 +73,14 @@ impl Ema {
 
 #[cfg(test)]
 mod tests {
-    use sam3d_model::ModelConfig;
+    use sam3d_model::{ModelConfig, Sam3d};
     use tch::Device;
 
     use super::*;
 
     const NAME: &str = "image_encoder.depth_embed";
 
-    fn value(network: &Sam3d) -> f64 {
+    fn value(network: &impl Trained) -> f64 {
         network.trained_parameters()[NAME].double_value(&[0, 0, 0])
     }
 

@@ -25,5 +25,6 @@ pub mod run;
 pub mod schedule;
 pub mod sliding_window;
 pub mod step;
+pub mod trainee;
 
 pub use error::TrainError;

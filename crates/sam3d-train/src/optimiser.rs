@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sam3d_model::{ModelError, Module, Sam3d};
+use sam3d_model::ModelError;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
+
+use crate::trainee::Trained;
 
 /// The optimiser's constants.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -37,6 +39,7 @@ pub type Gradients = BTreeMap<String, Tensor>;
 pub struct AdamW {
     config: AdamWConfig,
     slots: BTreeMap<String, Slot>,
+    groups: &'static [&'static str],
     steps: u64,
 }
 
@@ -55,13 +58,13 @@ struct Moments {
 
 impl AdamW {
     /// An optimiser without history for the trained parameters of `network`.
-    pub fn new(network: &Sam3d, config: AdamWConfig) -> Self {
+    pub fn new(network: &impl Trained, config: AdamWConfig) -> Self {
         let slots = network
             .trained_parameters()
             .into_iter()
             .map(|(name, parameter)| (name, Slot { parameter, moments: None }))
             .collect();
-        Self { config, slots, steps: 0 }
+        Self { config, slots, groups: network.groups(), steps: 0 }
     }
 
     /// Forgets all gradients.
@@ -80,29 +83,30 @@ impl AdamW {
             .collect()
     }
 
-    /// Scales the gradients of each module so that their norm is at most the configured one, and gives the norms
-    /// before, in the order of [`Module::ALL`].
+    /// Scales the gradients of each of the network's groups so that their norm is at most the configured one, and gives the
+    /// norms before: of image encoder, prompt encoder and mask decoder, or of all gradients and twice zero.
     pub fn clip(&self, gradients: &Gradients) -> [f64; 3] {
         let _no_grad = tch::no_grad_guard();
-        Module::ALL.map(|module| {
+        let mut norms = [0.0; 3];
+        for (group, norm) in self.groups.iter().zip(&mut norms) {
             let gradients: Vec<Tensor> = gradients
                 .iter()
-                .filter(|(name, _)| name.starts_with(module.prefix()))
+                .filter(|(name, _)| name.starts_with(group))
                 .map(|(_, gradient)| gradient.shallow_clone())
                 .collect();
             if gradients.is_empty() {
-                return 0.0;
+                continue;
             }
-            let norms: Vec<Tensor> = gradients.iter().map(Tensor::norm).collect();
-            let norm = Tensor::stack(&norms, 0).norm().double_value(&[]);
-            let factor = self.config.max_grad_norm / (norm + 1e-6);
+            let each: Vec<Tensor> = gradients.iter().map(Tensor::norm).collect();
+            *norm = Tensor::stack(&each, 0).norm().double_value(&[]);
+            let factor = self.config.max_grad_norm / (*norm + 1e-6);
             if factor < 1.0 {
                 for mut gradient in gradients {
                     let _ = gradient.g_mul_scalar_(factor);
                 }
             }
-            norm
-        })
+        }
+        norms
     }
 
     /// One step along `gradients` at `factor` times the configured learning rate. Parameters without a gradient stay as

@@ -1,9 +1,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use sam3d_baselines::{Method, Size};
 use sam3d_model::Preset;
 
-use super::{Setting, values::preset};
+use super::{
+    Setting,
+    values::{comparison, preset, size},
+};
 
 const NOTES: &str = "\
 Settings come from, in rising order of precedence: built-in defaults, the configuration file,
@@ -17,6 +21,8 @@ Examples:
       --set optimiser.learning_rate=2e-4 --out runs/kits21
   What that would take, without starting it:
     sam3d train --dataset kits21 --model vit_b --dry-run
+  A network of the published comparison, by its own recipe:
+    sam3d train --dataset kits21 --method unetr_pp --out runs/kits21-unetr_pp
   Go on where a run was interrupted:
     sam3d train --out runs/kits21 --resume";
 
@@ -43,6 +49,14 @@ pub struct TrainArgs {
     /// Size of the network
     #[arg(long, value_name = "NAME", value_parser = preset())]
     pub model: Option<Preset>,
+
+    /// Train a comparison network by its published recipe instead
+    #[arg(long, value_name = "NAME", value_parser = comparison(), conflicts_with = "model")]
+    pub method: Option<Method>,
+
+    /// Size of the comparison network
+    #[arg(long, value_name = "NAME", value_parser = size(), requires = "method")]
+    pub size: Option<Size>,
 
     /// Directory of the run: checkpoints, configuration, log of metrics
     #[arg(long, value_name = "DIR")]

@@ -5,6 +5,7 @@ use clap::{
     ValueEnum,
     builder::{PossibleValuesParser, TypedValueParser},
 };
+use sam3d_baselines::{Method, Size};
 use sam3d_geom::PointLabel;
 use sam3d_io::Grid;
 use sam3d_metrics::Tolerance;
@@ -95,6 +96,18 @@ pub(super) fn preset() -> impl TypedValueParser<Value = Preset> {
     PossibleValuesParser::new(Preset::ALL.map(Preset::name)).try_map(|name| {
         Preset::ALL.into_iter().find(|preset| preset.name() == name).ok_or("no preset of this name")
     })
+}
+
+/// The name of a comparison network.
+pub(super) fn comparison() -> impl TypedValueParser<Value = Method> {
+    PossibleValuesParser::new(Method::ALL.map(Method::name))
+        .try_map(|name| Method::named(&name).ok_or("no network of this name"))
+}
+
+/// The name of a comparison network's size.
+pub(super) fn size() -> impl TypedValueParser<Value = Size> {
+    PossibleValuesParser::new(Size::ALL.map(Size::name))
+        .try_map(|name| Size::ALL.into_iter().find(|size| size.name() == name).ok_or("no size of this name"))
 }
 
 /// The name of a precision.

@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use sam3d_geom::{Extent, Point, PointLabel, Prompt};
+use rand::Rng;
 use sam3d_io::{
-    augment::Sample,
     crops::{CropResult, Crops},
     loader::Loader,
+    sampling::rng_for,
 };
-use sam3d_model::Sam3d;
-use tch::{Kind, Tensor};
 
 use super::plan::Plan;
 use crate::{
@@ -17,15 +15,15 @@ use crate::{
     communicator::Communicator,
     config::TrainConfig,
     ema::Ema,
-    loss::soft_dice_loss,
     optimiser::AdamW,
-    step::{Batch, StepConfig, StepReport, add_gradients, update},
+    step::{StepConfig, StepReport, update},
+    trainee::Trainee,
 };
 
 /// A network that learns.
 pub(crate) struct Learner<'a> {
     pub(crate) config: &'a TrainConfig,
-    pub(crate) network: Sam3d,
+    pub(crate) network: Trainee,
     pub(crate) optimiser: AdamW,
     pub(crate) ema: Option<Ema>,
     pub(crate) crops: TrainingCrops,
@@ -52,7 +50,7 @@ impl<'a> Learner<'a> {
     /// A learner that begins.
     pub(crate) fn new(
         config: &'a TrainConfig,
-        mut network: Sam3d,
+        mut network: Trainee,
         crops: TrainingCrops,
         ranks: &'a Communicator,
     ) -> Self {
@@ -64,6 +62,8 @@ impl<'a> Learner<'a> {
             crops_per_case: config.train.crops_per_case,
             batch_size: config.train.batch_size,
             batches: config.train.accumulate * ranks.size(),
+            // As published: a batch of a comparison network has a crop of each kind.
+            whole_steps: config.baseline.is_some(),
         };
         Self { config, network, optimiser, ema, crops, plan, ranks }
     }
@@ -97,16 +97,18 @@ impl<'a> Learner<'a> {
         let (mut cases, mut broken) = (Vec::new(), Vec::new());
         let mut loss = [0.0];
         self.optimiser.zero_grad();
-        for places in self.plan.batches_of(step, self.ranks.rank(), self.ranks.size()) {
+        let (rank, taken) = (self.ranks.rank(), self.optimiser.steps());
+        for places in self.plan.batches_of(step, rank, self.ranks.size()) {
+            let seed = rng_for(self.config.seed, taken, &format!("{rank}/{}", places.start)).next_u64();
             let (mut ids, mut drawn) = (Vec::new(), Vec::new());
             for _ in places {
                 let crop = samples.next().ok_or(TrainError::Internal("crops ran out"))??;
                 ids.push(self.crops.train.cases.id(crop.job.case).to_string());
                 drawn.push(crop.sample);
             }
-            let batch = self.batch(&drawn).map_err(|error| error.in_case(&ids.join(", ")))?;
+            let batch = self.network.batch(&drawn).map_err(|error| error.in_case(&ids.join(", ")))?;
             let share = drawn.len() as f64 / crops_of_step;
-            let part = add_gradients(&self.network, &batch, &config, share)?;
+            let part = self.network.add_gradients(&batch, &config, share, seed)?;
             if !part.is_finite() {
                 broken.extend_from_slice(&ids);
             }
@@ -123,7 +125,7 @@ impl<'a> Learner<'a> {
         Ok(Stepped { report, cases, broken })
     }
 
-    /// Mean soft Dice loss over one crop of every validation case, each process taking its share; the same crops and
+    /// Mean soft Dice loss over one crop of every validation case (all of it for a comparison network), each process taking its share; the same crops and
     /// prompts in every epoch. `None` if `proceed`, which is told how many cases are done of how many, says to stop.
     pub(crate) fn validate(
         &self,
@@ -144,43 +146,12 @@ impl<'a> Learner<'a> {
             if let Some(drawn) = samples.next() {
                 let drawn = drawn?;
                 let id = self.crops.validation.cases.id(drawn.job.case).as_str();
-                let batch = self.batch(&[drawn.sample]).map_err(|error| error.in_case(id))?;
-                let logits = self.network.forward(&batch.image, &batch.prompts)?;
-                losses[drawn.job.case] =
-                    soft_dice_loss(&logits, &batch.label).mean(Kind::Float).double_value(&[]);
+                let loss = self.network.validation_loss(&drawn.sample);
+                losses[drawn.job.case] = loss.map_err(|error| error.in_case(id))?;
             }
         }
         // Each loss is zero in all processes but one, so the sum is exact and in the order of one process.
         self.ranks.sum(&mut losses);
         Ok(Some(losses.iter().sum::<f64>() / count as f64))
     }
-
-    fn batch(&self, samples: &[Sample]) -> Result<Batch, TrainError> {
-        let side = self.crops.train.side;
-        let extent = Extent::new([side; 3])?;
-        let labelled = self.network.config().prompt.as_ref().is_some_and(|prompt| prompt.point_labels);
-        let prompts = samples
-            .iter()
-            .map(|sample| {
-                let point =
-                    |index: &[usize; 3]| Point { index: *index, label: label(sample, *index, labelled) };
-                Ok(Prompt::new(sample.points.iter().map(point).collect(), extent)?)
-            })
-            .collect::<Result<_, TrainError>>()?;
-        let (count, side) = (samples.len() as i64, side as i64);
-        let image: Vec<f32> = samples.iter().flat_map(|sample| sample.image.iter().copied()).collect();
-        let label: Vec<i64> =
-            samples.iter().flat_map(|sample| sample.label.iter().map(|value| i64::from(*value))).collect();
-        let device = self.network.device();
-        Ok(Batch {
-            image: Tensor::from_slice(&image).view([count, 1, side, side, side]).to_device(device),
-            label: Tensor::from_slice(&label).view([count, side, side, side]).to_device(device),
-            prompts,
-        })
-    }
-}
-
-/// What a point says of its voxel: the truth if points are `labelled`, else nothing, which is to say positive.
-fn label(sample: &Sample, index: [usize; 3], labelled: bool) -> PointLabel {
-    if labelled && sample.label[index] == 0 { PointLabel::Negative } else { PointLabel::Positive }
 }

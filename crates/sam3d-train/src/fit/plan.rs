@@ -16,12 +16,16 @@ pub(crate) struct Plan {
     pub(crate) batch_size: usize,
     /// Batches of a step, over all processes.
     pub(crate) batches: usize,
+    /// Leave out the crops at the end of an epoch that fill no step.
+    pub(crate) whole_steps: bool,
 }
 
 impl Plan {
     /// Steps of an epoch; the last may have fewer crops than the others.
     pub(crate) fn steps(&self) -> u64 {
-        (self.crops() as u64).div_ceil((self.batch_size * self.batches) as u64)
+        let size = (self.batch_size * self.batches) as u64;
+        let crops = self.crops() as u64;
+        if self.whole_steps { crops / size } else { crops.div_ceil(size) }
     }
 
     fn crops(&self) -> usize {
@@ -63,10 +67,10 @@ impl Plan {
 mod tests {
     use super::*;
 
-    const PLAN: Plan = Plan { cases: 5, crops_per_case: 3, batch_size: 2, batches: 3 };
+    const PLAN: Plan = Plan { cases: 5, crops_per_case: 3, batch_size: 2, batches: 3, whole_steps: false };
 
     fn order() -> Vec<CropJob> {
-        (0..15).map(|place| CropJob { case: place % 5, draw: place as u64 }).collect()
+        (0..15).map(|place| CropJob { case: place % 5, draw: place as u64, place }).collect()
     }
 
     #[test]
@@ -87,6 +91,13 @@ mod tests {
         // The last step has two batches; the third process of three has none.
         let places = |rank| PLAN.batches_of(2, rank, 3).into_iter().flatten().collect::<Vec<_>>();
         assert_eq!([0, 1, 2].map(places), [vec![12, 13], vec![14], vec![]]);
+    }
+
+    #[test]
+    fn what_fills_no_step_is_left_out_if_asked_for() {
+        let plan = Plan { whole_steps: true, ..PLAN };
+        assert_eq!(plan.steps(), 2);
+        assert_eq!(plan.share(&order(), 0, 0, 1), order()[..12]);
     }
 
     #[test]

@@ -1,7 +1,11 @@
 //! How a run comes out of its files and goes into them.
 
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
+use sam3d_baselines::{BaselineCheckpoint, BaselineMetadata};
 use sam3d_model::{Base, Checkpoint, FORMAT_VERSION, Metadata, Provenance};
 
 use super::{
@@ -13,6 +17,7 @@ use crate::{
     TrainError,
     config::TrainConfig,
     run::{DatasetHashes, EpochRecord, Log, Manifest, Progress, RunDirectory, RunState, Session},
+    trainee::Trainee,
 };
 
 /// The version of libtorch that tch fixes.
@@ -70,7 +75,7 @@ pub(super) fn open<'a>(
             sessions: Vec::new(),
         };
         learner = Learner::new(config, start.network, crops, ranks);
-        ranks.broadcast(&learner.network.parameters());
+        ranks.broadcast(&learner.network.tensors());
         progress = Progress::default();
     }
     let log = if ranks.is_root() {
@@ -118,20 +123,46 @@ impl Run<'_> {
             self.progress.epochs,
             self.progress.step
         );
-        let metadata = self.metadata(epoch.map(|(record, _)| record));
+        let record = epoch.map(|(record, _)| record);
         self.exchange_average();
-        let written = self.write_checkpoints(&metadata, epoch.is_some_and(|(_, is_best)| is_best));
+        let written = self.write_checkpoints(record, epoch.is_some_and(|(_, is_best)| is_best));
         self.exchange_average();
         written?;
         state(&mut self.learner).write(&self.progress, &self.directory.state_path())
     }
 
-    fn write_checkpoints(&self, metadata: &Metadata, is_best: bool) -> Result<(), TrainError> {
-        let network = &self.learner.network;
+    fn write_checkpoints(&self, record: Option<&EpochRecord>, is_best: bool) -> Result<(), TrainError> {
         if is_best {
-            Checkpoint::write(network, metadata, &self.directory.best_path())?;
+            self.write_checkpoint(record, &self.directory.best_path())?;
         }
-        Ok(Checkpoint::write(network, metadata, &self.directory.last_path())?)
+        self.write_checkpoint(record, &self.directory.last_path())
+    }
+
+    fn write_checkpoint(&self, record: Option<&EpochRecord>, path: &Path) -> Result<(), TrainError> {
+        let preprocessing = Some(*self.learner.crops.train.cases.preprocessing());
+        let provenance = self.provenance(record);
+        match &self.learner.network {
+            Trainee::Sam3d(network) => {
+                let metadata = Metadata {
+                    format_version: FORMAT_VERSION,
+                    model: network.config().clone(),
+                    preprocessing,
+                    provenance,
+                    base: (!self.learner.config.train.full_checkpoints).then(|| self.base.clone()),
+                };
+                Checkpoint::write(network, &metadata, path)?;
+            }
+            Trainee::Baseline(network) => {
+                let metadata = BaselineMetadata {
+                    format_version: sam3d_baselines::FORMAT_VERSION,
+                    network: network.config().clone(),
+                    preprocessing,
+                    provenance,
+                };
+                BaselineCheckpoint::write(network, &metadata, path)?;
+            }
+        }
+        Ok(())
     }
 
     /// Puts the average of the weights in their place, and the second time back again. Nothing if none is kept.
@@ -141,18 +172,12 @@ impl Run<'_> {
         }
     }
 
-    fn metadata(&self, record: Option<&EpochRecord>) -> Metadata {
-        Metadata {
-            format_version: FORMAT_VERSION,
-            model: self.learner.network.config().clone(),
-            preprocessing: Some(self.dataset.preprocessing),
-            provenance: Provenance {
-                written_by: concat!("sam3d ", env!("CARGO_PKG_VERSION")).to_owned(),
-                source: format!("trained on {} ({})", self.dataset.name, self.dataset.title),
-                epoch: Some(self.progress.epochs),
-                validation_loss: record.and_then(|record| record.validation_loss),
-            },
-            base: (!self.learner.config.train.full_checkpoints).then(|| self.base.clone()),
+    fn provenance(&self, record: Option<&EpochRecord>) -> Provenance {
+        Provenance {
+            written_by: concat!("sam3d ", env!("CARGO_PKG_VERSION")).to_owned(),
+            source: format!("trained on {} ({})", self.dataset.name, self.dataset.title),
+            epoch: Some(self.progress.epochs),
+            validation_loss: record.and_then(|record| record.validation_loss),
         }
     }
 }

@@ -7,10 +7,11 @@ use std::{
     sync::Arc,
 };
 
+use sam3d_baselines::{Baseline, BaselineCheckpoint};
 use sam3d_io::{
     augment::AugmentConfig,
-    case_store::{CaseStore, Storage},
-    crops::Crops,
+    case_store::CaseStore,
+    crops::{Crops, Sampling},
     dataset::PreparedDataset,
     splits::Part,
 };
@@ -21,43 +22,43 @@ use tch::{Device, Tensor};
 use super::learner::TrainingCrops;
 use crate::{
     TrainError,
+    baseline::{self, BaselineConfig},
     config::{ModelChoice, TrainConfig},
     run::{BASE_FILE, RunDirectory},
+    trainee::Trainee,
 };
 
 /// Where the crops of a run come from.
 pub(crate) fn crops(config: &TrainConfig, prepared: &PreparedDataset) -> Result<TrainingCrops, TrainError> {
-    let storage = config.storage()?;
-    Ok(TrainingCrops {
-        train: crops_of(config, prepared, Part::Train, &storage)?,
-        validation: crops_of(config, prepared, Part::Validation, &storage)?,
-    })
-}
-
-/// Where the crops of one part of the dataset come from.
-fn crops_of(
-    config: &TrainConfig,
-    prepared: &PreparedDataset,
-    part: Part,
-    storage: &Storage,
-) -> Result<Arc<Crops>, TrainError> {
     let dataset = &prepared.dataset;
-    let cases: Vec<_> = prepared.part(config.fold, part)?.into_iter().cloned().collect();
-    if cases.is_empty() {
-        return Err(TrainError::SplitEmpty { dataset: dataset.name.clone(), split: part.name() });
-    }
-    let augmentation = config.augmentation.clone();
-    Ok(Arc::new(Crops {
-        cases: CaseStore::new(cases, dataset.target_class, dataset.preprocessing, storage.clone()),
-        augmentation: augmentation.unwrap_or_else(|| AugmentConfig::published(dataset.in_plane_augmentation)),
-        side: config.model.config().crop,
-        seed: config.seed,
-    }))
+    let storage = config.storage()?;
+    let (preprocessing, sampling) = match &config.baseline {
+        None => {
+            let published = || AugmentConfig::published(dataset.in_plane_augmentation);
+            let augmentation = config.augmentation.clone().unwrap_or_else(published);
+            let side = config.model.config().crop;
+            (dataset.preprocessing, Sampling::Clicks { augmentation, side })
+        }
+        Some(baseline) => {
+            let augmentation = baseline.augmentation(dataset);
+            let sides = baseline.network()?.crop();
+            (baseline::preprocessing(dataset)?, Sampling::Comparison { augmentation, sides })
+        }
+    };
+    let crops = |part: Part| {
+        let cases: Vec<_> = prepared.part(config.fold, part)?.into_iter().cloned().collect();
+        if cases.is_empty() {
+            return Err(TrainError::SplitEmpty { dataset: dataset.name.clone(), split: part.name() });
+        }
+        let cases = CaseStore::new(cases, dataset.target_class, preprocessing, storage.clone());
+        Ok(Arc::new(Crops { cases, sampling: sampling.clone(), seed: config.seed }))
+    };
+    Ok(TrainingCrops { train: crops(Part::Train)?, validation: crops(Part::Validation)? })
 }
 
 /// A network before its first step.
 pub(crate) struct Start {
-    pub(crate) network: Sam3d,
+    pub(crate) network: Trainee,
     /// The file it starts from, in full and with its hash; `None` if what stays frozen is in no file yet.
     pub(crate) base: Option<Base>,
     /// SHA-256 of the file named as `pretrained`.
@@ -67,14 +68,39 @@ pub(crate) struct Start {
 impl Start {
     /// The network of `config`: its weights from `pretrained` where that has them, the others at random.
     pub(crate) fn of(config: &TrainConfig, device: Device) -> Result<Self, TrainError> {
+        if let Some(baseline) = &config.baseline {
+            return Self::of_baseline(config, baseline, device);
+        }
         let mut network = Sam3d::new(&config.network(), device, config.seed)?;
         let Some(path) = &config.pretrained else {
+            let network = Trainee::Sam3d(Box::new(network));
             return Ok(Self { network, base: None, pretrained_sha256: None });
         };
         let (tensors, base) = read_weights(path, config)?;
         load(&mut network, &tensors)
             .map_err(|error| ModelError::Checkpoint { path: path.clone(), detail: error.to_string() })?;
+        let network = Trainee::Sam3d(Box::new(network));
         Ok(Self { network, base, pretrained_sha256: Some(sha256_of(path)?) })
+    }
+
+    fn of_baseline(
+        config: &TrainConfig,
+        baseline: &BaselineConfig,
+        device: Device,
+    ) -> Result<Self, TrainError> {
+        let mut network = Baseline::new(&baseline.network()?, device, config.seed)?;
+        if let Some(path) = &baseline.swin_encoder {
+            network.load_swin_encoder(path, &Limits::default())?;
+        }
+        let path = config.pretrained.as_ref();
+        if let Some(path) = path {
+            network
+                .load(&BaselineCheckpoint::read(path)?.tensors)
+                .map_err(|error| ModelError::Checkpoint { path: path.clone(), detail: error.to_string() })?;
+        }
+        let started_from = path.or(baseline.swin_encoder.as_ref());
+        let pretrained_sha256 = started_from.map(|path| sha256_of(path)).transpose()?;
+        Ok(Self { network: Trainee::Baseline(Box::new(network)), base: None, pretrained_sha256 })
     }
 
     /// The file with what stays frozen; it is written into `directory` if it is in none yet.
@@ -82,8 +108,12 @@ impl Start {
         if let Some(base) = &self.base {
             return Ok(base.clone());
         }
-        let trained = self.network.trained_parameters();
-        let mut tensors = self.network.parameters();
+        let Trainee::Sam3d(network) = &self.network else {
+            // Nothing stays frozen in a comparison network.
+            return Ok(Base::default());
+        };
+        let trained = network.trained_parameters();
+        let mut tensors = network.parameters();
         tensors.retain(|name, _| !trained.contains_key(name));
         let path = directory.base_path();
         TensorFile { tensors, metadata: HashMap::new() }.write(&path)?;
@@ -97,11 +127,14 @@ pub(crate) fn network_of_base(
     device: Device,
     directory: &RunDirectory,
     base: &Base,
-) -> Result<Sam3d, TrainError> {
+) -> Result<Trainee, TrainError> {
+    if let Some(baseline) = &config.baseline {
+        return Ok(Trainee::Baseline(Box::new(Baseline::new(&baseline.network()?, device, config.seed)?)));
+    }
     let mut network = Sam3d::new(&config.network(), device, config.seed)?;
     let tensors = base.read(&directory.last_path(), None)?.tensors;
     load(&mut network, &tensors)?;
-    Ok(network)
+    Ok(Trainee::Sam3d(Box::new(network)))
 }
 
 /// The weights in `path`, and the file that holds what stays frozen if a checkpoint can refer to it.

@@ -5,11 +5,16 @@ use std::{
     path::Path,
 };
 
-use sam3d_model::{Sam3d, TensorFile};
+use sam3d_model::TensorFile;
 use tch::Tensor;
 
 use super::Progress;
-use crate::{TrainError, ema::Ema, optimiser::AdamW};
+use crate::{
+    TrainError,
+    ema::Ema,
+    optimiser::AdamW,
+    trainee::{Trained, Trainee},
+};
 
 const KEY: &str = "sam3d_run";
 const WEIGHT: &str = "weight/";
@@ -19,8 +24,8 @@ const AVERAGE: &str = "average/";
 /// What changes from step to step.
 #[derive(Debug)]
 pub struct RunState<'a> {
-    /// The network, whose trained parameters belong to the state.
-    pub network: &'a mut Sam3d,
+    /// The network; what training changes in it belongs to the state.
+    pub network: &'a mut Trainee,
     /// The optimiser with its moments.
     pub optimiser: &'a mut AdamW,
     /// The average of the weights, if one is kept.
@@ -37,7 +42,7 @@ impl RunState<'_> {
             tensors.into_iter().map(move |(name, tensor)| (format!("{prefix}{name}"), tensor))
         };
         let average = self.ema.as_ref().map(|ema| ema.tensors()).unwrap_or_default();
-        let tensors = prefixed(WEIGHT, self.network.trained_parameters())
+        let tensors = prefixed(WEIGHT, self.network.state())
             .chain(prefixed(MOMENT, self.optimiser.moments()))
             .chain(prefixed(AVERAGE, average))
             .collect();
@@ -71,7 +76,7 @@ impl RunState<'_> {
                 "{name} is trained by this configuration but was not when the run was saved"
             )));
         }
-        self.network.load_some(&weights)?;
+        self.network.restore(&weights)?;
         self.optimiser.restore(&part(MOMENT), progress.steps)?;
         if let Some(ema) = &mut self.ema {
             let average = part(AVERAGE);

@@ -3,6 +3,7 @@
 use std::{fs, path::Path};
 
 use anyhow::Context;
+use sam3d_baselines::Method;
 use sam3d_io::dataset::Dataset;
 use sam3d_train::{config::TrainConfig, run::RunDirectory};
 use toml::{Table, Value};
@@ -31,6 +32,14 @@ pub(super) fn resolve(args: &TrainArgs, global: &GlobalArgs) -> anyhow::Result<T
     if let Some(model) = args.model {
         table.insert("model".into(), Value::String(model.name().into()));
     }
+    if let Some(method) = args.method {
+        let baseline = table.entry("baseline").or_insert_with(|| Value::Table(Table::new()));
+        let baseline = baseline.as_table_mut().context("baseline: expected a table")?;
+        baseline.insert("method".into(), Value::String(method.name().into()));
+        if let Some(size) = args.size {
+            baseline.insert("size".into(), Value::String(size.name().into()));
+        }
+    }
     if let Some(fold) = args.fold {
         table.insert("fold".into(), Value::Integer(fold.into()));
     }
@@ -50,10 +59,27 @@ pub(super) fn resolve(args: &TrainArgs, global: &GlobalArgs) -> anyhow::Result<T
     for setting in &args.settings {
         setting.apply(&mut table)?;
     }
+    let method = table.get("baseline").and_then(|baseline| baseline.get("method")?.as_str());
+    if let Some(method) = method.and_then(Method::named) {
+        complete(&mut table, Table::try_from(TrainConfig::comparison(method))?);
+    }
     table.try_into().with_context(|| match &args.config {
         Some(path) => format!("{} with the options", path.display()),
         None => "the options".to_owned(),
     })
+}
+
+/// Adds what `defaults` have and `table` does not, at every depth.
+fn complete(table: &mut Table, defaults: Table) {
+    for (key, default) in defaults {
+        match (table.get_mut(&key), default) {
+            (Some(Value::Table(inner)), Value::Table(defaults)) => complete(inner, defaults),
+            (Some(_), _) => {}
+            (None, default) => {
+                table.insert(key, default);
+            }
+        }
+    }
 }
 
 fn read_table(path: &Path) -> anyhow::Result<Table> {
