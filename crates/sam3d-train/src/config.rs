@@ -13,6 +13,7 @@ use crate::{
     loss::LossConfig,
     optimiser::AdamWConfig,
     schedule::{Decay, Schedule},
+    variant::VariantConfig,
 };
 
 /// Everything that decides a run. What a file leaves out has its default: the published recipe on the demo data.
@@ -36,6 +37,8 @@ pub struct TrainConfig {
     /// Tell the network whether a point lies in the target: a learned embedding of each of the two is added to its
     /// feature. The published method does not.
     pub point_labels: bool,
+    /// Variants of the network that `model` names: prompt-free, another way of tuning, ablations.
+    pub variant: VariantConfig,
     /// Length and rhythm.
     pub train: LoopConfig,
     /// AdamW and clipping.
@@ -150,6 +153,7 @@ impl Default for TrainConfig {
             fold: 0,
             model: ModelChoice::Preset(Preset::Tiny),
             point_labels: false,
+            variant: VariantConfig::default(),
             train: LoopConfig::default(),
             optimiser: AdamWConfig::default(),
             loss: LossConfig::default(),
@@ -197,6 +201,7 @@ impl TrainConfig {
     /// The network, with what the configuration changes in it.
     pub fn network(&self) -> ModelConfig {
         let mut model = self.model.config();
+        self.variant.apply(&mut model);
         if let Some(prompt) = &mut model.prompt {
             prompt.point_labels |= self.point_labels;
         }
@@ -241,7 +246,7 @@ impl TrainConfig {
         let [beta1, beta2] = optimiser.betas;
         let ema_decay = self.train.ema_decay.unwrap_or(0.5);
         let minutes = self.train.save_every_minutes;
-        let max_grad_norm = optimiser.max_grad_norm.min(f64::MAX);
+        let max_grad_norm = optimiser.max_grad_norm.unwrap_or(1.0).min(f64::MAX);
         let numbers = [
             ("train.ema_decay", ema_decay, ema_decay > 0.0 && ema_decay < 1.0, "above 0 and below 1"),
             ("train.save_every_minutes", minutes, minutes >= 0.0, "0 or more"),
@@ -271,10 +276,6 @@ impl TrainConfig {
             return self.validate_baseline(baseline);
         }
         let model = self.network();
-        if model.prompt.is_none() {
-            let (found, expected) = ("none".into(), "a table: the prompt-free variant is not trained yet");
-            return Err(TrainError::Setting { field: "model.prompt", found, expected });
-        }
         Ok(model.validate()?)
     }
 }
@@ -294,6 +295,15 @@ mod tests {
         assert_eq!(config.run_directory(), PathBuf::from("runs/demo"));
         let config = TrainConfig { fold: 2, ..config };
         assert_eq!(config.run_directory(), PathBuf::from("runs/demo-fold2"));
+    }
+
+    #[test]
+    fn a_variant_changes_the_preset() {
+        let config: TrainConfig = toml::from_str("model = 'vit_b'\n[variant]\nauto = true").unwrap();
+        config.validate().unwrap();
+        assert_eq!(config.network(), ModelConfig::vit_b().auto(256));
+        let lost: TrainConfig = toml::from_str("[variant]\naggregated_levels = [1, 2]").unwrap();
+        assert!(lost.validate().unwrap_err().to_string().contains("decoder.levels"));
     }
 
     #[test]

@@ -26,5 +26,6 @@ pub mod schedule;
 pub mod sliding_window;
 pub mod step;
 pub mod trainee;
+pub mod variant;
 
 pub use error::TrainError;

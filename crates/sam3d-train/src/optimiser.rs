@@ -20,14 +20,15 @@ pub struct AdamWConfig {
     pub eps: f64,
     /// Decoupled weight decay.
     pub weight_decay: f64,
-    /// Largest gradient norm of each module (image encoder, prompt encoder, mask decoder); larger ones are scaled down.
-    pub max_grad_norm: f64,
+    /// Largest gradient norm of each module (image encoder, prompt encoder, mask decoder); larger ones are scaled down. If
+    /// not given, as published: 1, and 12 for the prompt-free variant.
+    pub max_grad_norm: Option<f64>,
 }
 
 impl Default for AdamWConfig {
     /// The published values.
     fn default() -> Self {
-        Self { learning_rate: 4e-4, betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0, max_grad_norm: 1.0 }
+        Self { learning_rate: 4e-4, betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0, max_grad_norm: None }
     }
 }
 
@@ -38,6 +39,7 @@ pub type Gradients = BTreeMap<String, Tensor>;
 #[derive(Debug)]
 pub struct AdamW {
     config: AdamWConfig,
+    max_grad_norm: f64,
     slots: BTreeMap<String, Slot>,
     groups: &'static [&'static str],
     steps: u64,
@@ -64,7 +66,8 @@ impl AdamW {
             .into_iter()
             .map(|(name, parameter)| (name, Slot { parameter, moments: None }))
             .collect();
-        Self { config, slots, groups: network.groups(), steps: 0 }
+        let max_grad_norm = config.max_grad_norm.unwrap_or_else(|| network.published_grad_norm());
+        Self { config, max_grad_norm, slots, groups: network.groups(), steps: 0 }
     }
 
     /// Forgets all gradients.
@@ -99,7 +102,7 @@ impl AdamW {
             }
             let each: Vec<Tensor> = gradients.iter().map(Tensor::norm).collect();
             *norm = Tensor::stack(&each, 0).norm().double_value(&[]);
-            let factor = self.config.max_grad_norm / (*norm + 1e-6);
+            let factor = self.max_grad_norm / (*norm + 1e-6);
             if factor < 1.0 {
                 for mut gradient in gradients {
                     let _ = gradient.g_mul_scalar_(factor);

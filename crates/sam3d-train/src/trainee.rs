@@ -22,6 +22,9 @@ pub trait Trained {
 
     /// Beginnings of the names of the parameters that are clipped together; at most three.
     fn groups(&self) -> &'static [&'static str];
+
+    /// The largest norm of a group's gradient that the published recipe leaves as it is.
+    fn published_grad_norm(&self) -> f64;
 }
 
 /// The modules of this project's network, in the order of [`Module::ALL`].
@@ -35,6 +38,10 @@ impl Trained for Sam3d {
     fn groups(&self) -> &'static [&'static str] {
         &MODULES
     }
+
+    fn published_grad_norm(&self) -> f64 {
+        if self.config().prompt.is_some() { 1.0 } else { 12.0 }
+    }
 }
 
 impl Trained for Baseline {
@@ -45,6 +52,11 @@ impl Trained for Baseline {
     /// One group of all parameters.
     fn groups(&self) -> &'static [&'static str] {
         &[""]
+    }
+
+    /// Not clipped.
+    fn published_grad_norm(&self) -> f64 {
+        f64::INFINITY
     }
 }
 
@@ -69,6 +81,13 @@ impl Trained for Trainee {
         match self {
             Self::Sam3d(network) => network.groups(),
             Self::Baseline(network) => network.groups(),
+        }
+    }
+
+    fn published_grad_norm(&self) -> f64 {
+        match self {
+            Self::Sam3d(network) => network.published_grad_norm(),
+            Self::Baseline(network) => network.published_grad_norm(),
         }
     }
 }
@@ -131,8 +150,12 @@ impl Trainee {
     pub(crate) fn batch(&self, samples: &[Sample]) -> Result<Batch, TrainError> {
         let prompts = match self {
             Self::Sam3d(network) => {
-                let labelled = network.config().prompt.as_ref().is_some_and(|prompt| prompt.point_labels);
-                samples.iter().map(|sample| prompt(sample, labelled)).collect::<Result<_, _>>()?
+                // The prompt-free variant takes none.
+                let prompted = network.config().prompt.as_ref().map(|prompt| (prompt.point_labels, samples));
+                let prompts = prompted.map(|(labelled, samples)| {
+                    samples.iter().map(|sample| prompt(sample, labelled)).collect::<Result<Vec<_>, _>>()
+                });
+                prompts.transpose()?.unwrap_or_default()
             }
             Self::Baseline(_) => Vec::new(),
         };

@@ -77,7 +77,7 @@ impl TrainConfig {
             train: LoopConfig { epochs: 400, batch_size: 2, validate_every: 4, ..published.train },
             optimiser: AdamWConfig {
                 weight_decay: 1e-5,
-                max_grad_norm: f64::INFINITY,
+                max_grad_norm: Some(f64::INFINITY),
                 ..published.optimiser
             },
             loss: LossConfig { dice_weight: 1.0, cross_entropy_weight: 1.0 },

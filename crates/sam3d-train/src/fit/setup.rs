@@ -36,7 +36,7 @@ pub(crate) fn crops(config: &TrainConfig, prepared: &PreparedDataset) -> Result<
         None => {
             let published = || AugmentConfig::published(dataset.in_plane_augmentation);
             let augmentation = config.augmentation.clone().unwrap_or_else(published);
-            let side = config.model.config().crop;
+            let side = config.network().crop;
             (dataset.preprocessing, Sampling::Clicks { augmentation, side })
         }
         Some(baseline) => {
@@ -167,7 +167,8 @@ fn read_weights(
     Ok((network.parameters(), None))
 }
 
-/// Copies `tensors` into the parameters of the same names. What stays frozen must be among them.
+/// Copies `tensors` into the parameters of the same names. What stays frozen must be among them; what is trained begins
+/// anew where its shape is another, as in a variant of the network.
 fn load(network: &mut Sam3d, tensors: &BTreeMap<String, Tensor>) -> Result<(), ModelError> {
     let trained = network.trained_parameters();
     let parameters = network.parameters();
@@ -179,7 +180,10 @@ fn load(network: &mut Sam3d, tensors: &BTreeMap<String, Tensor>) -> Result<(), M
     }
     let known = tensors
         .iter()
-        .filter(|(name, _)| parameters.contains_key(*name))
+        .filter(|(name, tensor)| {
+            let fits = |own: &Tensor| own.size() == tensor.size() || !trained.contains_key(*name);
+            parameters.get(*name).is_some_and(fits)
+        })
         .map(|(name, tensor)| (name.clone(), tensor.shallow_clone()))
         .collect();
     network.load_some(&known)

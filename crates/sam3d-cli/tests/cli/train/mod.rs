@@ -4,6 +4,7 @@
 
 mod distributed;
 mod resume;
+mod variants;
 
 use std::{fs, path::Path};
 

@@ -1,0 +1,84 @@
+//! Variants of the network beside a preset's name: the prompt-free one, other ways of tuning, and the paper's ablations.
+
+use sam3d_model::{ModelConfig, PointFeatures, Tuning};
+use serde::{Deserialize, Serialize};
+
+/// Side of the published crop, and that of the published prompt-free variant.
+const CROPS: [usize; 2] = [128, 256];
+
+/// What is changed in the network that `model` names. What is left out stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct VariantConfig {
+    /// No prompts: the whole volume is segmented in windows.
+    pub auto: bool,
+    /// Side of the crop in voxels. With `auto` the published 128 becomes 256 if this is not given.
+    pub crop: Option<usize>,
+    /// What is added to SAM's encoder and what of it is trained.
+    pub tuning: Option<Tuning>,
+    /// Levels of feature maps that the decoder aggregates, from 1 (shallow) to 4.
+    pub aggregated_levels: Option<Vec<usize>>,
+    /// Levels at which prompts are inserted.
+    pub prompt_levels: Option<Vec<usize>>,
+    /// What stands for a click.
+    pub point_features: Option<PointFeatures>,
+}
+
+impl VariantConfig {
+    /// Changes `model`.
+    pub fn apply(&self, model: &mut ModelConfig) {
+        if self.auto {
+            model.prompt = None;
+            if model.crop == CROPS[0] {
+                model.crop = CROPS[1];
+            }
+        }
+        if let Some(crop) = self.crop {
+            model.crop = crop;
+        }
+        if let Some(tuning) = self.tuning {
+            model.encoder.tuning = tuning;
+        }
+        if let Some(levels) = &self.aggregated_levels {
+            model.decoder.levels.clone_from(levels);
+        }
+        if let Some(prompt) = &mut model.prompt {
+            if let Some(levels) = &self.prompt_levels {
+                prompt.levels.clone_from(levels);
+            }
+            prompt.features = self.point_features.unwrap_or(prompt.features);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_changes_nothing() {
+        for preset in sam3d_model::Preset::ALL {
+            let mut model = preset.config();
+            VariantConfig::default().apply(&mut model);
+            assert_eq!(model, preset.config());
+        }
+    }
+
+    #[test]
+    fn each_field_changes_its_own() {
+        let changed = |text: &str| {
+            let mut model = ModelConfig::vit_b();
+            toml::from_str::<VariantConfig>(text).unwrap().apply(&mut model);
+            model.validate().unwrap();
+            model
+        };
+        assert_eq!(changed("auto = true"), ModelConfig::vit_b().auto(256));
+        assert_eq!(changed("auto = true\ncrop = 192").crop, 192);
+        assert_eq!(changed("tuning = 'st_adapter'").encoder.tuning, Tuning::StAdapter);
+        assert_eq!(changed("aggregated_levels = [4]").decoder.levels, [4]);
+        assert_eq!(changed("prompt_levels = [3, 4]").prompt.unwrap().levels, [3, 4]);
+        let positional = changed("point_features = 'positional'").prompt.unwrap();
+        assert_eq!(positional.features, PointFeatures::Positional);
+        assert!(toml::from_str::<VariantConfig>("tuning = 'lora'").is_err());
+    }
+}
