@@ -39,13 +39,14 @@ pub fn run(args: &ServeArgs, global: &GlobalArgs) -> anyhow::Result<()> {
         },
     };
     let server = Server::bind(config, network)?;
-    output::emit(&Report { address: format!("http://{}/", server.address()) }, global.json)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("cannot start the server's threads")?;
     runtime.block_on(async {
+        // Before the address is known nobody has a reason to send a signal; afterwards it is to be heard.
         let stop = stop()?;
+        output::emit(&Report { address: format!("http://{}/", server.address()) }, global.json)?;
         server.run(stop).await.map_err(anyhow::Error::from)
     })
 }
