@@ -15,7 +15,7 @@ use sam3d_io::{
     augment::AugmentConfig,
     cache::VolumeCache,
     case_store::{CaseStore, Storage},
-    crops::{CropJob, Crops},
+    crops::{CropJob, Crops, Sampling},
     dataset::{Case, CaseId},
     loader::LoaderConfig,
     nifti,
@@ -39,16 +39,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         let storage = Storage { cache: Some(Arc::clone(&cache)), memory_bytes: 0 };
         let crops = Arc::new(Crops {
             cases: CaseStore::new(vec![case.clone()], 1, preprocessing, storage),
-            augmentation: AugmentConfig::published(in_plane),
-            side: SIDE,
+            sampling: Sampling::Clicks { augmentation: AugmentConfig::published(in_plane), side: SIDE },
             seed: 0,
         });
         let mut workers = vec![1, cores];
         workers.dedup();
         for workers in workers {
             // The first crop prepares the case or opens its entry.
-            crops.training(CropJob { case: 0, draw: 0 })?;
-            let jobs = (0..count).map(|draw| CropJob { case: 0, draw });
+            crops.training(CropJob { case: 0, draw: 0, place: 0 })?;
+            let jobs = (0..count).map(|draw| CropJob { case: 0, draw, place: draw as usize });
             let start = Instant::now();
             for crop in crops.load_training(jobs, LoaderConfig::with_workers(workers)) {
                 assert_eq!(crop?.sample.image.len(), SIDE.pow(3));

@@ -1,7 +1,5 @@
 //! Variants of the network, from the data to their scores.
 
-#![expect(clippy::unwrap_used, reason = "a test without its files cannot go on")]
-
 use std::fs;
 
 use sam3d_testkit::golden_path;
