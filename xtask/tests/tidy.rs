@@ -11,7 +11,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace").to_owned()
 }
 
-/// The workspace's own files with one of `extensions` and their text, the build's and the user's directories left out.
+/// The workspace's own files with one of `extensions` and their text, those of builds, of users and of packages left out.
 fn files(extensions: &[&str]) -> Vec<(PathBuf, String)> {
     let root = root();
     let mut found = Vec::new();
@@ -24,7 +24,7 @@ fn files(extensions: &[&str]) -> Vec<(PathBuf, String)> {
             let name = entry.file_name().to_string_lossy().into_owned();
             let kind = entry.file_type().expect("a file type");
             let ignored = ["target", "data", "runs", "demo"].iter().any(|top| relative == Path::new(top));
-            if kind.is_dir() && !ignored && name != ".git" {
+            if kind.is_dir() && !ignored && name != ".git" && name != "node_modules" {
                 waiting.push(path);
             } else if kind.is_file() && extensions.iter().any(|extension| name.ends_with(extension)) {
                 let text = fs::read_to_string(&path).expect("text in UTF-8");

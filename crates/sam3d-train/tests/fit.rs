@@ -4,7 +4,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::{OnceLock, atomic::AtomicBool},
+    sync::{Mutex, OnceLock, PoisonError, atomic::AtomicBool},
 };
 
 use sam3d_io::{
@@ -54,11 +54,15 @@ fn config(out: &Path, settings: &str) -> TrainConfig {
     config
 }
 
+/// Initial weights come from libtorch's one generator, which runs at the same time would draw from in turn.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
 fn run_with(
     config: &TrainConfig,
     resume: bool,
     observe: &mut dyn FnMut(&Event<'_>),
 ) -> Result<Outcome, Box<TrainError>> {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let (stop, ranks) = (AtomicBool::new(false), Communicator::alone());
     let options = FitOptions {
         device: Device::Cpu,
@@ -214,6 +218,7 @@ fn a_trial_takes_three_steps_and_writes_nothing() {
     let place = tempfile::tempdir().unwrap();
     let config = config(&place.path().join("run"), "train = { epochs = 7 }");
     let mut shape = None;
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let trial = trial(&config, Device::Cpu, &mut |found| {
         shape = Some(*found);
         true

@@ -49,8 +49,9 @@ pub(super) fn read(path: &Path, dataset: &Dataset, checked: &[Checked]) -> Resul
             };
             for candidates in entries(node) {
                 let Some(id) = names.find(&candidates)? else {
-                    unmatched
-                        .insert(candidates.first().copied().unwrap_or("an entry without a name").to_owned());
+                    // The key of an entry may be no more than a number; its longest text says most.
+                    let name = candidates.iter().max_by_key(|text| text.len());
+                    unmatched.insert(name.map_or("an entry without a name", |name| name).to_string());
                     continue;
                 };
                 if let Some(other) = seen.insert(id.clone(), part) {

@@ -31,7 +31,7 @@ fn a_prompt_free_network_with_another_tuning_is_trained_and_scored() {
     let mut eval = sam3d(place.path());
     eval.args(["eval", "--method", "auto", "--run", "run", "--points", "1,3", "--json"]);
     let report: Value = serde_json::from_str(&stdout_of(&mut eval)).unwrap();
-    let scores = report["scores"].as_array().unwrap();
+    let scores = report["cases"][0]["scores"].as_array().unwrap();
     // Once for the case, whatever the numbers of clicks.
     assert_eq!((scores.len(), &scores[0]["points"]), (1, &0.into()), "{report}");
 }
