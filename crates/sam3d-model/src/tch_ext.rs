@@ -53,6 +53,10 @@ impl Linear {
 /// 3.2e-3 of its norm, where 2e-3 is allowed. Wider products are held to the plain form and to the golden ViT-B logits.
 const CONVOLVED: [i64; 3] = [512, 128, 64];
 
+/// Images from which on libtorch gives a 1 x 1 convolution to oneDNN where there is one thread only; with several threads one
+/// image is enough.
+const IMAGES_OF_ONE_THREAD: i64 = 16;
+
 /// `y = x W^T + b` over the last axis, in the thread's precision.
 ///
 /// libtorch's matrix products on the CPU are MKL's, which on other vendors' processors uses half of what they can do. Its
@@ -69,11 +73,22 @@ pub(crate) fn linear(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Ten
     if xs.device() != Device::Cpu || xs.kind() != Kind::Float || narrow {
         return xs.linear(&weight, bias);
     }
+    let images = if tch::get_num_threads() == 1 && rows % IMAGES_OF_ONE_THREAD == 0 {
+        IMAGES_OF_ONE_THREAD
+    } else {
+        1
+    };
+    convolved(&xs, &weight, bias, images)
+}
+
+/// The product as a convolution over the pixels of `images` images, which divide the rows.
+fn convolved(xs: &Tensor, weight: &Tensor, bias: Option<Tensor>, images: i64) -> Tensor {
+    let [outputs, inputs] = [weight.size()[0], weight.size()[1]];
     let mut size = xs.size();
     if let Some(last) = size.last_mut() {
         *last = outputs;
     }
-    xs.reshape([1, rows, 1, inputs])
+    xs.reshape([images, -1, 1, inputs])
         .permute([0, 3, 1, 2])
         .conv2d(&weight.view([outputs, inputs, 1, 1]), bias, 1, 0, 1, 1)
         .permute([0, 2, 3, 1])
@@ -219,13 +234,17 @@ mod tests {
         let [rows, inputs, outputs] = CONVOLVED;
         let (weight, bias) = (random(&[outputs, inputs]), random(&[outputs]));
         // The second input's last axis is not the innermost in memory.
-        for xs in [random(&[3, rows, inputs]), random(&[3, inputs, rows]).transpose(1, 2)] {
+        let inputs = [random(&[3, rows, inputs]), random(&[3, inputs, rows]).transpose(1, 2)];
+        for (xs, images) in inputs.iter().flat_map(|xs| [(xs, 1), (xs, IMAGES_OF_ONE_THREAD)]) {
             for bias in [Some(&bias), None] {
-                let (found, plain) = (linear(&xs, &weight, bias), xs.linear(&weight, bias));
+                let bias_of = |bias: Option<&Tensor>| bias.map(Tensor::shallow_clone);
+                let found = convolved(xs, &weight, bias_of(bias), images);
+                assert_eq!(found.size(), linear(xs, &weight, bias).size());
+                let plain = xs.linear(&weight, bias);
                 assert_eq!(found.size(), plain.size());
                 assert!((&found - &plain).abs().max().double_value(&[]) < 1e-4);
 
-                let inputs: Vec<&Tensor> = [&xs, &weight].into_iter().chain(bias).collect();
+                let inputs: Vec<&Tensor> = [xs, &weight].into_iter().chain(bias).collect();
                 let gradients =
                     |ys: &Tensor| Tensor::run_backward(&[ys.square().sum(None)], &inputs, false, false);
                 for (a, b) in gradients(&found).iter().zip(gradients(&plain)) {

@@ -2,19 +2,20 @@
 //!
 //! Doubling is linear along each axis: `up(x) = U x` with a fixed `2G x G` matrix. Tap t of the convolution reads one
 //! voxel aside, so along an axis it is `U` moved by a row, `U_t`. Hence the 27 taps are first products of channels at side
-//! G, an eighth of the work, and then go through `U_t` axis by axis: `[U_0 U_1 U_2]` is one matrix with three columns for
-//! each place, and the sum over taps is part of its product.
+//! G, an eighth of the work, and then go through `U_t` axis by axis. Along the last axis `[U_0 U_1 U_2]` is one matrix with
+//! three columns for each place, and the sum over taps is part of its product; along the others, where the products of a
+//! tap are a whole plane or volume, they are summed as they come.
 
 use tch::{Device, Tensor};
 
 use crate::{precision::full, tch_ext::linear};
 
-/// The matrix `[U_0 U_1 U_2]` of one grid, `[2G, 3G]`.
+/// The matrices `U_0`, `U_1` and `U_2` of one grid.
 #[derive(Debug)]
 pub(crate) struct Doubling {
-    /// Columns sorted by tap, then place.
-    by_tap: Tensor,
-    /// Columns sorted by place, then tap.
+    /// Each by itself, `[2G, G]`.
+    by_tap: [Tensor; 3],
+    /// One beside the other, `[2G, 3G]`, with columns sorted by place, then tap.
     by_place: Tensor,
 }
 
@@ -43,7 +44,7 @@ impl Doubling {
         // Indexed by tap, doubled voxel and voxel.
         let weights = Tensor::from_slice(&weights).view([3, doubled, grid]).to_device(device);
         Self {
-            by_tap: weights.permute([1, 0, 2]).reshape([doubled, 3 * grid]),
+            by_tap: [0, 1, 2].map(|tap| weights.get(tap)),
             by_place: weights.permute([1, 2, 0]).reshape([doubled, 3 * grid]),
         }
     }
@@ -56,20 +57,28 @@ impl Doubling {
         let (batch, channels, grid, doubled) = (size[0], size[1], size[2], 2 * size[2]);
         let outputs = kernel.size()[0];
         let features = features.permute([0, 2, 3, 4, 1]).contiguous();
-        let planes = [0, 1, 2].map(|x| {
-            let lines = [0, 1, 2].map(|y| {
-                let taps =
-                    kernel.select(2, x).select(2, y).permute([2, 0, 1]).reshape([3 * outputs, channels]);
-                let products = full(&linear(&features, &taps, None));
-                // A place has its three taps one after the other.
-                self.by_place.matmul(&products.view([batch, grid, grid, 3 * grid, outputs]))
-            });
-            self.by_tap.matmul(&Tensor::cat(&lines, 2).flatten(3, 4))
-        });
-        self.by_tap
-            .matmul(&Tensor::cat(&planes, 1).flatten(2, 3))
-            .view([batch, doubled, doubled, doubled, outputs])
-            .permute([0, 4, 1, 2, 3])
+        let line = |x: i64, y: i64| {
+            let taps = kernel.select(2, x).select(2, y).permute([2, 0, 1]).reshape([3 * outputs, channels]);
+            let products = full(&linear(&features, &taps, None));
+            // A place has its three taps one after the other.
+            self.by_place.matmul(&products.view([batch, grid, grid, 3 * grid, outputs]))
+        };
+        let plane = |x| {
+            let lines = |y| line(x, y).view([batch * grid, grid, doubled * outputs]);
+            self.sum_of_taps(lines).view([batch, grid, doubled * doubled * outputs])
+        };
+        self.sum_of_taps(plane).view([batch, doubled, doubled, doubled, outputs]).permute([0, 4, 1, 2, 3])
+    }
+
+    /// The sum of `U_t` times the products of tap t, each `[N, G, M]`; gives `[N, 2G, M]`.
+    fn sum_of_taps(&self, products: impl Fn(i64) -> Tensor) -> Tensor {
+        let [first, others @ ..] = &self.by_tap;
+        let mut sum = first.matmul(&products(0));
+        for (matrix, tap) in others.iter().zip(1..) {
+            let products = products(tap);
+            sum = sum.baddbmm_(&matrix.unsqueeze(0).expand([products.size()[0], -1, -1], false), &products);
+        }
+        sum
     }
 }
 
