@@ -1,12 +1,9 @@
 //! Checkpoints of the comparison networks: safetensors with everything needed to use them.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    path::Path,
-};
+use std::{collections::BTreeMap, path::Path};
 
 use sam3d_geom::Preprocessing;
-use sam3d_model::{ModelError, Provenance, TensorFile};
+use sam3d_model::{Description, ModelError, Provenance, TensorFile};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
@@ -14,8 +11,6 @@ use crate::{Baseline, NetworkConfig};
 
 /// The version of the format this crate writes, and the newest it reads.
 pub const FORMAT_VERSION: u32 = 1;
-
-const METADATA_KEY: &str = "sam3d_baseline";
 
 /// What a checkpoint says of itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,6 +26,16 @@ pub struct BaselineMetadata {
     pub provenance: Provenance,
 }
 
+impl Description for BaselineMetadata {
+    const KEY: &'static str = "sam3d_baseline";
+    const NEWEST: u32 = FORMAT_VERSION;
+    const ABSENT: &'static str = "not a checkpoint of a comparison network; was it trained with --method?";
+
+    fn format_version(&self) -> u32 {
+        self.format_version
+    }
+}
+
 /// A checkpoint in memory, not yet bound to a network.
 #[derive(Debug)]
 pub struct BaselineCheckpoint {
@@ -41,31 +46,14 @@ pub struct BaselineCheckpoint {
 }
 
 impl BaselineCheckpoint {
-    /// Whether `file` is a checkpoint of a comparison network.
-    pub fn is_own(file: &TensorFile) -> bool {
-        file.metadata.contains_key(METADATA_KEY)
-    }
-
     /// Reads the checkpoint at `path`.
     ///
     /// # Errors
     /// [`ModelError::File`] if it cannot be read; [`ModelError::Checkpoint`] if it is not a checkpoint of a comparison
     /// network or of a newer format.
     pub fn read(path: &Path) -> Result<Self, ModelError> {
-        let broken = |detail: String| ModelError::Checkpoint { path: path.to_owned(), detail };
-        let file = TensorFile::read(path)?;
-        let text = file.metadata.get(METADATA_KEY).ok_or_else(|| {
-            broken("not a checkpoint of a comparison network; was it trained with --method?".to_owned())
-        })?;
-        let metadata: BaselineMetadata = serde_json::from_str(text)
-            .map_err(|error| broken(format!("metadata not understood: {error}")))?;
-        if metadata.format_version > FORMAT_VERSION {
-            return Err(broken(format!(
-                "checkpoint format {} is newer than this program's {FORMAT_VERSION}; update the program",
-                metadata.format_version
-            )));
-        }
-        Ok(Self { metadata, tensors: file.tensors })
+        let (metadata, tensors) = TensorFile::read_described(path)?;
+        Ok(Self { metadata, tensors })
     }
 
     /// The network of this checkpoint on `device`.
@@ -83,9 +71,6 @@ impl BaselineCheckpoint {
     /// # Errors
     /// [`ModelError::File`] if the file cannot be written; what was at `path` is then still there.
     pub fn write(network: &Baseline, metadata: &BaselineMetadata, path: &Path) -> Result<(), ModelError> {
-        let text = serde_json::to_string(metadata)
-            .map_err(|error| ModelError::Checkpoint { path: path.to_owned(), detail: error.to_string() })?;
-        let metadata = HashMap::from([(METADATA_KEY.to_owned(), text)]);
-        TensorFile { tensors: network.tensors(), metadata }.write(path)
+        TensorFile::write_described(metadata, network.tensors(), path)
     }
 }

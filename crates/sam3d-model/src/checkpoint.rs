@@ -3,21 +3,19 @@
 //! One file holds the tensors by name and, as metadata, the model's configuration, how intensities were preprocessed,
 //! and where the weights come from. Nothing in it is executed.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    path::Path,
-};
+use std::{collections::BTreeMap, path::Path};
 
 use sam3d_geom::Preprocessing;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
-use crate::{base::Base, config::ModelConfig, error::ModelError, network::Sam3d, tensor_file::TensorFile};
+use crate::{
+    base::Base, config::ModelConfig, description::Description, error::ModelError, network::Sam3d,
+    tensor_file::TensorFile,
+};
 
 /// The version of the format this crate writes, and the newest it reads.
 pub const FORMAT_VERSION: u32 = 2;
-
-const METADATA_KEY: &str = "sam3d";
 
 /// What a checkpoint says of itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,6 +32,16 @@ pub struct Metadata {
     /// The file with the tensors that are not in this one; `None` if this one holds all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<Base>,
+}
+
+impl Description for Metadata {
+    const KEY: &'static str = "sam3d";
+    const NEWEST: u32 = FORMAT_VERSION;
+    const ABSENT: &'static str = "safetensors without sam3d metadata; was it written by another program?";
+
+    fn format_version(&self) -> u32 {
+        self.format_version
+    }
 }
 
 /// Where weights come from.
@@ -60,11 +68,6 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Whether `file` is a checkpoint of this project.
-    pub(crate) fn is_own(file: &TensorFile) -> bool {
-        file.metadata.contains_key(METADATA_KEY)
-    }
-
     /// Reads the checkpoint at `path`, and the tensors it leaves out from its base.
     ///
     /// # Errors
@@ -94,20 +97,8 @@ impl Checkpoint {
     /// # Errors
     /// As [`read`](Self::read), but for those of the base.
     pub fn read_alone(path: &Path) -> Result<Self, ModelError> {
-        let broken = |detail: String| ModelError::Checkpoint { path: path.to_owned(), detail };
-        let file = TensorFile::read(path)?;
-        let text = file.metadata.get(METADATA_KEY).ok_or_else(|| {
-            broken("safetensors without sam3d metadata; was it written by another program?".to_owned())
-        })?;
-        let metadata: Metadata = serde_json::from_str(text)
-            .map_err(|error| broken(format!("metadata not understood: {error}")))?;
-        if metadata.format_version > FORMAT_VERSION {
-            return Err(broken(format!(
-                "checkpoint format {} is newer than this program's {FORMAT_VERSION}; update the program",
-                metadata.format_version
-            )));
-        }
-        Ok(Self { metadata, tensors: file.tensors })
+        let (metadata, tensors) = TensorFile::read_described(path)?;
+        Ok(Self { metadata, tensors })
     }
 
     /// The network of this checkpoint on `device`.
@@ -126,12 +117,9 @@ impl Checkpoint {
     /// # Errors
     /// [`ModelError::File`] if the file cannot be written; what was at `path` is then still there.
     pub fn write(network: &Sam3d, metadata: &Metadata, path: &Path) -> Result<(), ModelError> {
-        let text = serde_json::to_string(metadata)
-            .map_err(|error| ModelError::Checkpoint { path: path.to_owned(), detail: error.to_string() })?;
         let tensors =
             if metadata.base.is_some() { network.trained_parameters() } else { network.parameters() };
-        let metadata = HashMap::from([(METADATA_KEY.to_owned(), text)]);
-        TensorFile { tensors, metadata }.write(path)
+        TensorFile::write_described(metadata, tensors, path)
     }
 }
 

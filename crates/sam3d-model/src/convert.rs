@@ -49,7 +49,7 @@ fn convert_safetensors(
     seed: u64,
 ) -> Result<(Sam3d, Metadata), ModelError> {
     let mut file = TensorFile::read(path)?;
-    if Checkpoint::is_own(&file) {
+    if file.is_described_by::<Metadata>() {
         let checkpoint = Checkpoint::read(path)?;
         // What is written from the network will hold every tensor.
         let metadata = Metadata { base: None, ..checkpoint.metadata.clone() };

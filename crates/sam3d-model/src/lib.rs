@@ -21,6 +21,7 @@ mod base;
 mod checkpoint;
 mod config;
 mod convert;
+mod description;
 mod encoder;
 mod error;
 #[cfg(test)]
@@ -43,6 +44,7 @@ pub use base::{Base, sha256_of};
 pub use checkpoint::{Checkpoint, FORMAT_VERSION, Metadata, Provenance};
 pub use config::{DecoderConfig, EncoderConfig, ModelConfig, PointFeatures, Preset, PromptConfig};
 pub use convert::convert;
+pub use description::Description;
 pub use error::ModelError;
 pub use import::{CheckpointKind, ImportError, ImportedState, read_state};
 pub use network::{Embedding, Module, ParameterCount, Recompute, Sam3d};
