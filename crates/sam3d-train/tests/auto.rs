@@ -1,26 +1,15 @@
 //! The prompt-free variant on a whole volume, against the golden data.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::collections::BTreeMap;
+#[path = "support/golden_network.rs"]
+mod golden_network;
 
 use ndarray::{Array3, s};
-use sam3d_model::{ModelConfig, Sam3d};
-use sam3d_testkit::{GoldenTensors, by_name, golden_json, parameter};
+use sam3d_model::ModelConfig;
+use sam3d_testkit::{GoldenTensors, by_name, golden_json};
 use sam3d_train::auto::probability;
-use tch::{Device, Tensor};
 
-/// The network whose every parameter is a function of its name.
-fn network() -> Sam3d {
-    let mut network = Sam3d::new(&ModelConfig::tiny().auto(64), Device::Cpu, 0).unwrap();
-    let by_name = |(name, own): (String, Tensor)| {
-        let shape: Vec<usize> = own.size().iter().map(|n| *n as usize).collect();
-        let values = Tensor::from_slice(&parameter(&name, &shape)).view(own.size().as_slice());
-        (name, values)
-    };
-    let tensors: BTreeMap<String, Tensor> = network.parameters().into_iter().map(by_name).collect();
-    network.load(&tensors).unwrap();
-    network
-}
+use self::golden_network::by_name_network;
 
 #[test]
 fn sliding_windows_give_the_golden_probability() {
@@ -29,11 +18,12 @@ fn sliding_windows_give_the_golden_probability() {
     let values = by_name("sliding.image", sizes.iter().product());
     let volume = Array3::from_shape_vec(sizes, values.iter().map(|u| (2.0 * u) as f32).collect()).unwrap();
     let mut windows = 0;
-    let found = probability(&network(), volume.view(), &mut |done, all| {
-        assert_eq!(all, 8);
-        windows = done;
-    })
-    .unwrap();
+    let found =
+        probability(&by_name_network(&ModelConfig::tiny().auto(64)), volume.view(), &mut |done, all| {
+            assert_eq!(all, 8);
+            windows = done;
+        })
+        .unwrap();
     assert_eq!(windows, 8);
 
     let expected = GoldenTensors::open("tiny_auto.safetensors").get("sliding_prob");

@@ -1,18 +1,17 @@
 //! Whole runs of the comparison networks at their small presets on two phantoms.
 #![expect(clippy::unwrap_used, reason = "a test without its files cannot go on")]
 
+#[path = "support/phantoms.rs"]
+mod phantoms;
+
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, OnceLock, PoisonError, atomic::AtomicBool},
+    sync::{Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
 };
 
 use sam3d_baselines::{BaselineCheckpoint, Method, Size};
-use sam3d_io::{
-    dataset::{Dataset, PreparedDataset, Splits, find_cases},
-    phantom,
-    splits::Split,
-};
+use sam3d_io::dataset::Dataset;
 use sam3d_model::TensorFile;
 use sam3d_train::{
     baseline::{self, BaselineConfig},
@@ -23,23 +22,7 @@ use sam3d_train::{
 };
 use tch::Device;
 
-/// Two phantoms, both for training, the second for validation, too.
-fn data() -> &'static Path {
-    static DATA: OnceLock<tempfile::TempDir> = OnceLock::new();
-    let place = DATA.get_or_init(|| {
-        let place = tempfile::tempdir().unwrap();
-        phantom::write_demo(place.path(), 0, 2).unwrap();
-        let dataset = Dataset::named("demo").unwrap();
-        let cases = find_cases(&dataset, place.path()).unwrap();
-        let ids: Vec<_> = cases.iter().map(|case| case.id.clone()).collect();
-        let split = Split { train: ids.clone(), validation: vec![ids[1].clone()], test: vec![] };
-        PreparedDataset { dataset, cases, splits: Splits { seed: 0, folds: vec![split] } }
-            .write(place.path())
-            .unwrap();
-        place
-    });
-    place.path()
-}
+use self::phantoms::data;
 
 /// The published recipe at the small preset, with epochs of four steps.
 fn config(method: Method, out: &Path, epochs: u64) -> TrainConfig {

@@ -1,17 +1,15 @@
 //! Whole runs of a small network on two phantoms: what the options of a run do.
 #![expect(clippy::unwrap_used, reason = "a test without its files cannot go on")]
 
+#[path = "support/phantoms.rs"]
+mod phantoms;
+
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::{Mutex, OnceLock, PoisonError, atomic::AtomicBool},
+    sync::{Mutex, PoisonError, atomic::AtomicBool},
 };
 
-use sam3d_io::{
-    dataset::{Dataset, PreparedDataset, Splits, find_cases},
-    phantom,
-    splits::Split,
-};
 use sam3d_model::{Checkpoint, TensorFile};
 use sam3d_train::{
     TrainError,
@@ -22,6 +20,8 @@ use sam3d_train::{
 };
 use tch::Device;
 
+use self::phantoms::data;
+
 const SMALL: &str = r#"
 [model]
 crop = 32
@@ -29,23 +29,6 @@ encoder = { embed_dim = 16, depth = 4, num_heads = 2, mlp_ratio = 2, global_bloc
 prompt = { depth = 1, num_heads = 2, mlp_dim = 16, global_queries = 4, attention_downsample_rate = 2, num_pos_feats = 4 }
 decoder = { head_channels = 8, hidden_channels = 8 }
 "#;
-
-/// Two phantoms, both for training, the second for validation, too.
-fn data() -> &'static Path {
-    static DATA: OnceLock<tempfile::TempDir> = OnceLock::new();
-    let place = DATA.get_or_init(|| {
-        let place = tempfile::tempdir().unwrap();
-        phantom::write_demo(place.path(), 0, 2).unwrap();
-        let dataset = Dataset::named("demo").unwrap();
-        let cases = find_cases(&dataset, place.path()).unwrap();
-        let ids: Vec<_> = cases.iter().map(|case| case.id.clone()).collect();
-        let split = Split { train: ids.clone(), validation: vec![ids[1].clone()], test: vec![] };
-        let splits = Splits { seed: 0, folds: vec![split.clone(), split] };
-        PreparedDataset { dataset, cases, splits }.write(place.path()).unwrap();
-        place
-    });
-    place.path()
-}
 
 fn config(out: &Path, settings: &str) -> TrainConfig {
     let mut config: TrainConfig = toml::from_str(&format!("{settings}\n{SMALL}")).unwrap();

@@ -1,11 +1,14 @@
 //! Loss, gradients and six optimiser steps against the golden data.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/golden_network.rs"]
+mod golden_network;
+
 use std::collections::BTreeMap;
 
 use sam3d_geom::{Extent, Point, Prompt};
 use sam3d_model::{ModelConfig, Module, Precision, Recompute, Sam3d};
-use sam3d_testkit::{by_name, golden_json, parameter};
+use sam3d_testkit::{by_name, golden_json};
 use sam3d_train::{
     loss::{LossConfig, dice_cross_entropy},
     optimiser::{AdamW, AdamWConfig},
@@ -14,21 +17,13 @@ use sam3d_train::{
 };
 use tch::{Device, Kind, Tensor};
 
+use self::golden_network::by_name_network;
+
 const SIDE: usize = 64;
 
 /// The network by name, with the relative positions along depth at their start.
 fn network() -> Sam3d {
-    let mut network = Sam3d::new(&ModelConfig::tiny(), Device::Cpu, 0).unwrap();
-    let tensors: BTreeMap<String, Tensor> = network
-        .parameters()
-        .into_iter()
-        .map(|(name, own)| {
-            let shape: Vec<usize> = own.size().iter().map(|n| *n as usize).collect();
-            let values = Tensor::from_slice(&parameter(&name, &shape)).view(own.size().as_slice());
-            (name, values)
-        })
-        .collect();
-    network.load(&tensors).unwrap();
+    let mut network = by_name_network(&ModelConfig::tiny());
     network.reset_depth_positions();
     network
 }

@@ -1,0 +1,20 @@
+//! The network of the golden data.
+
+use std::collections::BTreeMap;
+
+use sam3d_model::{ModelConfig, Sam3d};
+use sam3d_testkit::parameter;
+use tch::{Device, Tensor};
+
+/// The network of `config` whose every parameter is a function of its name.
+pub(crate) fn by_name_network(config: &ModelConfig) -> Sam3d {
+    let mut network = Sam3d::new(config, Device::Cpu, 0).unwrap();
+    let by_name = |(name, own): (String, Tensor)| {
+        let shape: Vec<usize> = own.size().iter().map(|n| *n as usize).collect();
+        let values = Tensor::from_slice(&parameter(&name, &shape)).view(own.size().as_slice());
+        (name, values)
+    };
+    let tensors: BTreeMap<String, Tensor> = network.parameters().into_iter().map(by_name).collect();
+    network.load(&tensors).unwrap();
+    network
+}
