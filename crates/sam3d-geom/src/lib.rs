@@ -20,6 +20,6 @@ pub use affine::Affine;
 pub use bounding_box::BoundingBox;
 pub use error::GeomError;
 pub use extent::Extent;
-pub use preprocessing::{Intensity, Orientation, Preprocessing, StoredAxes};
+pub use preprocessing::{Intensity, Interpolation, Orientation, Preprocessing, StoredAxes};
 pub use prompt::{Point, PointLabel, Prompt};
 pub use spacing::Spacing;

@@ -122,6 +122,38 @@ pub struct Preprocessing {
     /// Order and direction of the axes.
     #[serde(default)]
     pub orientation: Orientation,
+    /// How values between voxels are had.
+    #[serde(default, skip_serializing_if = "Interpolation::is_trilinear")]
+    pub interpolation: Interpolation,
+}
+
+/// How values between voxels are had when a volume is resampled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Interpolation {
+    /// Trilinear.
+    #[default]
+    Trilinear,
+    /// Trilinear, except where a volume's largest spacing is more than three times its smallest: there within slices
+    /// (images bicubic, labels bilinear), and then the nearest slice along D. Published for the comparison networks.
+    SlicesApart,
+}
+
+impl Interpolation {
+    /// The ratio of spacings above which [`SlicesApart`](Self::SlicesApart) is not trilinear.
+    pub const LARGEST_RATIO: f64 = 3.0;
+
+    /// Whether slices of a volume of `spacing` are taken one by one.
+    pub fn takes_slices_apart(self, spacing: Spacing) -> bool {
+        let mm = spacing.mm();
+        let largest = mm.into_iter().fold(0.0, f64::max);
+        let smallest = mm.into_iter().fold(f64::INFINITY, f64::min);
+        self == Self::SlicesApart && largest / smallest > Self::LARGEST_RATIO
+    }
+
+    fn is_trilinear(&self) -> bool {
+        *self == Self::Trilinear
+    }
 }
 
 #[cfg(test)]
@@ -142,6 +174,7 @@ mod tests {
             intensity: Intensity::new([-57.0, 175.0], 65.175035, 32.651197).unwrap(),
             spacing_mm: Spacing::new([1.0; 3]).unwrap(),
             orientation: Orientation::AsStored(StoredAxes::new([2, 1, 0]).unwrap()),
+            interpolation: Interpolation::Trilinear,
         };
         let text = serde_json::to_string(&preprocessing).unwrap();
         assert!(text.contains(r#""orientation":{"as-stored":[2,1,0]}"#), "{text}");

@@ -8,7 +8,7 @@
 use std::{error::Error, sync::Arc, time::Instant};
 
 use ndarray::Array3;
-use sam3d_geom::{Affine, Intensity, Orientation, Preprocessing, Spacing};
+use sam3d_geom::{Affine, Intensity, Interpolation, Orientation, Preprocessing, Spacing};
 use sam3d_io::{
     Grid,
     atomic::Overwrite,
@@ -32,6 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         intensity: Intensity::new([-57.0, 175.0], 65.175035, 32.651197)?,
         spacing_mm: Spacing::new([1.0; 3])?,
         orientation: Orientation::Lps,
+        interpolation: Interpolation::Trilinear,
     };
     let cache = Arc::new(VolumeCache::open(&directory.path().join("cache"), u64::MAX)?);
     let cores = std::thread::available_parallelism()?.get();

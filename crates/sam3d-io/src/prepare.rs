@@ -37,7 +37,11 @@ pub fn prepare_image(volume: &Volume, preprocessing: &Preprocessing) -> Result<P
 pub fn prepare_clipped(volume: &Volume, preprocessing: &Preprocessing) -> Result<PreparedImage, IoError> {
     let frame = Frame::new(&volume.grid, preprocessing)?;
     let native = frame.axis_map.to_dhw(volume.data.view())?;
-    let mut image = resample::to_spacing(native.view(), frame.factors)?;
+    let mut image = if frame.slices_apart {
+        resample::image_slices_apart(native.view(), frame.factors)?
+    } else {
+        resample::to_spacing(native.view(), frame.factors)?
+    };
     intensity::clip(&mut image, preprocessing.intensity);
     Ok(PreparedImage { image, frame })
 }
@@ -54,7 +58,11 @@ pub fn prepare_label(
 ) -> Result<Array3<u8>, IoError> {
     let frame = Frame::new(&label.grid, preprocessing)?;
     let native = frame.axis_map.to_dhw(native_label(label, target_class).view())?;
-    let resampled = resample::to_spacing(native.view(), frame.factors)?;
+    let resampled = if frame.slices_apart {
+        resample::label_slices_apart(native.view(), frame.factors)?
+    } else {
+        resample::to_spacing(native.view(), frame.factors)?
+    };
     Ok(resampled.mapv(|share| u8::from(share > 0.5)))
 }
 
@@ -72,6 +80,8 @@ pub struct Frame {
     native_extent: Extent,
     resampled_extent: Extent,
     factors: [f64; 3],
+    /// Whether slices are resampled one by one.
+    slices_apart: bool,
 }
 
 impl Frame {
@@ -82,9 +92,11 @@ impl Frame {
     pub fn new(grid: &Grid, preprocessing: &Preprocessing) -> Result<Self, IoError> {
         let axis_map = AxisMap::new(grid, preprocessing.orientation);
         let native_extent = axis_map.extent()?;
-        let factors = resample::factors(axis_map.spacing(grid)?, preprocessing.spacing_mm);
+        let spacing = axis_map.spacing(grid)?;
+        let factors = resample::factors(spacing, preprocessing.spacing_mm);
         let resampled_extent = resample::resampled_extent(native_extent, factors)?;
-        Ok(Self { grid: grid.clone(), axis_map, native_extent, resampled_extent, factors })
+        let slices_apart = preprocessing.interpolation.takes_slices_apart(spacing);
+        Ok(Self { grid: grid.clone(), axis_map, native_extent, resampled_extent, factors, slices_apart })
     }
 
     /// The file's grid.

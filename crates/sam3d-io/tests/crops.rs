@@ -10,7 +10,7 @@ use std::{
 };
 
 use ndarray::{Array3, s};
-use sam3d_geom::{Affine, Intensity, Orientation, Preprocessing, Spacing};
+use sam3d_geom::{Affine, Intensity, Interpolation, Orientation, Preprocessing, Spacing};
 use sam3d_io::{
     Grid,
     atomic::Overwrite,
@@ -45,6 +45,7 @@ fn preprocessing() -> Preprocessing {
         intensity: Intensity::new([-50.0, 150.0], 60.0, 40.0).unwrap(),
         spacing_mm: Spacing::new([1.0; 3]).unwrap(),
         orientation: Orientation::Lps,
+        interpolation: Interpolation::Trilinear,
     }
 }
 

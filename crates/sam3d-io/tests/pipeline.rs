@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use approx::{assert_abs_diff_eq, assert_relative_eq};
 use ndarray::{ArrayView3, s};
-use sam3d_geom::{Intensity, Orientation, Preprocessing, Spacing, StoredAxes};
+use sam3d_geom::{Intensity, Interpolation, Orientation, Preprocessing, Spacing, StoredAxes};
 use sam3d_io::{
     crop::CropWindow,
     nifti::{self, ReadLimits},
@@ -80,6 +80,7 @@ fn preprocessing(golden: &Value) -> Preprocessing {
         intensity: Intensity::new(clip_hu, number("mean"), number("std")).unwrap(),
         spacing_mm: Spacing::new([1.0; 3]).unwrap(),
         orientation: Orientation::AsStored(StoredAxes::new(triple(&golden["axes_to_dhw"])).unwrap()),
+        interpolation: Interpolation::Trilinear,
     }
 }
 

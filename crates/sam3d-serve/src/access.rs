@@ -149,7 +149,7 @@ fn digest(token: &str) -> [u8; 32] {
 
 #[cfg(test)]
 mod tests {
-    use sam3d_geom::{Intensity, Orientation, Preprocessing, Spacing};
+    use sam3d_geom::{Intensity, Interpolation, Orientation, Preprocessing, Spacing};
 
     use super::*;
     use crate::Limits;
@@ -166,6 +166,7 @@ mod tests {
                 intensity: Intensity::new([-50.0, 150.0], 60.0, 30.0).unwrap(),
                 spacing_mm: Spacing::new([1.0; 3]).unwrap(),
                 orientation: Orientation::Lps,
+                interpolation: Interpolation::Trilinear,
             },
             target: "target".to_owned(),
             limits: Limits::default(),

@@ -214,7 +214,7 @@ impl Key {
 #[cfg(test)]
 mod tests {
     use axum::http::StatusCode;
-    use sam3d_geom::{Affine, Intensity, Orientation, Preprocessing, Spacing};
+    use sam3d_geom::{Affine, Intensity, Interpolation, Orientation, Preprocessing, Spacing};
     use sam3d_io::{Grid, ReadLimits, atomic::Overwrite};
     use sam3d_model::ModelConfig;
 
@@ -230,6 +230,7 @@ mod tests {
             intensity: Intensity::new([-50.0, 150.0], 60.0, 30.0).unwrap(),
             spacing_mm: Spacing::new([1.0; 3]).unwrap(),
             orientation: Orientation::Lps,
+            interpolation: Interpolation::Trilinear,
         };
         Arc::new(Image::load(&path, ReadLimits::default(), &preprocessing).unwrap())
     }

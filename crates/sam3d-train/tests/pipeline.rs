@@ -1,35 +1,24 @@
 //! From a file and one click to a mask in the file's grid, against the golden data. Skipped without the volumes.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::collections::BTreeMap;
+#[path = "support/golden_network.rs"]
+mod golden_network;
 
-use sam3d_geom::{Intensity, Orientation, Point, Preprocessing, Spacing, StoredAxes};
+use sam3d_geom::{Intensity, Interpolation, Orientation, Point, Preprocessing, Spacing, StoredAxes};
 use sam3d_io::{
     nifti::{self, ReadLimits},
     prepare::{native_label, prepare_image},
 };
 use sam3d_metrics::Overlap;
-use sam3d_model::{ModelConfig, Sam3d};
-use sam3d_testkit::{GoldenTensors, golden_json, parameter, test_volume};
+use sam3d_model::ModelConfig;
+use sam3d_testkit::{GoldenTensors, golden_json, test_volume};
 use sam3d_train::predict::native_probability;
-use tch::{Device, Tensor};
 
-/// The network whose every parameter is a function of its name.
-fn network() -> Sam3d {
-    let mut network = Sam3d::new(&ModelConfig::tiny(), Device::Cpu, 0).unwrap();
-    let by_name = |(name, own): (String, Tensor)| {
-        let shape: Vec<usize> = own.size().iter().map(|n| *n as usize).collect();
-        let values = Tensor::from_slice(&parameter(&name, &shape)).view(own.size().as_slice());
-        (name, values)
-    };
-    let tensors: BTreeMap<String, Tensor> = network.parameters().into_iter().map(by_name).collect();
-    network.load(&tensors).unwrap();
-    network
-}
+use self::golden_network::by_name_network;
 
 #[test]
 fn both_volumes_give_the_golden_masks() {
-    let network = network();
+    let network = by_name_network(&ModelConfig::tiny());
     for name in ["sarcoma_STS_019", "abdomen_liver"] {
         let golden = &golden_json("pipeline.json")[name];
         let volume = |key: &str| test_volume(golden[key].as_str().unwrap());
@@ -41,6 +30,7 @@ fn both_volumes_give_the_golden_masks() {
             intensity: Intensity::new(clip_hu, number("mean"), number("std")).unwrap(),
             spacing_mm: Spacing::new([1.0; 3]).unwrap(),
             orientation: Orientation::AsStored(StoredAxes::new(axes).unwrap()),
+            interpolation: Interpolation::Trilinear,
         };
         let image = nifti::read(&image, ReadLimits::default()).unwrap();
         let label = nifti::read(&label, ReadLimits::default()).unwrap();

@@ -5,7 +5,7 @@
 use std::{fs, path::Path, sync::OnceLock};
 
 use ndarray::Array3;
-use sam3d_geom::{Affine, Intensity, Orientation, Preprocessing, Spacing};
+use sam3d_geom::{Affine, Intensity, Interpolation, Orientation, Preprocessing, Spacing};
 use sam3d_io::{
     Grid,
     atomic::Overwrite,
@@ -33,6 +33,7 @@ fn files() -> &'static TempDir {
             intensity: Intensity::new([-50.0, 150.0], 60.0, 30.0).unwrap(),
             spacing_mm: Spacing::new([1.5; 3]).unwrap(),
             orientation: Orientation::Lps,
+            interpolation: Interpolation::Trilinear,
         };
         write_weights(&path("weights.safetensors"), &ModelConfig::tiny(), Some(preprocessing));
         write_weights(&path("bare.safetensors"), &ModelConfig::tiny(), None);

@@ -5,7 +5,7 @@
 use std::{fs, path::Path};
 
 use ndarray::Array3;
-use sam3d_geom::{Affine, Intensity, Orientation, Preprocessing, Spacing};
+use sam3d_geom::{Affine, Intensity, Interpolation, Orientation, Preprocessing, Spacing};
 use sam3d_io::{
     Grid,
     atomic::Overwrite,
@@ -37,6 +37,7 @@ fn write_weights(path: &Path, model: &ModelConfig) {
         intensity: Intensity::new([-50.0, 150.0], 60.0, 30.0).unwrap(),
         spacing_mm: Spacing::new([1.0; 3]).unwrap(),
         orientation: Orientation::Lps,
+        interpolation: Interpolation::Trilinear,
     };
     let metadata = Metadata {
         format_version: FORMAT_VERSION,

@@ -72,9 +72,9 @@ impl Stamps {
             hash.update("\n");
         }
         // Mean and deviation are applied when a crop is drawn, so data with other statistics shares the entry.
-        let Preprocessing { intensity, spacing_mm, orientation } = preprocessing;
+        let Preprocessing { intensity, spacing_mm, orientation, interpolation } = preprocessing;
         hash.update(format!(
-            "{:?} {:?} {orientation:?} {target_class}",
+            "{:?} {:?} {orientation:?} {interpolation:?} {target_class}",
             intensity.clip_hu(),
             spacing_mm.mm()
         ));

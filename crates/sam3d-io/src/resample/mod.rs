@@ -1,4 +1,4 @@
-//! Trilinear resampling.
+//! Trilinear resampling, and [slice by slice](slices_apart) for volumes whose slices are far from each other.
 //!
 //! Both ways of stating it, a [spacing](to_spacing) or a [shape](to_shape), come down to the source position of each
 //! output voxel along each axis; edges are clamped. Storage is `f32`, positions are computed in `f64`.
@@ -8,11 +8,15 @@
 //! interpolates in the plane first and along the depth after; with linear interpolation at the same positions that is
 //! the same sum in another order, and differs by rounding only.
 
+mod slices_apart;
+
 use ndarray::{Array3, ArrayView3, ArrayViewMut3, Axis, s};
 use rayon::prelude::*;
 use sam3d_geom::{Extent, GeomError, Spacing};
 
 use crate::IoError;
+
+pub use self::slices_apart::{image_slices_apart, label_slices_apart};
 
 /// The most voxels a resampled volume may have: as many as a file may have by default.
 const MAX_VOXELS: usize = 1 << 30;
@@ -45,9 +49,7 @@ where
 {
     let sizes: [usize; 3] = volume.dim().into();
     let resampled = resampled_extent(Extent::new(sizes)?, factors)?.sizes();
-    let blends = std::array::from_fn(|axis| {
-        Blend::along(sizes[axis], resampled[axis], |o| (o + 0.5) / factors[axis] - 0.5)
-    });
+    let blends = std::array::from_fn(|axis| Blend::by_factor(sizes[axis], resampled[axis], factors[axis]));
     Ok(blend(volume, &blends))
 }
 
@@ -149,6 +151,11 @@ impl Blend {
                 Self { low, high: (low + 1).min(last), weight: (position - low as f64) as f32 }
             })
             .collect()
+    }
+
+    /// The blends of `n_out` output voxels at `(o + 0.5) / factor - 0.5`.
+    fn by_factor(n_in: usize, n_out: usize, factor: f64) -> Vec<Self> {
+        Self::along(n_in, n_out, |o| (o + 0.5) / factor - 0.5)
     }
 
     fn of(self, low: f32, high: f32) -> f32 {

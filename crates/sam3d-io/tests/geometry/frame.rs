@@ -1,7 +1,7 @@
 //! The way from a file's voxel to the resampled one and from a probability back to the file's grid.
 
 use ndarray::Array3;
-use sam3d_geom::{Affine, Intensity, Orientation, Preprocessing, Spacing};
+use sam3d_geom::{Affine, Intensity, Interpolation, Orientation, Preprocessing, Spacing};
 use sam3d_io::{
     Grid, IoError, ValueType, Volume,
     crop::CropWindow,
@@ -21,6 +21,7 @@ fn preprocessing() -> Preprocessing {
         intensity: Intensity::new([5.0, 150.0], 50.0, 10.0).unwrap(),
         spacing_mm: Spacing::new([1.0; 3]).unwrap(),
         orientation: Orientation::Lps,
+        interpolation: Interpolation::Trilinear,
     }
 }
 
@@ -44,6 +45,27 @@ fn clipped_is_the_image_before_normalisation() {
     let image = prepare_image(&volume(), &preprocessing()).unwrap().image;
     assert!(clipped.iter().all(|value| (5.0..=150.0).contains(value)));
     assert_eq!(clipped.mapv(|value| (value - 50.0) / 10.0), image);
+}
+
+/// Where slices are more than three times as far apart as voxels within one, none is mixed with its neighbour.
+#[test]
+fn distant_slices_are_not_mixed() {
+    let apart = Preprocessing { interpolation: Interpolation::SlicesApart, ..preprocessing() };
+    let stacked = |distance_mm: f64| {
+        let rows = [[-1.0, 0.0, 0.0, 0.0], [0.0, -1.0, 0.0, 0.0], [0.0, 0.0, distance_mm, 0.0]];
+        let grid = Grid::from_affine([4, 4, 3], Affine::new(rows).unwrap()).unwrap();
+        let data = Array3::from_shape_fn(grid.shape_kji(), |(k, _, _)| if k == 1 { 100.0 } else { 10.0 });
+        Volume { data, grid, nan_voxels: 0, value_type: ValueType::Int16, rescale: None }
+    };
+    let mixed = |volume: &Volume, preprocessing: &Preprocessing| {
+        let image = prepare_clipped(volume, preprocessing).unwrap().image;
+        image.iter().any(|value| ![10.0, 100.0].iter().any(|pure| (value - pure).abs() < 1e-3))
+    };
+    assert!(mixed(&stacked(4.0), &preprocessing()));
+    assert!(mixed(&stacked(3.0), &apart), "trilinear up to a ratio of three");
+    assert!(!mixed(&stacked(4.0), &apart));
+    let label = prepare_label(&stacked(4.0), 100, &apart).unwrap();
+    assert_eq!(label.sum(), 4 * 4 * 4, "each slice four times");
 }
 
 /// A clicked voxel, marked in the resampled grid, comes back around the voxel that was clicked.

@@ -4,7 +4,7 @@
 use std::sync::Mutex;
 
 use ndarray::Array3;
-use sam3d_geom::{Affine, Intensity, Orientation, Preprocessing, Spacing};
+use sam3d_geom::{Affine, Intensity, Interpolation, Orientation, Preprocessing, Spacing};
 use sam3d_io::Grid;
 use sam3d_model::{ModelConfig, Sam3d};
 use tch::{Device, Tensor};
@@ -70,6 +70,7 @@ pub(crate) fn preprocessing() -> Preprocessing {
         intensity: Intensity::new([-100.0, 200.0], 20.0, 60.0).unwrap(),
         spacing_mm: Spacing::new([1.0; 3]).unwrap(),
         orientation: Orientation::Lps,
+        interpolation: Interpolation::Trilinear,
     }
 }
 

@@ -1,6 +1,6 @@
 //! How volumes become the input of the comparison networks.
 
-use sam3d_geom::{GeomError, Intensity, Preprocessing, Spacing};
+use sam3d_geom::{GeomError, Intensity, Interpolation, Preprocessing, Spacing};
 use sam3d_io::dataset::Dataset;
 
 /// Spacing `[D, H, W]` in mm of all datasets but KiTS.
@@ -9,10 +9,8 @@ const SPACING_MM: [f64; 3] = [2.5, 1.5, 1.5];
 const KIDNEY_SPACING_MM: [f64; 3] = [2.0, 1.5, 1.5];
 
 /// The published preprocessing: the dataset's clip range scaled linearly to [0, 1], at a spacing of 2.5 x 1.5 x 1.5 mm (2 x
-/// 1.5 x 1.5 mm for KiTS).
-///
-/// Interpolation is this project's trilinear one. Published is, where a volume's largest spacing is more than three times
-/// its smallest, bicubic (labels bilinear) within slices, then the nearest slice.
+/// 1.5 x 1.5 mm for KiTS). Where a volume's largest spacing is more than three times its smallest, its slices are resampled
+/// one by one ([`Interpolation::SlicesApart`]).
 ///
 /// # Errors
 /// [`GeomError`] if the dataset's own preprocessing is not valid.
@@ -22,6 +20,7 @@ pub fn preprocessing(dataset: &Dataset) -> Result<Preprocessing, GeomError> {
     Ok(Preprocessing {
         spacing_mm: Spacing::new(spacing_mm)?,
         intensity: Intensity::new([lower, upper], lower, upper - lower)?,
+        interpolation: Interpolation::SlicesApart,
         ..dataset.preprocessing
     })
 }
@@ -41,6 +40,8 @@ mod tests {
             let scaled = |hu: f64| (hu - found.intensity.mean()) / found.intensity.std();
             assert_eq!([scaled(lower), scaled(upper)], [0.0, 1.0]);
             assert_eq!(found.orientation, dataset.preprocessing.orientation);
+            assert_eq!(found.interpolation, Interpolation::SlicesApart);
+            assert_eq!(dataset.preprocessing.interpolation, Interpolation::Trilinear);
         }
     }
 }

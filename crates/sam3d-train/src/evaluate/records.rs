@@ -229,7 +229,7 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), TrainError>
 
 #[cfg(test)]
 mod tests {
-    use sam3d_geom::{Intensity, Orientation, Spacing};
+    use sam3d_geom::{Intensity, Interpolation, Orientation, Spacing};
 
     use super::*;
 
@@ -248,6 +248,7 @@ mod tests {
                 intensity: Intensity::new([0.0, 1.0], 0.1, 1.0 / 3.0).unwrap(),
                 spacing_mm: Spacing::new([1.0; 3]).unwrap(),
                 orientation: Orientation::Lps,
+                interpolation: Interpolation::Trilinear,
             },
             precision: Precision::F32,
             config: EvalConfig::default(),

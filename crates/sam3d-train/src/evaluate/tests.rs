@@ -3,7 +3,7 @@
 use std::{fs, path::Path, sync::Mutex};
 
 use ndarray::Array3;
-use sam3d_geom::{Affine, Intensity, Orientation, Point, Preprocessing, Spacing};
+use sam3d_geom::{Affine, Intensity, Interpolation, Orientation, Point, Preprocessing, Spacing};
 use sam3d_io::{
     Grid, ReadLimits,
     atomic::Overwrite,
@@ -37,6 +37,7 @@ impl Cube {
             intensity: Intensity::new([0.0, 100.0], 50.0, 25.0).unwrap(),
             spacing_mm: Spacing::new([1.0; 3]).unwrap(),
             orientation: Orientation::Lps,
+            interpolation: Interpolation::Trilinear,
         };
         Self { preprocessing, prompting, form }
     }
