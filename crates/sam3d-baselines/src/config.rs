@@ -84,6 +84,16 @@ impl Method {
         Self::ALL.into_iter().find(|method| method.name() == name)
     }
 
+    /// The configurations a file of weights can belong to: the published sizes, those of nnU-Net's version 1, and the small
+    /// ones.
+    pub fn layouts(self) -> Vec<NetworkConfig> {
+        let mut layouts = vec![self.config(Size::Published), self.config(Size::Small)];
+        if self == Self::Nnunet {
+            layouts.insert(1, NetworkConfig::Nnunet(NnunetConfig::version_1()));
+        }
+        layouts
+    }
+
     /// The configuration of `size`.
     pub fn config(self, size: Size) -> NetworkConfig {
         let published = size == Size::Published;

@@ -1,8 +1,8 @@
 //! Weights that PyTorch programs saved, under this crate's names. Nothing in a file is executed.
 
-use std::{collections::BTreeMap, path::Path};
+use std::path::Path;
 
-use sam3d_model::{ImportError, ModelError, Provenance};
+use sam3d_model::{ImportError, ModelError, Provenance, TensorFile};
 use sam3d_pickle::{Limits, Value, read_file};
 use tch::{Device, Tensor};
 
@@ -17,27 +17,43 @@ const PARTS: [&str; 3] = ["network_dict", "state_dict", "network_weights"];
 /// Prefix of Swin-UNETR's encoder.
 const SWIN_ENCODER: &str = "swinViT.";
 
-/// The network of `config` with the weights of a `.pth`, `.pth.tar`, `.pt` or `.model` file of the published programs.
+/// The network with the weights of a `.pth`, `.pth.tar`, `.pt` or `.model` file of the published programs, or of a
+/// `.safetensors` file with the same names. Its sizes are the first of `layouts` that the file's names and shapes fit,
+/// for instance [`Method::layouts`](crate::Method::layouts).
 ///
 /// # Errors
-/// [`ModelError`] if the file is refused, or names or shapes differ from what `config` asks for.
+/// [`ModelError`] if the file is refused, or names or shapes differ from what every one of `layouts` asks for; it then
+/// names the first difference from the first of them.
 pub fn convert(
     path: &Path,
-    config: &NetworkConfig,
+    layouts: &[NetworkConfig],
     limits: &Limits,
 ) -> Result<(Baseline, BaselineMetadata), ModelError> {
-    let mut tensors = BTreeMap::new();
-    for (name, tensor) in saved(path, limits)? {
-        if let Some(name) = published(&name, config) {
-            tensors.insert(name, to_torch(&tensor)?);
+    let saved = saved(path, limits)?;
+    let mut first = None;
+    for config in layouts {
+        match network(&saved, config) {
+            Ok(network) => return Ok((network, metadata(path, config))),
+            Err(error) => {
+                let title = config.method().title();
+                first.get_or_insert_with(|| format!("does not fit {title}: {error}"));
+            }
         }
     }
+    Err(broken(path, first.unwrap_or_else(|| "no network to fit it to".to_owned())))
+}
+
+/// The network of `config` with the tensors of a published file.
+fn network(saved: &[(String, Tensor)], config: &NetworkConfig) -> Result<Baseline, ModelError> {
+    let named = |(name, tensor): &(String, Tensor)| Some((published(name, config)?, tensor.shallow_clone()));
     let mut network = Baseline::new(config, Device::Cpu, 0)?;
-    network
-        .load(&tensors)
-        .map_err(|error| broken(path, format!("does not fit {}: {error}", config.method().title())))?;
+    network.load(&saved.iter().filter_map(named).collect())?;
+    Ok(network)
+}
+
+fn metadata(path: &Path, config: &NetworkConfig) -> BaselineMetadata {
     let file = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-    let metadata = BaselineMetadata {
+    BaselineMetadata {
         format_version: FORMAT_VERSION,
         network: config.clone(),
         preprocessing: None,
@@ -46,8 +62,7 @@ pub fn convert(
             source: format!("converted from {file}"),
             ..Provenance::default()
         },
-    };
-    Ok((network, metadata))
+    }
 }
 
 impl Baseline {
@@ -69,7 +84,7 @@ impl Baseline {
             let name = monai_encoder(&name);
             if let Some(index) = missing.iter().position(|other| *other == name) {
                 missing.swap_remove(index);
-                tensors.insert(name, to_torch(&tensor)?);
+                tensors.insert(name, tensor);
             }
         }
         if let Some(name) = missing.first() {
@@ -83,7 +98,12 @@ impl Baseline {
 }
 
 /// The tensors of the file at `path`, without the prefix that PyTorch's `DataParallel` adds.
-fn saved(path: &Path, limits: &Limits) -> Result<Vec<(String, sam3d_pickle::Tensor)>, ModelError> {
+fn saved(path: &Path, limits: &Limits) -> Result<Vec<(String, Tensor)>, ModelError> {
+    let named = |name: &str, tensor| (name.strip_prefix("module.").unwrap_or(name).to_owned(), tensor);
+    if path.extension().is_some_and(|extension| extension == "safetensors") {
+        let file = TensorFile::read(path)?;
+        return Ok(file.tensors.into_iter().map(|(name, tensor)| named(&name, tensor)).collect());
+    }
     let value = read_file(path, limits).map_err(ImportError::from)?;
     let state = PARTS.into_iter().find_map(|part| value.get(part)).unwrap_or(&value);
     let Some(dict) = state.as_dict() else {
@@ -91,11 +111,10 @@ fn saved(path: &Path, limits: &Limits) -> Result<Vec<(String, sam3d_pickle::Tens
     };
     let tensor = |(key, value): (&sam3d_pickle::Key, &Value)| {
         let key = key.to_string();
-        let name = key.strip_prefix("module.").unwrap_or(&key).to_owned();
         let tensor = value
             .as_tensor()
             .ok_or_else(|| broken(path, format!("expected a tensor {key:?}, found {}", value.kind())))?;
-        Ok((name, tensor.clone()))
+        Ok(named(&key, to_torch(tensor)?))
     };
     dict.iter().map(|(key, value)| tensor((key, value))).collect()
 }
@@ -173,10 +192,28 @@ mod tests {
         assert_eq!(monai_encoder("patch_embed.proj.bias"), "swinViT.patch_embed.proj.bias");
     }
 
+    /// Whatever layout the file has, its sizes are found, and faults stay as they were asked for.
+    #[test]
+    fn the_layout_follows_from_the_tensors() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("saved.safetensors");
+        let config = Method::UxNet.config(Size::Small);
+        let network = Baseline::new(&config, Device::Cpu, 3).unwrap();
+        let tensors = network.tensors().into_iter().map(|(name, tensor)| (format!("module.{name}"), tensor));
+        TensorFile { tensors: tensors.collect(), ..TensorFile::default() }.write(&path).unwrap();
+        let (found, metadata) = convert(&path, &Method::UxNet.layouts(), &Limits::default()).unwrap();
+        assert_eq!(metadata.network, config);
+        for (name, tensor) in network.tensors() {
+            assert_eq!(found.tensors()[&name], tensor, "{name}");
+        }
+        let error = convert(&path, &Method::UnetrPp.layouts(), &Limits::default()).unwrap_err().to_string();
+        assert!(error.contains("does not fit UNETR++") && error.contains("is missing"), "{error}");
+    }
+
     #[test]
     fn a_file_of_another_network_is_refused() {
         let path = sam3d_testkit::golden_path("tiny_adapter.pth.tar");
-        let error = convert(&path, &Method::UxNet.config(Size::Small), &Limits::default()).unwrap_err();
+        let error = convert(&path, &Method::UxNet.layouts(), &Limits::default()).unwrap_err();
         let text = error.to_string();
         assert!(text.contains("tiny_adapter.pth.tar") && text.contains("expected a tensor"), "{text}");
         let mut network = Baseline::new(&Method::UxNet.config(Size::Small), Device::Cpu, 0).unwrap();

@@ -2,6 +2,8 @@
 
 use std::{fmt, path::PathBuf};
 
+use anyhow::Context;
+use sam3d_baselines::{BaselineCheckpoint, BaselineMetadata, Method};
 use sam3d_model::{Checkpoint, Metadata, ParameterCount, convert};
 use sam3d_pickle::Limits;
 use serde::Serialize;
@@ -18,11 +20,26 @@ use crate::{
 /// If the file is refused, does not fit a network, or the result cannot be written.
 pub fn run(args: &ConvertArgs, global: &GlobalArgs) -> anyhow::Result<()> {
     check_writable(&args.out, args.force)?;
+    if let Some(method) = args.method {
+        return output::emit(&convert_comparison(method, args)?, global.json);
+    }
     let (network, metadata) =
         convert(&args.input, args.model, global.seed.unwrap_or_default(), &Limits::default())?;
     Checkpoint::write(&network, &metadata, &args.out)?;
     let ParameterCount { trained, frozen } = network.count_parameters();
     output::emit(&Report { out: args.out.clone(), metadata, trained, frozen }, global.json)
+}
+
+fn convert_comparison(method: Method, args: &ConvertArgs) -> anyhow::Result<ComparisonReport> {
+    let mut layouts = method.layouts();
+    if args.corrected {
+        for layout in &mut layouts {
+            layout.correct().context("--corrected")?;
+        }
+    }
+    let (network, metadata) = sam3d_baselines::convert(&args.input, &layouts, &Limits::default())?;
+    BaselineCheckpoint::write(&network, &metadata, &args.out)?;
+    Ok(ComparisonReport { out: args.out.clone(), metadata, parameters: network.count_parameters() })
 }
 
 #[derive(Serialize)]
@@ -31,6 +48,25 @@ struct Report {
     metadata: Metadata,
     trained: usize,
     frozen: usize,
+}
+
+#[derive(Serialize)]
+struct ComparisonReport {
+    out: PathBuf,
+    metadata: BaselineMetadata,
+    parameters: usize,
+}
+
+impl fmt::Display for ComparisonReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let network = &self.metadata.network;
+        let [d, h, w] = network.crop();
+        writeln!(f, "written       {}", self.out.display())?;
+        writeln!(f, "model         {}, crop {d} x {h} x {w} (D, H, W)", network.method().title())?;
+        writeln!(f, "parameters    {}", self.parameters)?;
+        writeln!(f, "provenance    {}", self.metadata.provenance.source)?;
+        writeln!(f, "preprocessing not in the file: give --dataset to eval")
+    }
 }
 
 impl fmt::Display for Report {

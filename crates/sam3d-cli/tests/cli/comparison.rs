@@ -10,7 +10,7 @@ use sam3d_io::{
     phantom,
     splits::Split,
 };
-use sam3d_model::Provenance;
+use sam3d_model::{Provenance, TensorFile};
 use serde_json::Value;
 use tch::Device;
 use tempfile::tempdir;
@@ -27,6 +27,42 @@ fn prepare(directory: &Path) -> Dataset {
     let splits = Splits { seed: 0, folds: vec![split] };
     PreparedDataset { dataset: dataset.clone(), cases, splits }.write(directory).unwrap();
     dataset
+}
+
+/// Weights as the published training code names them, in a file of tensors: converted, described, evaluated.
+#[test]
+fn published_weights_become_a_checkpoint() {
+    let place = tempdir().unwrap();
+    prepare(&place.path().join("data/demo"));
+    let config = Method::Transbts.config(Size::Small);
+    let tensors = Baseline::new(&config, Device::Cpu, 0).unwrap().tensors();
+    let saved = TensorFile { tensors, ..TensorFile::default() };
+    saved.write(&place.path().join("published.safetensors")).unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = sam3d(place.path());
+        command.args(arguments);
+        command
+    };
+    let convert = ["convert", "--in", "published.safetensors", "--out", "w.safetensors", "--method"];
+    let error = failure_of(run(&convert).arg("unetr_pp"), 1);
+    assert!(error.contains("does not fit UNETR++") && error.contains("published.safetensors"), "{error}");
+    let error = failure_of(run(&convert).args(["transbts", "--corrected"]), 1);
+    assert!(error.contains("--corrected") && error.contains("no fault to correct"), "{error}");
+    assert!(!place.path().join("w.safetensors").exists());
+
+    let text = stdout_of(run(&convert).arg("transbts"));
+    assert!(text.contains("TransBTS, crop 32 x 64 x 64"), "{text}");
+    insta::assert_snapshot!(stdout_of(&mut run(&["info", "w.safetensors"])));
+    let listed: Value = serde_json::from_str(&stdout_of(&mut run(&["info", ".", "--json"]))).unwrap();
+    assert_eq!(listed[0]["network"]["method"], "transbts");
+    assert_eq!(listed.as_array().unwrap().len(), 1);
+
+    let eval = ["eval", "--weights", "w.safetensors", "--method", "transbts", "--data", "data/demo"];
+    let error = failure_of(&mut run(&eval), 1);
+    assert!(error.contains("--dataset"), "{error}");
+    let scores = stdout_of(run(&eval).args(["--dataset", "demo", "--overlap=0", "--json"]));
+    let scores: Value = serde_json::from_str(&scores).unwrap();
+    assert!(scores["summary"][0]["dice"]["cases"]["mean"].is_number(), "{scores}");
 }
 
 #[test]

@@ -7,6 +7,34 @@ use sam3d_geom::{Orientation, Preprocessing};
 use sam3d_model::{Base, Checkpoint, ModelConfig, Preset, Provenance, Role, role};
 use serde::Serialize;
 
+use super::comparison::ComparisonReport;
+
+/// A checkpoint of either kind.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum AnyCheckpoint {
+    Own(Box<CheckpointReport>),
+    Comparison(Box<ComparisonReport>),
+}
+
+impl AnyCheckpoint {
+    pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
+        CheckpointReport::read(path).map(|report| Self::Own(Box::new(report))).or_else(|error| {
+            let report = ComparisonReport::read(path).map_err(|_| error)?;
+            Ok(Self::Comparison(Box::new(report)))
+        })
+    }
+}
+
+impl fmt::Display for AnyCheckpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Own(report) => report.fmt(f),
+            Self::Comparison(report) => report.fmt(f),
+        }
+    }
+}
+
 /// What a checkpoint says of itself, and what its tensors add up to.
 #[derive(Serialize)]
 pub(super) struct CheckpointReport {
@@ -74,39 +102,48 @@ impl fmt::Display for CheckpointReport {
         if let Some(base) = &self.base {
             writeln!(f, "base           {}, SHA-256 {}", base.path.display(), base.sha256)?;
         }
-        match &self.preprocessing {
-            None => writeln!(f, "preprocessing  unknown: name a dataset when using it")?,
-            Some(preprocessing) => {
-                let intensity = preprocessing.intensity;
-                let ([low, high], [d, h, w]) = (intensity.clip_hu(), preprocessing.spacing_mm.mm());
-                let (mean, std) = (intensity.mean(), intensity.std());
-                writeln!(f, "preprocessing  {low} to {high} HU, mean {mean:.2}, std {std:.2}")?;
-                let axes = match preprocessing.orientation {
-                    Orientation::Lps => "oriented by the affine".to_owned(),
-                    Orientation::AsStored(stored) => format!("stored axes {:?}, not flipped", stored.axes()),
-                };
-                writeln!(f, "               {d} x {h} x {w} mm (D, H, W), {axes}")?;
-            }
-        }
-        if let Some(epoch) = provenance.epoch {
-            writeln!(f, "epoch          {epoch}")?;
-        }
-        if let Some(loss) = provenance.validation_loss {
-            writeln!(f, "validation     soft Dice loss {loss:.4}")?;
-        }
-        for (name, text) in [("source", &provenance.source), ("written by", &provenance.written_by)] {
-            if !text.is_empty() {
-                writeln!(f, "{name:<15}{text}")?;
-            }
-        }
-        Ok(())
+        write_origin(f, self.preprocessing.as_ref(), provenance)
     }
+}
+
+/// The lines on preprocessing and provenance.
+pub(super) fn write_origin(
+    f: &mut fmt::Formatter<'_>,
+    preprocessing: Option<&Preprocessing>,
+    provenance: &Provenance,
+) -> fmt::Result {
+    match preprocessing {
+        None => writeln!(f, "preprocessing  unknown: name a dataset when using it")?,
+        Some(preprocessing) => {
+            let intensity = preprocessing.intensity;
+            let ([low, high], [d, h, w]) = (intensity.clip_hu(), preprocessing.spacing_mm.mm());
+            let (mean, std) = (intensity.mean(), intensity.std());
+            writeln!(f, "preprocessing  {low} to {high} HU, mean {mean:.2}, std {std:.2}")?;
+            let axes = match preprocessing.orientation {
+                Orientation::Lps => "oriented by the affine".to_owned(),
+                Orientation::AsStored(stored) => format!("stored axes {:?}, not flipped", stored.axes()),
+            };
+            writeln!(f, "               {d} x {h} x {w} mm (D, H, W), {axes}")?;
+        }
+    }
+    if let Some(epoch) = provenance.epoch {
+        writeln!(f, "epoch          {epoch}")?;
+    }
+    if let Some(loss) = provenance.validation_loss {
+        writeln!(f, "validation     soft Dice loss {loss:.4}")?;
+    }
+    for (name, text) in [("source", &provenance.source), ("written by", &provenance.written_by)] {
+        if !text.is_empty() {
+            writeln!(f, "{name:<15}{text}")?;
+        }
+    }
+    Ok(())
 }
 
 /// The checkpoints of one directory.
 #[derive(Serialize)]
 #[serde(transparent)]
-pub(super) struct RunReport(pub(super) Vec<CheckpointReport>);
+pub(super) struct RunReport(pub(super) Vec<AnyCheckpoint>);
 
 impl fmt::Display for RunReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

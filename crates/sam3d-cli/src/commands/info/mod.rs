@@ -1,6 +1,7 @@
 //! `sam3d info`: what a volume, a DICOM directory, a structure set or a checkpoint is.
 
 mod checkpoint;
+mod comparison;
 mod dicom;
 mod volume;
 
@@ -19,7 +20,7 @@ use crate::{
     args::{GlobalArgs, InfoArgs},
     output,
 };
-use checkpoint::{CheckpointReport, RunReport};
+use checkpoint::{AnyCheckpoint, RunReport};
 use dicom::{DirectoryReport, StructuresReport};
 use volume::VolumeReport;
 
@@ -39,7 +40,7 @@ pub fn run(args: &InfoArgs, global: &GlobalArgs) -> anyhow::Result<()> {
     // .pth files go the same way: the checkpoint reader says that they have to be converted.
     let extension = path.extension().and_then(|extension| extension.to_str());
     if extension.is_some_and(|extension| ["safetensors", "pth", "pt", "tar"].contains(&extension)) {
-        return output::emit(&CheckpointReport::read(path)?, global.json);
+        return output::emit(&AnyCheckpoint::read(path)?, global.json);
     }
     if StructureSet::is_at(path)? {
         return output::emit(&StructuresReport::read(path, args.phi)?, global.json);
@@ -64,7 +65,7 @@ fn describe_slices(args: &InfoArgs, global: &GlobalArgs) -> anyhow::Result<()> {
 }
 
 /// The checkpoints of `directory` by name. Other tensors that a run keeps there (an optimiser's state) are passed over.
-fn checkpoints_in(directory: &Path) -> anyhow::Result<Vec<CheckpointReport>> {
+fn checkpoints_in(directory: &Path) -> anyhow::Result<Vec<AnyCheckpoint>> {
     let unreadable = || format!("{}: cannot be read", directory.display());
     let mut paths: Vec<PathBuf> = Vec::new();
     for entry in fs::read_dir(directory).with_context(unreadable)? {
@@ -76,7 +77,7 @@ fn checkpoints_in(directory: &Path) -> anyhow::Result<Vec<CheckpointReport>> {
     paths.sort();
     let mut reports = Vec::new();
     for path in paths {
-        match CheckpointReport::read(&path) {
+        match AnyCheckpoint::read(&path) {
             Ok(report) => reports.push(report),
             Err(error) => tracing::debug!("passed over: {}", output::one_line(&error)),
         }
