@@ -49,7 +49,7 @@ pub(crate) fn run(arguments: &PerformanceArguments) -> Result<()> {
 
     let clicks = |extra: &[String]| programs.clicks(model, extra);
     let base = if ["compare", "crops", "points", "batch", "threads"].into_iter().any(wanted) {
-        Some(clicks(&options([("points", "1,3,10".to_owned())]))?)
+        Some(clicks(&[])?)
     } else {
         None
     };
@@ -63,9 +63,6 @@ pub(crate) fn run(arguments: &PerformanceArguments) -> Result<()> {
         println!("{}", tables::layers(&programs.layers(model)?));
     }
     if let Some(base) = base {
-        if wanted("points") {
-            println!("{}", tables::points(&base));
-        }
         // The rows of a table, of which that of `base` is known.
         let vary = |option: &str, values: &[usize], known: usize| -> Result<Vec<Clicks>> {
             let row = |value: &usize| {
@@ -76,6 +73,9 @@ pub(crate) fn run(arguments: &PerformanceArguments) -> Result<()> {
             };
             values.iter().map(row).collect()
         };
+        if wanted("points") {
+            println!("{}", tables::points(&vary("points", &[1, 3, 10], 1)?));
+        }
         if wanted("crops") {
             let sides = [base.crop / 2, base.crop, 2 * base.crop];
             println!("{}", tables::crops(&vary("crop", &sides, base.crop)?));

@@ -84,9 +84,15 @@ pub(super) fn layers(measured: &Layers) -> String {
 }
 
 /// Points of a click.
-pub(super) fn points(measured: &Clicks) -> String {
-    let rows = measured.further.iter().map(|row| vec![row.points.to_string(), seconds(row.seconds)]);
-    table("Points", &["points", "further click"], rows)
+pub(super) fn points(measured: &[Clicks]) -> String {
+    let rows = measured.iter().map(|row| {
+        vec![
+            row.further.first().map_or_else(String::new, |further| further.points.to_string()),
+            seconds(row.further_seconds()),
+            gib(row.peak_mib),
+        ]
+    });
+    table("Points", &["points", "further click", "largest memory"], rows)
 }
 
 /// Sides of the crop.
@@ -182,7 +188,7 @@ mod tests {
             r#"[{"model": "tiny", "crop": 64, "recompute": "blocks", "seconds": 1.0, "peak_mib": null}]"#,
         );
         let all = [
-            points(&clicks()),
+            points(&[clicks()]),
             crops(&[clicks()]),
             batches(&[clicks()]),
             threads(&[clicks()]),
