@@ -177,7 +177,7 @@ impl Layers {
         },
         Layer {
             name: "decoder_finish",
-            run: |l| l.network.mask_decoder.finish(&l.embedding.shares),
+            run: |l| l.network.mask_decoder.finish(l.embedding.shares.copy()),
             times: |_| 1,
             operations: Sizes::finish,
         },
@@ -245,6 +245,6 @@ impl Layers {
     fn decoded(&self) -> Tensor {
         let decoder = &self.network.mask_decoder;
         let maps: Vec<(usize, Tensor)> = self.maps.iter().map(Tensor::shallow_clone).enumerate().collect();
-        decoder.finish(&decoder.shares(&maps, &self.image))
+        decoder.finish(decoder.shares(&maps, &self.image))
     }
 }

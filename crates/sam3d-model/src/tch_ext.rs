@@ -196,13 +196,16 @@ pub(crate) fn conv3d(
     operand(xs).conv3d(&operand(weight), bias.map(operand), 1, padding, 1, groups)
 }
 
+/// What [`instance_norm`] adds to the variance.
+pub(crate) const INSTANCE_NORM_EPS: f64 = 1e-5;
+
 /// Normalisation of each channel of each sample over space, without parameters.
 ///
 /// # Shapes
 /// `[B, C, X, Y, Z]`, unchanged.
 pub(crate) fn instance_norm(xs: &Tensor) -> Tensor {
     const NO_TENSOR: Option<Tensor> = None;
-    full(xs).instance_norm(NO_TENSOR, NO_TENSOR, NO_TENSOR, NO_TENSOR, true, 0.0, 1e-5, false)
+    full(xs).instance_norm(NO_TENSOR, NO_TENSOR, NO_TENSOR, NO_TENSOR, true, 0.0, INSTANCE_NORM_EPS, false)
 }
 
 /// How the corners of two grids correspond in an interpolation.

@@ -5,14 +5,20 @@
 
 mod doubled;
 
-use tch::{Tensor, nn::Path};
+use tch::{Device, Tensor, nn::Path};
 
 use self::doubled::Doubling;
 use crate::{
     config::ModelConfig,
     precision::full,
-    tch_ext::{Conv3d, Conv3dShape, Corners, add_residual, conv3d, instance_norm, resize},
+    tch_ext::{
+        Conv3d, Conv3dShape, Corners, INSTANCE_NORM_EPS, add_residual, conv3d, instance_norm, records_graph,
+        resize,
+    },
 };
+
+/// Voxels normalised at a time, so that they stay in the cache.
+const ROWS_AT_ONCE: i64 = 1024;
 
 /// Background and target.
 const CLASSES: i64 = 2;
@@ -83,13 +89,46 @@ impl MaskDecoder {
         conv3d(&intensities, &kernel.narrow(1, self.heads.len() as i64 * self.head_channels, 1), None, 1, 1)
     }
 
-    /// The logits from the sum of all shares.
+    /// The logits from the sum of all shares; without a graph its memory may be written to.
     ///
     /// # Shapes
     /// `[B, hidden, 2G, 2G, 2G]` in (H, W, D) to `[B, 2, D, H, W]`.
-    pub(crate) fn finish(&self, shares: &Tensor) -> Tensor {
-        let logits = self.classifier.second.forward(&instance_norm(shares).relu_());
+    pub(crate) fn finish(&self, shares: Tensor) -> Tensor {
+        let logits = if records_graph() || shares.device() != Device::Cpu {
+            self.classifier.second.forward(&instance_norm(&shares).relu_())
+        } else {
+            self.classify_in_place(&full(&shares))
+        };
         resize(&full(&logits), self.crop, Corners::Centres).permute([0, 1, 4, 2, 3])
+    }
+
+    /// What follows the classifier's first convolution, in the memory of that one's result if its channels lie together.
+    ///
+    /// `relu((x - mean) / std)` is `relu(x - mean) / std`, and the division can as well be one of the next kernel: what is left
+    /// to do for each voxel is done while it is in the cache.
+    fn classify_in_place(&self, shares: &Tensor) -> Tensor {
+        let logits_of = |sample: Tensor| {
+            let voxels = sample.permute([1, 2, 3, 0]).contiguous();
+            let rows = voxels.view([-1, sample.size()[0]]);
+            let parts = rows.split(ROWS_AT_ONCE, 0);
+            let count = rows.size()[0] as f64;
+            let sum_of = |of: &mut dyn FnMut(&Tensor) -> Tensor| {
+                Tensor::stack(&parts.iter().map(of).collect::<Vec<_>>(), 0).sum_dim_intlist(0, false, None)
+            };
+            let sums = |part: &Tensor| part.sum_dim_intlist(0, false, None);
+            let mean = sum_of(&mut |part| sums(part)) / count;
+            let squares = sum_of(&mut |part| {
+                let mut centred = part.shallow_clone();
+                centred -= &mean;
+                let squares = sums(&centred.square());
+                let _in_place = centred.relu_();
+                squares
+            });
+            let scale = (squares / count + INSTANCE_NORM_EPS).rsqrt();
+            let kernel = self.classifier.second.weight() * scale.view([1, -1, 1, 1, 1]);
+            conv3d(&voxels.permute([3, 0, 1, 2]).unsqueeze(0), &kernel, None, 1, 1)
+        };
+        Tensor::cat(&shares.unbind(0).into_iter().map(logits_of).collect::<Vec<_>>(), 0)
     }
 }
 
@@ -113,5 +152,31 @@ impl TwoConvolutions {
     /// `[B, inputs, X, Y, Z]` to `[B, outputs, X, Y, Z]`.
     fn forward(&self, xs: &Tensor) -> Tensor {
         self.second.forward(&instance_norm(&self.first.forward(xs)).relu_())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{Kind, nn::VarStore};
+
+    use super::*;
+
+    /// The logits without a graph, in place and normalised by the kernel, are those with one.
+    #[test]
+    fn in_place_is_as_by_the_definition() {
+        tch::manual_seed(8);
+        let config = ModelConfig::tiny();
+        let decoder = MaskDecoder::new(&VarStore::new(Device::Cpu).root(), &config);
+        let (hidden, side) = (config.decoder.hidden_channels as i64, 2 * config.encoder.token_grid as i64);
+        let together = Tensor::randn([2, side, side, side, hidden], (Kind::Float, Device::Cpu)) * 3.0 + 5.0;
+        let shares = together.permute([0, 4, 1, 2, 3]);
+        let expected = decoder.finish(shares.copy()).detach();
+        // With channels together in memory, and apart.
+        for shares in [shares.copy(), shares.contiguous()] {
+            let _no_grad = tch::no_grad_guard();
+            let found = decoder.finish(shares);
+            assert_eq!(found.size(), expected.size());
+            assert!((found - &expected).abs().max().double_value(&[]) < 1e-5);
+        }
     }
 }

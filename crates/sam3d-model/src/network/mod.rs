@@ -202,20 +202,20 @@ impl Sam3d {
         let _precision = self.precision.enter();
         let Some(encoders) = &self.prompt_encoder else {
             check_count(prompts, 0)?;
-            return Ok(self.mask_decoder.finish(&embedding.shares));
+            return Ok(self.mask_decoder.finish(embedding.shares.copy()));
         };
         check_count(prompts, embedding.shares.size()[0] as usize)?;
         let side = self.config.crop;
         if let Some(prompt) = prompts.iter().find(|prompt| prompt.extent().sizes() != [side; 3]) {
             return Err(ModelError::PromptExtent { found: prompt.extent(), side });
         }
-        let mut shares = embedding.shares.shallow_clone();
+        let mut sum = None;
         for (slot, map) in &embedding.prompted {
             let level = self.config.decoder.levels[*slot];
             let share = self.mask_decoder.share_of_map(*slot, &encoders.forward(level, map, prompts));
-            shares = add_residual(share, &shares);
+            sum = Some(add_residual(share, sum.as_ref().unwrap_or(&embedding.shares)));
         }
-        Ok(self.mask_decoder.finish(&shares))
+        Ok(self.mask_decoder.finish(sum.unwrap_or_else(|| embedding.shares.copy())))
     }
 
     /// The probability of the target in every voxel of one crop, without gradients.
