@@ -78,7 +78,7 @@ fn other_methods_are_evaluated_by_the_same_protocol() {
         command
     };
     let scores = |method: &str, weights: &Path| -> Value {
-        let text = stdout_of(eval(method, weights).args(["--dataset", "demo"]));
+        let text = stdout_of(eval(method, weights).args(["--dataset", "demo", "--out", method]));
         serde_json::from_str(&text).unwrap()
     };
     // By score its clicks: their number asked for, and those that were given.
@@ -98,6 +98,13 @@ fn other_methods_are_evaluated_by_the_same_protocol() {
     // Nothing is found in slices without target, so the mask is at most six slices of the whole grid.
     let ml = slices["cases"][0]["scores"][0]["prediction_ml"].as_f64().unwrap();
     assert!(ml <= 5.0 * 24.0 * 24.0 * 27.0 / 1000.0, "{ml}");
+
+    // Clicks can differ only between methods that have some.
+    let twice = ["--dataset", "demo", "--clicks", "2", "--out", "twice"];
+    stdout_of(eval("sam2d", &sam).args(twice));
+    let table = stdout_of(sam3d(place).args(["compare", "sam2d", "nnunet", "twice"]));
+    assert!(table.contains("sam2d and twice differ in the sets of clicks"), "{table}");
+    assert_eq!(table.matches(" differ in ").count(), 1, "{table}");
 
     let fails = |method: &str, weights: &Path| failure_of(&mut eval(method, weights), 1);
     assert!(fails("sam2d", &sam).contains("--dataset"));

@@ -166,12 +166,14 @@ fn protocol_notes(runs: &[(&RunArg, Scores)]) -> Vec<String> {
             runs[..number].iter().find(|(_, other)| other.identity.dataset == scores.identity.dataset);
         let Some((first, other)) = earlier else { continue };
         let (a, b) = (&other.identity, &scores.identity);
+        // A method without clicks has none that could be others.
+        let clicked = [other, scores].iter().all(|scores| scores.summary.iter().any(|row| row.points > 0));
         let differing = [
             ("the part of the split", (a.part, a.fold) != (b.part, b.fold)),
             ("the cases", a.cases != b.cases),
-            ("the position of clicks", a.config.position != b.config.position),
-            ("the sets of clicks", a.config.click_sets != b.config.click_sets),
-            ("the seed of the clicks", a.config.seed != b.config.seed),
+            ("the position of clicks", clicked && a.config.position != b.config.position),
+            ("the sets of clicks", clicked && a.config.click_sets != b.config.click_sets),
+            ("the seed of the clicks", clicked && a.config.seed != b.config.seed),
         ];
         let names: Vec<&str> =
             differing.iter().filter(|(_, differs)| *differs).map(|(name, _)| *name).collect();
