@@ -173,6 +173,15 @@ impl NetworkConfig {
         Ok(())
     }
 
+    /// Whether the published fault is corrected; `None` for a network without one that can be.
+    pub fn is_corrected(&self) -> Option<bool> {
+        match self {
+            Self::SwinUnetr(config) => Some(config.corrected),
+            Self::Nnformer(config) => Some(config.corrected),
+            _ => None,
+        }
+    }
+
     /// Checks that the sizes fit each other.
     ///
     /// # Errors
@@ -208,6 +217,17 @@ mod tests {
             }
         }
         NetworkConfig::Nnunet(NnunetConfig::version_1()).validate().unwrap();
+    }
+
+    #[test]
+    fn two_networks_can_be_corrected() {
+        for method in Method::ALL {
+            let mut config = method.config(Size::Small);
+            let has_fault = matches!(method, Method::SwinUnetr | Method::Nnformer);
+            assert_eq!(config.is_corrected(), has_fault.then_some(false));
+            assert_eq!(config.correct().is_ok(), has_fault);
+            assert_eq!(config.is_corrected(), has_fault.then_some(true));
+        }
     }
 
     #[test]

@@ -46,6 +46,10 @@ impl fmt::Display for ComparisonReport {
         writeln!(f, "{}", self.path.display())?;
         let title = self.network.method().title();
         writeln!(f, "model          {title} (comparison network), crop {d} x {h} x {w} (D, H, W)")?;
+        if let Some(corrected) = self.network.is_corrected() {
+            let fault = if corrected { "corrected" } else { "as published" };
+            writeln!(f, "fault          {fault}")?;
+        }
         writeln!(f, "parameters     {:.2} M in {} tensors", self.values as f64 / 1e6, self.tensors)?;
         write_origin(f, self.preprocessing.as_ref(), &self.provenance)
     }
