@@ -1,4 +1,4 @@
-//! Trilinear resampling, and [slice by slice](slices_apart) for volumes whose slices are far from each other.
+//! Trilinear resampling, and [slice by slice](image_slices_apart) for volumes whose slices are far from each other.
 //!
 //! Both ways of stating it, a [spacing](to_spacing) or a [shape](to_shape), come down to the source position of each
 //! output voxel along each axis; edges are clamped. Storage is `f32`, positions are computed in `f64`.
