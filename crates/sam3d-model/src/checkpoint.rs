@@ -37,7 +37,8 @@ pub struct Metadata {
 impl Description for Metadata {
     const KEY: &'static str = "sam3d";
     const NEWEST: u32 = FORMAT_VERSION;
-    const ABSENT: &'static str = "safetensors without sam3d metadata; was it written by another program?";
+    const ABSENT: &'static str =
+        "not a checkpoint of 3DSAM-adapter; was it written by another program, or trained with --method?";
 
     fn format_version(&self) -> u32 {
         self.format_version

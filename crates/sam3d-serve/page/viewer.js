@@ -38,6 +38,7 @@ export class Viewer {
       fontColor: [0.8, 0.85, 0.9, 1],
       showLegend: false,
       isNearestInterpolation: false,
+      isForceMouseClickToVoxelCenters: true,
       logLevel: 'error',
       loadingText: '',
     })

@@ -107,28 +107,26 @@ impl MaskDecoder {
     /// `relu((x - mean) / std)` is `relu(x - mean) / std`, and the division can as well be one of the next kernel: what is left
     /// to do for each voxel is done while it is in the cache.
     fn classify_in_place(&self, shares: &Tensor) -> Tensor {
-        let logits_of = |sample: Tensor| {
+        let logits = shares.unbind(0).into_iter().map(|sample| {
             let voxels = sample.permute([1, 2, 3, 0]).contiguous();
             let rows = voxels.view([-1, sample.size()[0]]);
-            let parts = rows.split(ROWS_AT_ONCE, 0);
             let count = rows.size()[0] as f64;
-            let sum_of = |of: &mut dyn FnMut(&Tensor) -> Tensor| {
-                Tensor::stack(&parts.iter().map(of).collect::<Vec<_>>(), 0).sum_dim_intlist(0, false, None)
-            };
-            let sums = |part: &Tensor| part.sum_dim_intlist(0, false, None);
-            let mean = sum_of(&mut |part| sums(part)) / count;
-            let squares = sum_of(&mut |part| {
-                let mut centred = part.shallow_clone();
-                centred -= &mean;
-                let squares = sums(&centred.square());
-                let _in_place = centred.relu_();
+            let sum = |rows: &Tensor| rows.sum_dim_intlist(0, false, None);
+            let parts = rows.split(ROWS_AT_ONCE, 0);
+            // Sums of sums of parts: one long sum in float32 would lose digits.
+            let mean = sum(&Tensor::stack(&parts.iter().map(sum).collect::<Vec<_>>(), 0)) / count;
+            let centre = |mut part: Tensor| {
+                part -= &mean;
+                let squares = sum(&part.square());
+                let _in_place = part.relu_();
                 squares
-            });
-            let scale = (squares / count + INSTANCE_NORM_EPS).rsqrt();
+            };
+            let squares: Vec<Tensor> = parts.into_iter().map(centre).collect();
+            let scale = (sum(&Tensor::stack(&squares, 0)) / count + INSTANCE_NORM_EPS).rsqrt();
             let kernel = self.classifier.second.weight() * scale.view([1, -1, 1, 1, 1]);
             conv3d(&voxels.permute([3, 0, 1, 2]).unsqueeze(0), &kernel, None, 1, 1)
-        };
-        Tensor::cat(&shares.unbind(0).into_iter().map(logits_of).collect::<Vec<_>>(), 0)
+        });
+        Tensor::cat(&logits.collect::<Vec<_>>(), 0)
     }
 }
 
