@@ -24,6 +24,14 @@ pub enum GeomError {
         /// One past the last voxel, `[D, H, W]`.
         end: [i64; 3],
     },
+    /// A bounding box has more voxels along an axis than can be counted.
+    #[error("bounding box from {start:?} to {end:?} is too large")]
+    BoxTooLarge {
+        /// First voxel, `[D, H, W]`.
+        start: [i64; 3],
+        /// One past the last voxel, `[D, H, W]`.
+        end: [i64; 3],
+    },
     /// An affine has an entry that is not finite or does not span three dimensions.
     #[error("affine {rows:?} is not finite or not invertible")]
     AffineSingular {

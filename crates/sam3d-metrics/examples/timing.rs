@@ -49,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 overlap.dice(),
                 distances.nsd(Tolerance::new(1.0)?),
                 distances.nsd(Tolerance::new(5.0)?),
-                Some(distances.hausdorff_mm(Percentile::P95)),
+                distances.hausdorff_mm(Percentile::P95),
                 distances.truth_to_prediction().average_mm(),
                 distances.prediction_to_truth().average_mm(),
             ];

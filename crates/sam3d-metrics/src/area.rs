@@ -14,14 +14,12 @@
 //!
 //! A stretched grid keeps flat parts flat, so the area is that of the parts after scaling by the spacing.
 
-use sam3d_geom::Spacing;
-
-/// Area in mm² of the surface inside a cube of eight neighbouring voxel centres, by code.
-pub(crate) fn areas_mm2(spacing: Spacing) -> [f64; 256] {
+/// Area of the surface inside a cube of eight neighbouring voxel centres, by code; in the squared unit of `spacing`.
+pub(crate) fn areas(spacing: [f64; 3]) -> [f64; 256] {
     std::array::from_fn(|code| {
         let code = code as u8;
         let inside = if code.count_ones() > 4 { !code } else { code };
-        pieces(inside).iter().map(|piece| polygon_area_mm2(&polygon(*piece), spacing.mm())).sum()
+        pieces(inside).iter().map(|piece| polygon_area(&polygon(*piece), spacing)).sum()
     })
 }
 
@@ -41,10 +39,10 @@ impl CutEdge {
         (all_far | all_near) != 0
     }
 
-    fn middle_mm(self, spacing_mm: [f64; 3]) -> [f64; 3] {
+    fn middle(self, spacing: [f64; 3]) -> [f64; 3] {
         std::array::from_fn(|axis| {
             let coordinate = |corner: u8| f64::from(corner >> (2 - axis) & 1);
-            0.5 * (coordinate(self.inside) + coordinate(self.outside)) * spacing_mm[axis]
+            0.5 * (coordinate(self.inside) + coordinate(self.outside)) * spacing[axis]
         })
     }
 }
@@ -84,7 +82,7 @@ fn polygon(piece: u8) -> Vec<CutEdge> {
     edges
 }
 
-fn polygon_area_mm2(edges: &[CutEdge], spacing_mm: [f64; 3]) -> f64 {
+fn polygon_area(edges: &[CutEdge], spacing: [f64; 3]) -> f64 {
     let count = edges.len();
     let bend = |edge: CutEdge| edges.iter().filter(|other| other.inside == edge.inside).count() == 1;
     let is_ear = |i: usize| match count {
@@ -92,7 +90,7 @@ fn polygon_area_mm2(edges: &[CutEdge], spacing_mm: [f64; 3]) -> f64 {
         6 => i % 2 == 1,
         _ => false,
     };
-    let vertices: Vec<[f64; 3]> = edges.iter().map(|edge| edge.middle_mm(spacing_mm)).collect();
+    let vertices: Vec<[f64; 3]> = edges.iter().map(|edge| edge.middle(spacing)).collect();
     let ears = (0..count)
         .filter(|i| is_ear(*i))
         .map(|i| flat_area(&[vertices[(i + count - 1) % count], vertices[i], vertices[(i + 1) % count]]));
@@ -128,10 +126,6 @@ mod tests {
     use approx::assert_relative_eq;
 
     use super::*;
-
-    fn areas(mm: [f64; 3]) -> [f64; 256] {
-        areas_mm2(Spacing::new(mm).unwrap())
-    }
 
     #[test]
     fn areas_of_known_shapes() {

@@ -7,46 +7,56 @@ use crate::{Percentile, Tolerance};
 pub struct DirectedDistances {
     /// Each distance that occurs, ascending. On a grid far fewer occur than there are elements.
     distances_mm: Vec<f64>,
-    /// Area of the elements up to and including each distance; as long as `distances_mm`.
-    cumulated_area_mm2: Vec<f64>,
+    /// Area, in squared units, of the elements up to and including each distance; as long as `distances_mm`.
+    cumulated_area: Vec<f64>,
+    unit_mm: f64,
     average_mm: Option<f64>,
 }
 
 impl DirectedDistances {
-    /// From distances in mm with an area in mm², in any order.
-    pub(crate) fn new(mut weighted: Vec<Weighted>) -> Self {
+    /// From distances in units of `unit_mm` millimetres, a power of two, with an area in squared units; in any order.
+    pub(crate) fn new(mut weighted: Vec<Weighted>, unit_mm: f64) -> Self {
         merge_equal(&mut weighted);
-        let mut area_mm2 = 0.0;
-        let cumulated_area_mm2: Vec<f64> = weighted
+        let mut area = 0.0;
+        let cumulated_area: Vec<f64> = weighted
             .iter()
             .map(|element| {
-                area_mm2 += element.area_mm2;
-                area_mm2
+                area += element.area;
+                area
             })
             .collect();
-        let average_mm = (area_mm2 > 0.0).then(|| {
-            weighted.iter().map(|element| element.distance_mm * element.area_mm2).sum::<f64>() / area_mm2
-        });
-        let distances_mm = weighted.iter().map(|element| element.distance_mm).collect();
-        Self { distances_mm, cumulated_area_mm2, average_mm }
+        let average = weighted.iter().map(|element| element.distance * element.area).sum::<f64>() / area;
+        let average_mm = (area > 0.0).then_some(average * unit_mm);
+        let distances_mm = weighted.iter().map(|element| element.distance * unit_mm).collect();
+        Self { distances_mm, cumulated_area, unit_mm, average_mm }
     }
 
     /// Area of this surface in mm²; 0 if its mask is empty.
     pub fn area_mm2(&self) -> f64 {
-        self.cumulated_area_mm2.last().copied().unwrap_or(0.0)
+        self.area() * self.unit_mm * self.unit_mm
     }
 
     /// Area in mm² of the part of this surface whose distance to the other is at most `tolerance`.
     pub fn area_within_mm2(&self, tolerance: Tolerance) -> f64 {
+        self.area_within(tolerance) * self.unit_mm * self.unit_mm
+    }
+
+    /// Area of this surface in squared units, which neither overflows nor vanishes.
+    pub(crate) fn area(&self) -> f64 {
+        self.cumulated_area.last().copied().unwrap_or(0.0)
+    }
+
+    /// As [`area_within_mm2`](Self::area_within_mm2), in squared units.
+    pub(crate) fn area_within(&self, tolerance: Tolerance) -> f64 {
         let within = self.distances_mm.partition_point(|distance| *distance <= tolerance.mm());
-        if within == 0 { 0.0 } else { self.cumulated_area_mm2[within - 1] }
+        if within == 0 { 0.0 } else { self.cumulated_area[within - 1] }
     }
 
     /// Share of this surface whose distance to the other is at most `tolerance`.
     ///
     /// `None` if this surface is empty; 0 if only the other one is.
     pub fn overlap(&self, tolerance: Tolerance) -> Option<f64> {
-        (!self.is_empty()).then(|| self.area_within_mm2(tolerance) / self.area_mm2())
+        (self.area() > 0.0).then(|| self.area_within(tolerance) / self.area())
     }
 
     /// Mean distance, weighted by area.
@@ -62,8 +72,8 @@ impl DirectedDistances {
     /// `None` if this surface is empty; infinite if only the other one is.
     pub fn percentile_mm(&self, percentile: Percentile) -> Option<f64> {
         let wanted = percentile.percent() / 100.0;
-        let total = self.area_mm2();
-        let first = self.cumulated_area_mm2.partition_point(|area| area / total < wanted);
+        let total = self.area();
+        let first = self.cumulated_area.partition_point(|area| area / total < wanted);
         self.distances_mm.get(first).copied()
     }
 
@@ -73,24 +83,23 @@ impl DirectedDistances {
     }
 }
 
-/// A part of a surface with one distance.
+/// A part of a surface with one distance, in units.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Weighted {
-    pub(crate) distance_mm: f64,
-    pub(crate) area_mm2: f64,
+    pub(crate) distance: f64,
+    pub(crate) area: f64,
 }
 
 /// Sorts by distance and makes one of all with the same.
 pub(crate) fn merge_equal(weighted: &mut Vec<Weighted>) {
     // By area, too, so that the sums do not depend on the order at the start.
-    let order = |a: &Weighted, b: &Weighted| {
-        a.distance_mm.total_cmp(&b.distance_mm).then(a.area_mm2.total_cmp(&b.area_mm2))
-    };
+    let order =
+        |a: &Weighted, b: &Weighted| a.distance.total_cmp(&b.distance).then(a.area.total_cmp(&b.area));
     weighted.sort_unstable_by(order);
     weighted.dedup_by(|next, kept| {
-        let equal = next.distance_mm == kept.distance_mm;
+        let equal = next.distance == kept.distance;
         if equal {
-            kept.area_mm2 += next.area_mm2;
+            kept.area += next.area;
         }
         equal
     });
@@ -101,10 +110,8 @@ mod tests {
     use super::*;
 
     fn distances(weighted: &[(f64, f64)]) -> DirectedDistances {
-        let weighted = weighted
-            .iter()
-            .map(|(distance_mm, area_mm2)| Weighted { distance_mm: *distance_mm, area_mm2: *area_mm2 });
-        DirectedDistances::new(weighted.collect())
+        let weighted = weighted.iter().map(|(distance, area)| Weighted { distance: *distance, area: *area });
+        DirectedDistances::new(weighted.collect(), 1.0)
     }
 
     #[test]
@@ -122,7 +129,7 @@ mod tests {
 
     #[test]
     fn an_empty_surface_has_no_distances() {
-        let none = DirectedDistances::new(vec![]);
+        let none = DirectedDistances::new(vec![], 1.0);
         assert_eq!((none.average_mm(), none.percentile_mm(Percentile::P95)), (None, None));
         assert_eq!((none.overlap(Tolerance::PUBLISHED), none.area_mm2()), (None, 0.0));
     }

@@ -6,7 +6,7 @@ use sam3d_geom::Spacing;
 use crate::{
     MetricsError,
     envelope::Envelope,
-    nearest::{NO_SEED, NearestInSlices, squared_offset_mm2},
+    nearest::{NO_SEED, NearestInSlices, ScaledSpacing, squared_offset},
 };
 
 /// Distance in mm from each voxel's centre to the centre of the nearest voxel of `mask`, `[D, H, W]`; every value but 0
@@ -19,17 +19,27 @@ use crate::{
 /// # Errors
 /// [`MetricsError::TooLarge`] if a side has more than 65535 voxels.
 pub fn distance_transform_mm(mask: ArrayView3<u8>, spacing: Spacing) -> Result<Array3<f32>, MetricsError> {
-    let (depth, height, width) = mask.dim();
-    let mut nearest = NearestInSlices::new([depth, height, width])?;
-    nearest.find(spacing, |d, h, found| {
+    distances_mm(mask.dim().into(), spacing, |d, h, found| {
         let row = mask.index_axis(Axis(0), d);
         row.row(h).iter().enumerate().filter(|(_, value)| **value != 0).for_each(|(w, _)| found(w));
-    });
+    })
+}
+
+/// As [`distance_transform_mm`], to the seeds of a grid of `sizes` voxels: `for_seeds_in_row(d, h, found)` calls `found(w)`
+/// for each seed of a row, ascending.
+pub(crate) fn distances_mm(
+    sizes: [usize; 3],
+    spacing: Spacing,
+    for_seeds_in_row: impl Fn(usize, usize, &mut dyn FnMut(usize)) + Sync,
+) -> Result<Array3<f32>, MetricsError> {
+    let spacing = ScaledSpacing::new(spacing);
+    let mut nearest = NearestInSlices::new(sizes)?;
+    nearest.find(spacing, for_seeds_in_row);
     // A place's seed gives way to the bits of its distance, so that both share one allocation.
-    let too_large = |_| MetricsError::TooLarge { sizes: [depth, height, width] };
-    let mut words = ArrayViewMut3::from_shape(mask.raw_dim(), &mut nearest.seeds).map_err(too_large)?;
+    let too_large = |_| MetricsError::TooLarge { sizes };
+    let mut words = ArrayViewMut3::from_shape(sizes, &mut nearest.seeds).map_err(too_large)?;
     words.axis_iter_mut(Axis(1)).into_par_iter().enumerate().for_each_init(
-        || Column::new(depth, spacing.mm()),
+        || Column::new(sizes[0], spacing),
         |column, (h, mut columns)| {
             for (w, mut words) in columns.axis_iter_mut(Axis(1)).enumerate() {
                 let distances_mm = column.distances_mm([h, w], words.iter().copied());
@@ -38,43 +48,39 @@ pub fn distance_transform_mm(mask: ArrayView3<u8>, spacing: Spacing) -> Result<A
         },
     );
     let distances_mm = nearest.seeds.into_iter().map(f32::from_bits).collect();
-    Array3::from_shape_vec(mask.raw_dim(), distances_mm).map_err(too_large)
+    Array3::from_shape_vec(sizes, distances_mm).map_err(too_large)
 }
 
 /// Scratch of the pass along D.
 struct Column {
-    spacing_mm: [f64; 3],
+    spacing: ScaledSpacing,
     envelope: Envelope,
     seeds: Vec<u32>,
     distances_mm: Vec<f32>,
 }
 
 impl Column {
-    fn new(depth: usize, spacing_mm: [f64; 3]) -> Self {
-        Self {
-            spacing_mm,
-            envelope: Envelope::new(depth, spacing_mm[0]),
-            seeds: Vec::new(),
-            distances_mm: Vec::new(),
-        }
+    fn new(depth: usize, spacing: ScaledSpacing) -> Self {
+        let envelope = Envelope::new(depth, spacing.units[0]);
+        Self { spacing, envelope, seeds: Vec::new(), distances_mm: Vec::new() }
     }
 
     /// The distances along one column, from the nearest seeds in its slices.
     fn distances_mm(&mut self, [h, w]: [usize; 2], seeds: impl Iterator<Item = u32>) -> &[f32] {
-        let Self { spacing_mm, envelope, seeds: column, distances_mm } = self;
+        let Self { spacing: ScaledSpacing { units, unit_mm }, envelope, seeds: column, distances_mm } = self;
         column.clear();
         column.extend(seeds);
         envelope.clear();
         for (d, seed) in column.iter().enumerate().filter(|(_, seed)| **seed != NO_SEED) {
-            envelope.push(d as u16, squared_offset_mm2(*seed, 0.0, [h, w], *spacing_mm), d as u32);
+            // The sides of a grid of seeds fit 16 bits.
+            envelope.push(d as u16, squared_offset(*seed, 0.0, [h, w], *units), d as u32);
         }
         distances_mm.clear();
         distances_mm.resize(column.len(), f32::INFINITY);
         envelope.for_each_lowest(|d, slice| {
-            let along_d_mm = (d as f64 - f64::from(slice)) * spacing_mm[0];
-            let squared_mm2 =
-                squared_offset_mm2(column[slice as usize], along_d_mm * along_d_mm, [h, w], *spacing_mm);
-            distances_mm[d] = squared_mm2.sqrt() as f32;
+            let along_d = (d as f64 - f64::from(slice)) * units[0];
+            let squared = squared_offset(column[slice as usize], along_d * along_d, [h, w], *units);
+            distances_mm[d] = (squared.sqrt() * *unit_mm) as f32;
         });
         distances_mm
     }

@@ -3,8 +3,8 @@
 /// `height + (step * (x - at))²` for whole `x` of one line, the lowest of them for each `x`.
 pub(crate) struct Envelope {
     length: usize,
-    /// One over the squared step, in mm⁻².
-    per_mm2: f64,
+    /// One over the squared step; finite also where the squared step is 0 in double precision.
+    per_squared_step: f64,
     /// `0.5 / n` by `n`: a division for each parabola costs more than the rest of its work.
     half_over: Vec<f64>,
     parabolas: Vec<Parabola>,
@@ -12,8 +12,7 @@ pub(crate) struct Envelope {
 
 #[derive(Clone, Copy)]
 struct Parabola {
-    /// `height / step² + at²`: two parabolas cross at half the difference of these over the difference of their places.
-    offset: f64,
+    height: f64,
     at: u16,
     /// First `x` at which it is lower than the one before it.
     from: u32,
@@ -21,11 +20,11 @@ struct Parabola {
 }
 
 impl Envelope {
-    /// For lines of `length` places, `step_mm` apart.
-    pub(crate) fn new(length: usize, step_mm: f64) -> Self {
+    /// For lines of `length` places, `step` apart.
+    pub(crate) fn new(length: usize, step: f64) -> Self {
         Self {
             length,
-            per_mm2: 1.0 / (step_mm * step_mm),
+            per_squared_step: (1.0 / (step * step)).min(f64::MAX),
             half_over: (0..length.max(1)).map(|n| 0.5 / n as f64).collect(),
             parabolas: Vec::with_capacity(length),
         }
@@ -39,16 +38,18 @@ impl Envelope {
         self.parabolas.clear();
     }
 
-    /// Adds a parabola to the right of all others.
+    /// Adds a parabola to the right of all others; its height is squared in the unit of the step.
     #[inline]
-    pub(crate) fn push(&mut self, at: u16, height_mm2: f64, tag: u32) {
-        let x = f64::from(at);
-        let offset = height_mm2 * self.per_mm2 + x * x;
+    pub(crate) fn push(&mut self, at: u16, height: f64, tag: u32) {
         let mut from = 0;
         while let Some(last) = self.parabolas.last() {
-            let crossing = (offset - last.offset) * self.half_over[usize::from(at - last.at)];
-            // The first whole place beyond the crossing; the cast takes what lies before the line to 0.
-            from = if crossing < 0.0 { 0 } else { crossing as u32 + 1 };
+            // Midway between the two places where the heights are equal, towards the higher parabola where they differ.
+            let towards = (height - last.height) * self.per_squared_step;
+            let middle = 0.5 * (f64::from(at) + f64::from(last.at));
+            let crossing = middle + towards * self.half_over[usize::from(at - last.at)];
+            // The first whole place beyond the crossing. A cast from floating point saturates, so a crossing far beyond
+            // the line (a small step beside a large spacing of another axis) must not be incremented past the largest.
+            from = if crossing < 0.0 { 0 } else { (crossing as u32).saturating_add(1) };
             if from > last.from {
                 break;
             }
@@ -56,7 +57,7 @@ impl Envelope {
             from = 0;
         }
         if (from as usize) < self.length {
-            self.parabolas.push(Parabola { offset, at, from, tag });
+            self.parabolas.push(Parabola { height, at, from, tag });
         }
     }
 
@@ -69,5 +70,41 @@ impl Envelope {
                 lowest(x, parabola.tag);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tags(envelope: &Envelope) -> Vec<u32> {
+        let mut tags = Vec::new();
+        envelope.for_each_lowest(|x, tag| {
+            assert_eq!(x, tags.len());
+            tags.push(tag);
+        });
+        tags
+    }
+
+    #[test]
+    fn a_crossing_beyond_the_largest_integer() {
+        // The parabolas cross at 1e25 places: the lower one has the whole line, whichever comes first.
+        let mut envelope = Envelope::new(4, 1e-6);
+        envelope.push(0, 0.0, 7);
+        envelope.push(1, 2e13, 8);
+        assert_eq!(tags(&envelope), [7; 4]);
+        envelope.clear();
+        envelope.push(0, 2e13, 7);
+        envelope.push(1, 0.0, 8);
+        assert_eq!(tags(&envelope), [8; 4]);
+    }
+
+    #[test]
+    fn a_step_whose_square_is_zero() {
+        let mut envelope = Envelope::new(5, 1e-200);
+        envelope.push(0, 0.0, 1);
+        envelope.push(2, 1.0, 2);
+        envelope.push(4, 0.0, 3);
+        assert_eq!(tags(&envelope), [1, 1, 1, 3, 3]);
     }
 }

@@ -10,6 +10,26 @@ use sam3d_geom::Spacing;
 
 use crate::{MetricsError, envelope::Envelope};
 
+/// A spacing in a unit whose length is a power of two: no bit is lost, and squares of distances neither overflow nor
+/// vanish, whatever the spacing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ScaledSpacing {
+    /// Distance between neighbouring voxels, in units; the largest is at least 1 and less than 2.
+    pub(crate) units: [f64; 3],
+    /// Length of the unit in mm.
+    pub(crate) unit_mm: f64,
+}
+
+impl ScaledSpacing {
+    pub(crate) fn new(spacing: Spacing) -> Self {
+        let mm = spacing.mm();
+        let exponent = libm::ilogb(mm.into_iter().fold(0.0, f64::max));
+        // A subnormal unit would have no finite inverse.
+        let unit_mm = libm::ldexp(1.0, exponent.clamp(-1022, 1022));
+        Self { units: mm.map(|mm| mm / unit_mm), unit_mm }
+    }
+}
+
 /// Where the nearest seed of a slice is: H in the upper half, W in the lower.
 pub(crate) type PackedSeed = u32;
 
@@ -38,13 +58,12 @@ impl NearestInSlices {
     /// Finds the nearest seeds. `for_seeds_in_row(d, h, found)` calls `found(w)` for each seed of a row, ascending.
     pub(crate) fn find(
         &mut self,
-        spacing: Spacing,
+        spacing: ScaledSpacing,
         for_seeds_in_row: impl Fn(usize, usize, &mut dyn FnMut(usize)) + Sync,
     ) {
         let [_, height, width] = self.sizes;
-        let spacing_mm = spacing.mm();
         self.seeds.par_chunks_mut((height * width).max(1)).enumerate().for_each_init(
-            || Slice::new(height, width, spacing_mm),
+            || Slice::new(height, width, spacing.units),
             |slice, (d, seeds)| {
                 slice.find_along_w(|h, found| for_seeds_in_row(d, h, found));
                 slice.find_along_h(seeds);
@@ -52,16 +71,16 @@ impl NearestInSlices {
         );
     }
 
-    /// Squared distance in mm² from a place to the nearest seed of the grid; infinite if there is none.
+    /// Squared distance in units from a place to the nearest seed of the grid; infinite if there is none.
     ///
     /// The third pass, for this place alone: slices further and further away, up to the nearest seed's distance.
-    pub(crate) fn squared_distance_mm2(&self, [d, h, w]: [usize; 3], spacing_mm: [f64; 3]) -> f64 {
+    pub(crate) fn squared_distance(&self, [d, h, w]: [usize; 3], units: [f64; 3]) -> f64 {
         let [depth, height, width] = self.sizes;
-        let mut nearest_mm2 = f64::INFINITY;
+        let mut nearest = f64::INFINITY;
         for slices in 0..depth {
-            let along_d_mm = slices as f64 * spacing_mm[0];
-            let along_d_mm2 = along_d_mm * along_d_mm;
-            if along_d_mm2 >= nearest_mm2 || (slices > d && d + slices >= depth) {
+            let along_d = slices as f64 * units[0];
+            let squared_d = along_d * along_d;
+            if squared_d >= nearest || (slices > d && d + slices >= depth) {
                 break;
             }
             let before = d.checked_sub(slices);
@@ -69,25 +88,20 @@ impl NearestInSlices {
             for slice in before.into_iter().chain(after) {
                 let seed = self.seeds[(slice * height + h) * width + w];
                 if seed != NO_SEED {
-                    nearest_mm2 = nearest_mm2.min(squared_offset_mm2(seed, along_d_mm2, [h, w], spacing_mm));
+                    nearest = nearest.min(squared_offset(seed, squared_d, [h, w], units));
                 }
             }
         }
-        nearest_mm2
+        nearest
     }
 }
 
-/// Squared distance in mm² between `[h, w]` and `seed`, `along_d_mm2` of it along D.
+/// Squared distance in units between `[h, w]` and `seed`, `squared_d` of it along D.
 #[inline]
-pub(crate) fn squared_offset_mm2(
-    seed: PackedSeed,
-    along_d_mm2: f64,
-    [h, w]: [usize; 2],
-    spacing_mm: [f64; 3],
-) -> f64 {
-    let along_h_mm = (h as f64 - f64::from(seed >> 16)) * spacing_mm[1];
-    let along_w_mm = (w as f64 - f64::from(seed & 0xFFFF)) * spacing_mm[2];
-    along_d_mm2 + along_h_mm * along_h_mm + along_w_mm * along_w_mm
+pub(crate) fn squared_offset(seed: PackedSeed, squared_d: f64, [h, w]: [usize; 2], units: [f64; 3]) -> f64 {
+    let along_h = (h as f64 - f64::from(seed >> 16)) * units[1];
+    let along_w = (w as f64 - f64::from(seed & 0xFFFF)) * units[2];
+    squared_d + along_h * along_h + along_w * along_w
 }
 
 /// Scratch of one slice.
@@ -97,19 +111,19 @@ struct Slice {
     rows: Vec<u16>,
     /// For each of `rows`, W of the nearest seed to each place.
     nearest_w: Vec<u16>,
-    /// Squared distance in mm² by voxels along W.
-    along_w_mm2: Vec<f64>,
+    /// Squared distance in units by voxels along W.
+    squared_w: Vec<f64>,
     envelope: Envelope,
 }
 
 impl Slice {
-    fn new(height: usize, width: usize, spacing_mm: [f64; 3]) -> Self {
+    fn new(height: usize, width: usize, units: [f64; 3]) -> Self {
         Self {
             width,
             rows: Vec::new(),
             nearest_w: Vec::new(),
-            along_w_mm2: (0..width).map(|w| (w as f64 * spacing_mm[2]).powi(2)).collect(),
-            envelope: Envelope::new(height, spacing_mm[1]),
+            squared_w: (0..width).map(|w| (w as f64 * units[2]).powi(2)).collect(),
+            envelope: Envelope::new(height, units[1]),
         }
     }
 
@@ -140,13 +154,13 @@ impl Slice {
             seeds.fill(NO_SEED);
             return;
         }
-        let Self { width, rows, nearest_w, along_w_mm2, envelope } = self;
+        let Self { width, rows, nearest_w, squared_w, envelope } = self;
         for w in 0..*width {
             envelope.clear();
             for (row, h) in rows.iter().enumerate() {
                 let nearest = nearest_w[row * *width + w];
-                let height_mm2 = along_w_mm2[w.abs_diff(usize::from(nearest))];
-                envelope.push(*h, height_mm2, u32::from(*h) << 16 | u32::from(nearest));
+                let height_above = squared_w[w.abs_diff(usize::from(nearest))];
+                envelope.push(*h, height_above, u32::from(*h) << 16 | u32::from(nearest));
             }
             envelope.for_each_lowest(|h, seed| seeds[h * *width + w] = seed);
         }

@@ -4,10 +4,10 @@ use sam3d_geom::Spacing;
 
 use crate::{
     Comparison, DirectedDistances, MetricsError, Percentile, Tolerance,
-    area::areas_mm2,
+    area::areas,
     bits::BitMask,
     directed::{Weighted, merge_equal},
-    nearest::NearestInSlices,
+    nearest::{NearestInSlices, ScaledSpacing},
 };
 
 /// Distances between the surfaces of two masks, both ways.
@@ -38,7 +38,7 @@ impl SurfaceDistances {
 
     /// Of two empty masks.
     pub(crate) fn of_nothing() -> Self {
-        let nothing = DirectedDistances::new(Vec::new());
+        let nothing = DirectedDistances::new(Vec::new(), 1.0);
         Self { truth_to_prediction: nothing.clone(), prediction_to_truth: nothing }
     }
 
@@ -48,16 +48,17 @@ impl SurfaceDistances {
         prediction: &BitMask,
         spacing: Spacing,
     ) -> Result<Self, MetricsError> {
-        let areas_mm2 = areas_mm2(spacing);
+        let spacing = ScaledSpacing::new(spacing);
+        let areas = areas(spacing.units);
         // One grid for both directions: it is by far the largest thing in memory.
         let mut nearest = NearestInSlices::new(truth.cubes())?;
         let mut directed = |from: &BitMask, to: &BitMask| {
             nearest.find(spacing, |d, h, found| to.surface_in_row(d, h, |w, _| found(w)));
-            weighted_distances(from, &nearest, spacing.mm(), &areas_mm2)
+            DirectedDistances::new(weighted_distances(from, &nearest, spacing.units, &areas), spacing.unit_mm)
         };
         Ok(Self {
-            truth_to_prediction: DirectedDistances::new(directed(truth, prediction)),
-            prediction_to_truth: DirectedDistances::new(directed(prediction, truth)),
+            truth_to_prediction: directed(truth, prediction),
+            prediction_to_truth: directed(prediction, truth),
         })
     }
 
@@ -77,18 +78,19 @@ impl SurfaceDistances {
     /// `None` if both masks are empty; 0 if one is.
     pub fn nsd(&self, tolerance: Tolerance) -> Option<f64> {
         let (a, b) = (&self.truth_to_prediction, &self.prediction_to_truth);
-        let area_mm2 = a.area_mm2() + b.area_mm2();
-        (area_mm2 > 0.0).then(|| (a.area_within_mm2(tolerance) + b.area_within_mm2(tolerance)) / area_mm2)
+        let total = a.area() + b.area();
+        (total > 0.0).then(|| (a.area_within(tolerance) + b.area_within(tolerance)) / total)
     }
 
     /// Hausdorff distance at `percentile`: the larger of the two surfaces' percentile distances.
     ///
-    /// [`f64::INFINITY`] if a mask is empty, or both are.
-    pub fn hausdorff_mm(&self, percentile: Percentile) -> f64 {
+    /// `None` if both masks are empty, as no distance exists between them; infinite if one is. (The Python package
+    /// `surface-distance-based-measures` calls both infinite.)
+    pub fn hausdorff_mm(&self, percentile: Percentile) -> Option<f64> {
         let (a, b) = (&self.truth_to_prediction, &self.prediction_to_truth);
         match (a.percentile_mm(percentile), b.percentile_mm(percentile)) {
-            (Some(a), Some(b)) => a.max(b),
-            _ => f64::INFINITY,
+            (Some(a), Some(b)) => Some(a.max(b)),
+            (one, other) => one.or(other),
         }
     }
 
@@ -99,7 +101,7 @@ impl SurfaceDistances {
         let (a, b) = (&self.truth_to_prediction, &self.prediction_to_truth);
         match (a.average_mm(), b.average_mm()) {
             (Some(from_a), Some(from_b)) => {
-                let (area_a, area_b) = (a.area_mm2(), b.area_mm2());
+                let (area_a, area_b) = (a.area(), b.area());
                 Some((from_a * area_a + from_b * area_b) / (area_a + area_b))
             }
             (one, other) => one.or(other),
@@ -110,12 +112,12 @@ impl SurfaceDistances {
 /// Slices whose elements are collected before equal distances are merged.
 const SLICES_AT_ONCE: usize = 8;
 
-/// From each surface element of `from` to the nearest seed.
+/// From each surface element of `from` to the nearest seed, in units.
 fn weighted_distances(
     from: &BitMask,
     nearest: &NearestInSlices,
-    spacing_mm: [f64; 3],
-    areas_mm2: &[f64; 256],
+    units: [f64; 3],
+    areas: &[f64; 256],
 ) -> Vec<Weighted> {
     let [depth, height, _] = from.cubes();
     let parts: Vec<Vec<Weighted>> = (0..depth.div_ceil(SLICES_AT_ONCE))
@@ -125,8 +127,8 @@ fn weighted_distances(
             let slices = part * SLICES_AT_ONCE..((part + 1) * SLICES_AT_ONCE).min(depth);
             for (d, h) in slices.flat_map(|d| (0..height).map(move |h| (d, h))) {
                 from.surface_in_row(d, h, |w, code| {
-                    let distance_mm = nearest.squared_distance_mm2([d, h, w], spacing_mm).sqrt();
-                    elements.push(Weighted { distance_mm, area_mm2: areas_mm2[usize::from(code)] });
+                    let distance = nearest.squared_distance([d, h, w], units).sqrt();
+                    elements.push(Weighted { distance, area: areas[usize::from(code)] });
                 });
             }
             merge_equal(&mut elements);
@@ -153,7 +155,7 @@ mod tests {
         let spacing = Spacing::new([3.0, 1.0, 1.0]).unwrap();
         let distances = SurfaceDistances::between(truth.view(), prediction.view(), spacing).unwrap();
         // The far side of one voxel is two steps away, the near side one.
-        assert_eq!(distances.hausdorff_mm(Percentile::MAX), 6.0);
+        assert_eq!(distances.hausdorff_mm(Percentile::MAX), Some(6.0));
         assert_abs_diff_eq!(distances.average_symmetric_mm().unwrap(), 4.5, epsilon = 1e-12);
         assert_eq!(distances.nsd(Tolerance::new(3.0).unwrap()), Some(0.5));
     }
@@ -164,10 +166,13 @@ mod tests {
         let spacing = Spacing::new([1.0; 3]).unwrap();
         let both = SurfaceDistances::between(empty.view(), empty.view(), spacing).unwrap();
         assert_eq!((both.nsd(Tolerance::PUBLISHED), both.average_symmetric_mm()), (None, None));
-        assert_eq!(both.hausdorff_mm(Percentile::P95), f64::INFINITY);
+        assert_eq!(both.hausdorff_mm(Percentile::P95), None);
         let missed = SurfaceDistances::between(full.view(), empty.view(), spacing).unwrap();
         assert_eq!(missed.nsd(Tolerance::PUBLISHED), Some(0.0));
         assert_eq!(missed.average_symmetric_mm(), Some(f64::INFINITY));
+        assert_eq!(missed.hausdorff_mm(Percentile::P95), Some(f64::INFINITY));
+        let invented = SurfaceDistances::between(empty.view(), full.view(), spacing).unwrap();
+        assert_eq!(invented.hausdorff_mm(Percentile::MAX), Some(f64::INFINITY));
         assert_eq!(missed.prediction_to_truth().overlap(Tolerance::PUBLISHED), None);
     }
 }

@@ -79,7 +79,7 @@ pub(super) fn score(
         // Both masks empty is a perfect score by the protocol's rule, one a score of 0 by the metric's own.
         dice: overlap.dice().unwrap_or(1.0),
         nsd: config.tolerances.iter().map(|tolerance| distances.nsd(*tolerance).unwrap_or(1.0)).collect(),
-        hausdorff_95_mm: finite(distances.hausdorff_mm(Percentile::P95)),
+        hausdorff_95_mm: distances.hausdorff_mm(Percentile::P95).and_then(finite),
         average_distance_mm: distances.average_symmetric_mm().and_then(finite),
         truth_ml: ml(overlap.truth_voxels),
         prediction_ml: ml(overlap.prediction_voxels),
