@@ -35,6 +35,6 @@ pub fn read_label(path: &Path, grid: &Grid, limits: ReadLimits) -> Result<Volume
         return read(path, limits);
     }
     limits.check(path, grid.shape_ijk())?;
-    let data = dicom::read_mask(path, None, grid)?.mapv(f32::from);
+    let data = dicom::read_mask(path, None, grid, dicom::MaskOptions::default())?.mask.mapv(f32::from);
     Ok(Volume { data, grid: grid.clone(), nan_voxels: 0, value_type: ValueType::Uint8, rescale: None })
 }

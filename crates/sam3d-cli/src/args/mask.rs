@@ -5,8 +5,8 @@ use clap::Args;
 use super::ImageReadArgs;
 
 const NOTES: &str = "\
-A voxel belongs to the mask if its centre lies inside the contours of its slice; a contour inside
-another one is a hole. The mask has the grid of the image.
+A voxel belongs to the mask if its centre lies inside the contours of the nearest plane; a contour
+inside another one is a hole. The mask has the grid of the image, in any orientation and spacing.
 
 Examples:
   sam3d mask --rtstruct RS.dcm --image ct/ --roi GTV --out gtv.nii.gz
@@ -31,6 +31,10 @@ pub struct MaskArgs {
     /// Mask to write: .nii.gz, .nii, .nrrd or .seg.nrrd
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
+
+    /// Interpolate the slices in gaps between contours
+    #[arg(long)]
+    pub fill_gaps: bool,
 
     /// Value of the mask's voxels
     #[arg(long, value_name = "N", default_value = "1")]

@@ -3,7 +3,12 @@
 use std::{fmt, path::PathBuf};
 
 use anyhow::Context;
-use sam3d_io::{OutputFormat, atomic::Overwrite, dicom::StructureSet, nrrd::Segment};
+use sam3d_io::{
+    OutputFormat,
+    atomic::Overwrite,
+    dicom::{MaskOptions, StructureSet},
+    nrrd::Segment,
+};
 use serde::Serialize;
 
 use super::writable::check_writable;
@@ -23,7 +28,11 @@ pub fn run(args: &MaskArgs, global: &GlobalArgs) -> anyhow::Result<()> {
     let structures = StructureSet::read(&args.rtstruct)?;
     let roi = structures.choose(args.roi.as_deref()).with_context(path)?;
     let image = args.reading.read(&args.image)?;
-    let mask = roi.mask(&image.grid).with_context(path)?;
+    let made = roi.mask(&image.grid, MaskOptions { fill_gaps: args.fill_gaps }).with_context(path)?;
+    for warning in &made.warnings {
+        tracing::warn!("{}: {}: {warning}", args.rtstruct.display(), roi.label());
+    }
+    let mask = made.mask;
 
     let label = args.label.get();
     let overwrite = if args.force { Overwrite::Replace } else { Overwrite::Refuse };
@@ -39,6 +48,7 @@ pub fn run(args: &MaskArgs, global: &GlobalArgs) -> anyhow::Result<()> {
         mask: args.out.clone(),
         structure: roi.name.clone(),
         contours: roi.contours.len(),
+        warnings: made.warnings.iter().map(ToString::to_string).collect(),
         voxels,
         volume_ml: voxels as f64 * voxel_mm3 / 1000.0,
     };
@@ -50,6 +60,7 @@ struct Report {
     mask: PathBuf,
     structure: String,
     contours: usize,
+    warnings: Vec<String>,
     voxels: usize,
     volume_ml: f64,
 }

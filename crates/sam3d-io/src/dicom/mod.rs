@@ -21,8 +21,9 @@ mod rle;
 mod structure_set;
 mod value;
 
+pub use contour::{ContourWarning, MaskOptions, RoiMask};
 pub use error::{Census, DicomError, SeriesSummary};
 pub(crate) use file::begins_as_dicom;
 pub use person::personal_fields;
 pub use read::{Survey, read, read_mask, survey};
-pub use structure_set::{Contour, Roi, StructureSet};
+pub use structure_set::{Contour, ContourType, Roi, StructureSet};

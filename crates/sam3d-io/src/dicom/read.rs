@@ -4,7 +4,7 @@ use ndarray::{Array3, Axis};
 use rayon::prelude::*;
 
 use super::{
-    Census, DicomError, SeriesSummary, StructureSet,
+    Census, DicomError, MaskOptions, RoiMask, SeriesSummary, StructureSet,
     file::DicomFile,
     folder::Folder,
     geometry::Stack,
@@ -72,13 +72,24 @@ pub fn survey(path: &Path) -> Result<Survey, IoError> {
     Ok(folder.survey())
 }
 
-/// The mask of a structure of the structure set at `path` on `grid`, 0 and 1, indexed `[k, j, i]`: that with the name or
-/// number `roi`, or the only one ([`StructureSet::choose`], [`Roi::mask`](super::Roi::mask)).
+/// The mask of a structure of the structure set at `path` on `grid`: that with the name or number `roi`, or the only one
+/// ([`StructureSet::choose`], [`Roi::mask`](super::Roi::mask)). Its warnings are logged.
 ///
 /// # Errors
-/// An [`IoError`] that names the file: it cannot be read, is no structure set, has no such structure or several, or the
+/// An [`IoError`] that names the file: it cannot be read, is not a structure set, has no such structure or several, or the
 /// structure lies elsewhere.
-pub fn read_mask(path: &Path, roi: Option<&str>, grid: &Grid) -> Result<Array3<u8>, IoError> {
+pub fn read_mask(
+    path: &Path,
+    roi: Option<&str>,
+    grid: &Grid,
+    options: MaskOptions,
+) -> Result<RoiMask, IoError> {
+    let failed = |error: DicomError| error.at(path);
     let set = StructureSet::read(path)?;
-    set.choose(roi).and_then(|roi| roi.mask(grid)).map_err(|error| error.at(path))
+    let roi = set.choose(roi).map_err(failed)?;
+    let made = roi.mask(grid, options).map_err(failed)?;
+    for warning in &made.warnings {
+        tracing::warn!(path = %path.display(), structure = roi.label(), "{warning}");
+    }
+    Ok(made)
 }

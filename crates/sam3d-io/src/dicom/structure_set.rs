@@ -19,6 +19,8 @@ pub struct StructureSet {
     pub rois: Vec<Roi>,
     /// UIDs of the series they were drawn on.
     pub series: Vec<String>,
+    /// UIDs of the frames of reference their coordinates are in.
+    pub frames_of_reference: Vec<String>,
 }
 
 /// One structure.
@@ -35,10 +37,47 @@ pub struct Roi {
 /// Points along the edge of a structure in one plane.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Contour {
-    /// Whether it encloses an area: points and open lines do not.
-    pub closed: bool,
-    /// LPS, in mm.
+    /// What the points are.
+    pub kind: ContourType,
+    /// LPS, in mm; none if the file has a contour without data.
     pub points_mm: Vec<[f64; 3]>,
+}
+
+/// The Contour Geometric Type (PS3.3, C.8.8.6.1).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum ContourType {
+    /// `CLOSED_PLANAR`, which a contour without a type is taken for.
+    #[default]
+    ClosedPlanar,
+    /// `INTERPOLATED_PLANAR`: closed, and made by a program between contours that were drawn.
+    InterpolatedPlanar,
+    /// `CLOSEDPLANAR_XOR`: closed; all of one plane are combined by exclusive or.
+    ClosedPlanarXor,
+    /// Points, open lines and closed lines that lie in no plane, by the name of their type.
+    Other(String),
+}
+
+impl ContourType {
+    fn of(name: &str) -> Self {
+        match name {
+            "" | "CLOSED_PLANAR" => Self::ClosedPlanar,
+            "INTERPOLATED_PLANAR" => Self::InterpolatedPlanar,
+            "CLOSEDPLANAR_XOR" => Self::ClosedPlanarXor,
+            // Text from a file goes into messages: only what looks like a code does.
+            code if code.len() <= 24
+                && code.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_') =>
+            {
+                Self::Other(code.to_owned())
+            }
+            _ => Self::Other("of an unknown type".to_owned()),
+        }
+    }
+
+    /// Whether such a contour encloses an area.
+    pub fn encloses_area(&self) -> bool {
+        !matches!(self, Self::Other(_))
+    }
 }
 
 impl StructureSet {
@@ -90,8 +129,10 @@ impl StructureSet {
             }
         }
         let mut set = reading.set;
-        set.series.sort();
-        set.series.dedup();
+        for uids in [&mut set.series, &mut set.frames_of_reference] {
+            uids.sort();
+            uids.dedup();
+        }
         set.rois.sort_by_key(|roi| roi.number);
         Ok(set)
     }
@@ -104,7 +145,7 @@ impl StructureSet {
     pub fn choose(&self, wanted: Option<&str>) -> Result<&Roi, DicomError> {
         let names = || self.rois.iter().map(Roi::label).collect();
         let Some(wanted) = wanted else {
-            let mut drawn = self.rois.iter().filter(|roi| roi.contours.iter().any(|contour| contour.closed));
+            let mut drawn = self.rois.iter().filter(|roi| roi.encloses_area());
             return match (drawn.next(), drawn.next()) {
                 (Some(only), None) => Ok(only),
                 (None, _) => Err(DicomError::RoiMissing { wanted: "with contours".into(), names: names() }),
@@ -121,6 +162,11 @@ impl StructureSet {
 }
 
 impl Roi {
+    /// Whether any contour encloses an area.
+    pub fn encloses_area(&self) -> bool {
+        self.contours.iter().any(|contour| contour.kind.encloses_area() && contour.points_mm.len() >= 3)
+    }
+
     /// Number and name, as errors and reports have them.
     pub fn label(&self) -> String {
         format!("{} {}", self.number, self.name)
@@ -188,12 +234,16 @@ impl Reading {
             }
             ([tags::ROI_CONTOUR_SEQUENCE, _], tags::CONTOUR_GEOMETRIC_TYPE) => {
                 let kind = value::text(&file.parser.take(MOST_VALUE_BYTES)?);
-                self.item.contour.closed = kind.starts_with("CLOSED_PLANAR") || kind == "CLOSEDPLANAR_XOR";
+                self.item.contour.kind = ContourType::of(&kind);
             }
             ([tags::ROI_CONTOUR_SEQUENCE, _], tags::CONTOUR_DATA) => {
                 let invalid =
                     DicomError::AttributeInvalid { name: "ContourData", expected: "triples of numbers" };
-                let numbers = value::decimals(&file.parser.take(MOST_CONTOUR_BYTES)?).ok_or(invalid)?;
+                let bytes = file.parser.take(MOST_CONTOUR_BYTES)?;
+                if value::text(&bytes).is_empty() {
+                    return Ok(());
+                }
+                let numbers = value::decimals(&bytes).ok_or(invalid)?;
                 let (points, rest) = numbers.as_chunks::<3>();
                 if !rest.is_empty() {
                     return Err(DicomError::AttributeInvalid {
@@ -205,6 +255,11 @@ impl Reading {
             }
             ([_, _, tags::RT_REFERENCED_SERIES_SEQUENCE], tags::SERIES_INSTANCE_UID) => {
                 self.set.series.push(uid("SeriesInstanceUID", &file.parser.take(MOST_VALUE_BYTES)?)?);
+            }
+            ([tags::REFERENCED_FRAME_OF_REFERENCE_SEQUENCE], tags::FRAME_OF_REFERENCE_UID)
+            | ([tags::STRUCTURE_SET_ROI_SEQUENCE], tags::REFERENCED_FRAME_OF_REFERENCE_UID) => {
+                let frame = uid("FrameOfReferenceUID", &file.parser.take(MOST_VALUE_BYTES)?)?;
+                self.set.frames_of_reference.extend(Some(frame).filter(|uid| !uid.is_empty()));
             }
             _ => {}
         }

@@ -8,7 +8,7 @@ use dicom_object::InMemDicomObject;
 use sam3d_io::{
     IoError, ReadLimits,
     dataset::{Case, CaseId, Dataset, check_case},
-    dicom::{self, DicomError, StructureSet},
+    dicom::{self, DicomError, MaskOptions, StructureSet},
     nifti,
     prepared::PreparedCase,
 };
@@ -81,19 +81,19 @@ fn a_structure_by_name_or_number() {
         write(object.clone(), syntax, &path);
         assert!(StructureSet::is_at(&path).unwrap());
         for name in ["GTV Täst", " gtv täst", "3"] {
-            let mask = dicom::read_mask(&path, Some(name), &grid).unwrap();
+            let mask = dicom::read_mask(&path, Some(name), &grid, MaskOptions::default()).unwrap().mask;
             let found: Vec<_> =
                 mask.indexed_iter().filter(|(_, value)| **value == 1).map(|(at, _)| at).collect();
             assert_eq!(found, [(1, 1, 1), (1, 1, 2), (1, 1, 3), (1, 2, 1), (1, 2, 2), (1, 2, 3)]);
         }
-        let with_hole = dicom::read_mask(&path, Some("PTV"), &grid).unwrap();
+        let with_hole = dicom::read_mask(&path, Some("PTV"), &grid, MaskOptions::default()).unwrap().mask;
         assert_eq!((with_hole.sum(), with_hole[[1, 1, 2]]), (5, 0));
 
-        let several = dicom::read_mask(&path, None, &grid).unwrap_err();
+        let several = dicom::read_mask(&path, None, &grid, MaskOptions::default()).unwrap_err();
         assert!(several.to_string().contains("found 3 structures") && several.to_string().contains("7 PTV"));
-        let missing = dicom::read_mask(&path, Some("GTV"), &grid).unwrap_err();
+        let missing = dicom::read_mask(&path, Some("GTV"), &grid, MaskOptions::default()).unwrap_err();
         assert!(matches!(problem(missing, &path), DicomError::RoiMissing { names, .. } if names.len() == 3));
-        let empty = dicom::read_mask(&path, Some("empty"), &grid).unwrap_err();
+        let empty = dicom::read_mask(&path, Some("empty"), &grid, MaskOptions::default()).unwrap_err();
         assert!(matches!(problem(empty, &path), DicomError::RoiEmpty { .. }));
     }
     // Beside the slices it is no obstacle, and alone it is no image.
@@ -132,7 +132,7 @@ fn damaged_structure_sets() {
         let check = |bytes: &[u8]| {
             fs::write(&path, bytes).unwrap();
             match StructureSet::read(&path) {
-                Ok(set) => set.rois.iter().for_each(|roi| drop(roi.mask(&grid))),
+                Ok(set) => set.rois.iter().for_each(|roi| drop(roi.mask(&grid, MaskOptions::default()))),
                 Err(error) => {
                     let text = error.to_string();
                     assert!(text.contains(&*path.to_string_lossy()) && !text.contains("Sekret"), "{text}");
@@ -172,7 +172,10 @@ fn contours_and_mask_of_one_tumour() {
     let Some(image) = test_volume("dicom_ct/STS_019_CT/image") else { return };
     let Some(mask) = test_volume("sarcoma_ct/STS_019/CT_mask.nii.gz") else { return };
     let grid = read(&image).unwrap().grid;
-    let found = dicom::read_mask(&path, Some("GTV_Mass_CT"), &grid).unwrap().mapv(f32::from);
+    let found = dicom::read_mask(&path, Some("GTV_Mass_CT"), &grid, MaskOptions::default())
+        .unwrap()
+        .mask
+        .mapv(f32::from);
     let expected = nifti::read(&mask, ReadLimits::default()).unwrap().data;
     let both = found.iter().zip(&expected).filter(|(a, b)| **a == 1.0 && **b == 1.0).count();
     let dice = 2.0 * both as f64 / f64::from(found.sum() + expected.sum());
