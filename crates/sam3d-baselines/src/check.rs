@@ -1,5 +1,7 @@
 //! Checks on configurations.
 
+use std::fmt::Display;
+
 use sam3d_model::ModelError;
 
 /// Sides (D, H, W) of the published crop.
@@ -8,8 +10,16 @@ pub(crate) const PUBLISHED_CROP: [usize; 3] = [64, 160, 160];
 /// Larger sizes are a mistake, and could overflow a product of sizes.
 const LARGEST: usize = 1 << 16;
 
-pub(crate) fn check(holds: bool, field: &'static str, found: usize, rule: &str) -> Result<(), ModelError> {
-    if holds { Ok(()) } else { Err(ModelError::Config { field, found, rule: rule.to_owned() }) }
+pub(crate) fn check(
+    holds: bool,
+    field: &'static str,
+    found: impl Display,
+    rule: &str,
+) -> Result<(), ModelError> {
+    if holds {
+        return Ok(());
+    }
+    Err(ModelError::Config { field, found: found.to_string(), rule: rule.to_owned() })
 }
 
 pub(crate) fn positive(field: &'static str, found: usize) -> Result<(), ModelError> {
@@ -42,7 +52,5 @@ pub(crate) fn multiples(
 }
 
 pub(crate) fn rate(field: &'static str, found: f64) -> Result<(), ModelError> {
-    // A configuration error holds a whole number; a rate is shown in percent.
-    let percent = (100.0 * found) as usize;
-    check((0.0..1.0).contains(&found), field, percent, "from 0 to below 1 (shown in percent)")
+    check((0.0..1.0).contains(&found), field, found, "from 0 to below 1")
 }

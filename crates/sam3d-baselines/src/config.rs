@@ -242,7 +242,7 @@ mod tests {
         let config = NnformerConfig { windows: [4, 4, 5, 2], ..NnformerConfig::small() };
         assert!(config.validate().unwrap_err().to_string().contains("windows is 5"));
         let config = UnetrPpConfig { attention_dropout: 1.5, ..UnetrPpConfig::small() };
-        assert!(config.validate().unwrap_err().to_string().contains("attention_dropout"));
+        assert!(config.validate().unwrap_err().to_string().contains("attention_dropout is 1.5"));
         let mut config = NnunetConfig::small();
         config.decoder_kernels.pop();
         assert!(config.validate().unwrap_err().to_string().contains("3 in number"));

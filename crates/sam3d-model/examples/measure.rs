@@ -12,7 +12,7 @@ use std::{error::Error, time::Instant};
 use clap::{Args, Parser, Subcommand};
 use sam3d_geom::{Extent, Point, Prompt};
 use sam3d_model::{
-    ModelConfig, Precision, Preset, Sam3d,
+    CropPrompt, ModelConfig, Precision, Preset, Sam3d,
     layers::{Layers, Sizes},
 };
 use sam3d_testkit::peak_memory_mib;
@@ -95,9 +95,9 @@ fn clicks(arguments: &Clicks) -> Result<(), Box<dyn Error>> {
     let cube = side as i64;
     let image = Tensor::randn([batch as i64, 1, cube, cube, cube], (Kind::Float, Device::Cpu));
     let extent = Extent::new([side; 3])?;
-    let prompts = |count: usize| -> Result<Vec<Prompt>, Box<dyn Error>> {
+    let prompts = |count: usize| -> Result<Vec<CropPrompt>, Box<dyn Error>> {
         let points = (0..count).map(|i| Point::positive([(side / 2 + 7 * i) % side; 3]));
-        let prompt = Prompt::new(points.collect(), extent)?;
+        let prompt = CropPrompt::from(Prompt::new(points.collect(), extent)?);
         Ok(vec![prompt; batch])
     };
 

@@ -1,4 +1,6 @@
-//! What fixes the network: sizes of its parts, and the published presets.
+//! The network's configuration: sizes of its parts, and what is added to them.
+
+use std::fmt::Display;
 
 use serde::{Deserialize, Serialize};
 
@@ -74,6 +76,18 @@ pub struct PromptConfig {
     /// published network knows no labels.
     #[serde(default, skip_serializing_if = "is_false")]
     pub point_labels: bool,
+    /// Whether dense prompts (previous mask, regions, scribbles) are encoded and added to the deepest map. Wants
+    /// `point_labels`. An extension of this project.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub dense_prompts: bool,
+}
+
+impl PromptConfig {
+    /// Turns dense prompts on, and with them labelled points.
+    pub fn enable_dense_prompts(&mut self) {
+        self.point_labels = true;
+        self.dense_prompts = true;
+    }
 }
 
 /// The multi-layer mask decoder.
@@ -96,11 +110,11 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
-fn deepest_level() -> Vec<usize> {
+pub(crate) fn deepest_level() -> Vec<usize> {
     vec![LEVELS]
 }
 
-fn all_levels() -> Vec<usize> {
+pub(crate) fn all_levels() -> Vec<usize> {
     (1..=LEVELS).collect()
 }
 
@@ -115,62 +129,7 @@ pub enum PointFeatures {
     Positional,
 }
 
-/// A preset's name on the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Preset {
-    /// A small network with every part of the full one, crop 64.
-    Tiny,
-    /// ViT-B, crop 128.
-    VitB,
-    /// ViT-L, crop 128.
-    VitL,
-    /// ViT-H, crop 128.
-    VitH,
-}
-
-impl Preset {
-    /// Every preset.
-    pub const ALL: [Self; 4] = [Self::Tiny, Self::VitB, Self::VitL, Self::VitH];
-
-    /// The name used on the command line and in configuration files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Tiny => "tiny",
-            Self::VitB => "vit_b",
-            Self::VitL => "vit_l",
-            Self::VitH => "vit_h",
-        }
-    }
-
-    /// The configuration.
-    pub fn config(self) -> ModelConfig {
-        match self {
-            Self::Tiny => ModelConfig::tiny(),
-            Self::VitB => ModelConfig::vit_b(),
-            Self::VitL => ModelConfig::vit_l(),
-            Self::VitH => ModelConfig::vit_h(),
-        }
-    }
-}
-
 impl EncoderConfig {
-    fn sam(embed_dim: usize, depth: usize, num_heads: usize, global_blocks: [usize; 4]) -> Self {
-        Self {
-            embed_dim,
-            depth,
-            num_heads,
-            mlp_ratio: 4,
-            global_blocks: global_blocks.to_vec(),
-            token_grid: 32,
-            patch_size: 16,
-            window: 8,
-            sam_window: 14,
-            neck_channels: 256,
-            tuning: Tuning::SpatialAdapter,
-        }
-    }
-
     /// Side of the upsampled crop (S), in voxels.
     pub fn upsampled_side(&self) -> usize {
         self.patch_size * self.token_grid
@@ -190,64 +149,6 @@ impl EncoderConfig {
 }
 
 impl ModelConfig {
-    /// The configuration of the golden data: 12 blocks of 48 channels, 16^3 tokens, crop 64.
-    pub fn tiny() -> Self {
-        Self {
-            crop: 64,
-            encoder: EncoderConfig {
-                token_grid: 16,
-                neck_channels: 32,
-                ..EncoderConfig::sam(48, 12, 3, [2, 5, 8, 11])
-            },
-            prompt: Some(PromptConfig {
-                depth: 2,
-                num_heads: 4,
-                mlp_dim: 64,
-                global_queries: 10,
-                attention_downsample_rate: 2,
-                num_pos_feats: 16,
-                levels: deepest_level(),
-                features: PointFeatures::VisualSampler,
-                point_labels: false,
-            }),
-            decoder: DecoderConfig { head_channels: 16, hidden_channels: 16, levels: all_levels() },
-        }
-    }
-
-    fn published(encoder: EncoderConfig) -> Self {
-        Self {
-            crop: 128,
-            encoder,
-            prompt: Some(PromptConfig {
-                depth: 2,
-                num_heads: 8,
-                mlp_dim: 2048,
-                global_queries: 10,
-                attention_downsample_rate: 2,
-                num_pos_feats: 128,
-                levels: deepest_level(),
-                features: PointFeatures::VisualSampler,
-                point_labels: false,
-            }),
-            decoder: DecoderConfig { head_channels: 128, hidden_channels: 128, levels: all_levels() },
-        }
-    }
-
-    /// The published network on SAM's ViT-B.
-    pub fn vit_b() -> Self {
-        Self::published(EncoderConfig::sam(768, 12, 12, [2, 5, 8, 11]))
-    }
-
-    /// The published network on SAM's ViT-L.
-    pub fn vit_l() -> Self {
-        Self::published(EncoderConfig::sam(1024, 24, 16, [5, 11, 17, 23]))
-    }
-
-    /// The published network on SAM's ViT-H.
-    pub fn vit_h() -> Self {
-        Self::published(EncoderConfig::sam(1280, 32, 16, [7, 15, 23, 31]))
-    }
-
     /// The prompt-free variant of this network on crops of side `crop` (published: 256).
     pub fn auto(mut self, crop: usize) -> Self {
         self.prompt = None;
@@ -286,13 +187,22 @@ impl ModelConfig {
         divides(2 * encoder.token_grid, self.crop, "crop", "2 * encoder.token_grid")?;
         let aggregated = &self.decoder.levels;
         check_levels("decoder.levels", aggregated, &all_levels())?;
-        if !aggregated.contains(&LEVELS) {
-            // Blocks behind the last map would be dead weight.
-            let (field, rule) = ("decoder.levels", format!("a list with level {LEVELS}"));
-            return Err(ModelError::Levels { field, found: aggregated.clone(), rule });
-        }
+        // Blocks behind the last map would be dead weight.
+        let rule = format!("a list with level {LEVELS}");
+        check(aggregated.contains(&LEVELS), "decoder.levels", format!("{aggregated:?}"), &rule)?;
         if let Some(prompt) = &self.prompt {
             check_levels("prompt.levels", &prompt.levels, aggregated)?;
+            if prompt.dense_prompts {
+                let rule = format!("a list with level {LEVELS} with prompt.dense_prompts");
+                check(
+                    prompt.levels.contains(&LEVELS),
+                    "prompt.levels",
+                    format!("{:?}", prompt.levels),
+                    &rule,
+                )?;
+                let rule = "true with prompt.dense_prompts";
+                check(prompt.point_labels, "prompt.point_labels", prompt.point_labels, rule)?;
+            }
             let width = encoder.neck_channels;
             if prompt.features == PointFeatures::Positional {
                 let rule = "half of encoder.neck_channels with prompt.features = \"positional\"";
@@ -320,18 +230,18 @@ impl ModelConfig {
     }
 }
 
-fn check(holds: bool, field: &'static str, found: usize, rule: &str) -> Result<(), ModelError> {
-    if holds { Ok(()) } else { Err(ModelError::Config { field, found, rule: rule.to_owned() }) }
+fn check(holds: bool, field: &'static str, found: impl Display, rule: &str) -> Result<(), ModelError> {
+    if holds {
+        return Ok(());
+    }
+    Err(ModelError::Config { field, found: found.to_string(), rule: rule.to_owned() })
 }
 
 /// A list of levels ascends, has at least one, and all of `allowed`.
 fn check_levels(field: &'static str, found: &[usize], allowed: &[usize]) -> Result<(), ModelError> {
     let ascends = found.windows(2).all(|pair| pair[0] < pair[1]);
-    if ascends && !found.is_empty() && found.iter().all(|level| allowed.contains(level)) {
-        return Ok(());
-    }
-    let rule = format!("an ascending list of levels out of {allowed:?}");
-    Err(ModelError::Levels { field, found: found.to_vec(), rule })
+    let holds = ascends && !found.is_empty() && found.iter().all(|level| allowed.contains(level));
+    check(holds, field, format!("{found:?}"), &format!("an ascending list of levels out of {allowed:?}"))
 }
 
 fn divides(divisor: usize, value: usize, field: &'static str, divisor_name: &str) -> Result<(), ModelError> {
@@ -344,14 +254,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn presets_are_valid_and_survive_json() {
-        for preset in Preset::ALL {
-            let config = preset.config();
-            config.validate().unwrap();
-            config.clone().auto(256).validate().unwrap();
-            let text = serde_json::to_string(&config).unwrap();
-            assert_eq!(serde_json::from_str::<ModelConfig>(&text).unwrap(), config);
-        }
+    fn what_older_files_do_not_know_is_off_and_not_written() {
+        let text = serde_json::to_string(&ModelConfig::tiny()).unwrap();
+        assert!(!text.contains("dense_prompts") && !text.contains("point_labels"), "{text}");
+        let mut config: ModelConfig = serde_json::from_str(&text).unwrap();
+        let prompt = config.prompt.as_mut().unwrap();
+        assert!(!prompt.dense_prompts && !prompt.point_labels);
+        prompt.enable_dense_prompts();
+        config.validate().unwrap();
+        let text = serde_json::to_string(&config).unwrap();
+        assert_eq!(serde_json::from_str::<ModelConfig>(&text).unwrap(), config);
     }
 
     #[test]
@@ -385,5 +297,14 @@ mod tests {
             (prompt.features, prompt.num_pos_feats) = (PointFeatures::Positional, 15);
         });
         assert!(odd.contains("prompt.num_pos_feats"), "{odd}");
+        // Dense prompts are added to the deepest map, and want labelled points.
+        let dense = broken(|c| {
+            let prompt = c.prompt.as_mut().unwrap();
+            prompt.enable_dense_prompts();
+            prompt.levels = vec![2, 3];
+        });
+        assert!(dense.contains("prompt.levels is [2, 3], expected it to be a list with level 4"), "{dense}");
+        let unlabelled = broken(|c| c.prompt.as_mut().unwrap().dense_prompts = true);
+        assert!(unlabelled.contains("prompt.point_labels is false, expected it to be true"), "{unlabelled}");
     }
 }

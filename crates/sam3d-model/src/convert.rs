@@ -14,24 +14,37 @@ use crate::{
 /// Crop of the published prompt-free variant.
 const AUTO_CROP: usize = 256;
 
+/// What dense prompts add to the published network, by the parameters' names.
+const ADDED_BY_DENSE_PROMPTS: [fn(&str) -> bool; 2] =
+    [|name| name.starts_with("prompt_encoder.dense."), |name| name.ends_with(".point_labels")];
+
+/// What a conversion is to know beside the file.
+#[derive(Debug, Clone, Default)]
+pub struct ConvertOptions {
+    /// Size of the network; by the tensors' shapes if not given.
+    pub preset: Option<Preset>,
+    /// Seed of the parameters that the file does not hold.
+    pub seed: u64,
+    /// Add dense prompts and labelled points to a network without them. They start untrained: the result computes what the
+    /// file's network does until it is trained.
+    pub dense_prompts: bool,
+    /// Limits on what a PyTorch file may claim.
+    pub limits: Limits,
+}
+
 /// Reads SAM's `.pth`, a published `.pth.tar` or a `.safetensors` file and builds the network with its weights.
 ///
-/// From SAM only the image encoder is taken; what is new starts at random from `seed`, and the relative positions along
-/// depth at the mean of SAM's two. Without `preset` the size follows from the tensors' shapes. Preprocessing is not part
-/// of those files, so the metadata has none.
+/// From SAM only the image encoder is taken; what is new starts at random from the seed, and the relative positions along
+/// depth at the mean of SAM's two. Preprocessing is not part of those files, so the metadata has none.
 ///
 /// # Errors
-/// [`ModelError`] if the file is refused, is of no known layout, or does not fit the size.
-pub fn convert(
-    path: &Path,
-    preset: Option<Preset>,
-    seed: u64,
-    limits: &Limits,
-) -> Result<(Sam3d, Metadata), ModelError> {
+/// [`ModelError`] if the file is refused, is of no known layout, does not fit the size, or is to take dense prompts but has
+/// no prompt encoder.
+pub fn convert(path: &Path, options: &ConvertOptions) -> Result<(Sam3d, Metadata), ModelError> {
     if path.extension().is_some_and(|extension| extension == "safetensors") {
-        return convert_safetensors(path, preset, seed);
+        return convert_safetensors(path, options);
     }
-    let state = read_state(path, limits)?;
+    let state = read_state(path, &options.limits)?;
     let mut tensors = BTreeMap::new();
     for (name, tensor) in &state.tensors {
         let shape: Vec<i64> = tensor.shape().iter().map(|n| *n as i64).collect();
@@ -40,20 +53,21 @@ pub fn convert(
     }
     let epoch = state.epoch.and_then(|epoch| u64::try_from(epoch).ok());
     let provenance = Provenance { epoch, validation_loss: state.best_val_loss, ..Provenance::default() };
-    build(path, state.kind, &tensors, preset, seed, provenance)
+    build(path, state.kind, &tensors, options, provenance)
 }
 
-fn convert_safetensors(
-    path: &Path,
-    preset: Option<Preset>,
-    seed: u64,
-) -> Result<(Sam3d, Metadata), ModelError> {
+fn convert_safetensors(path: &Path, options: &ConvertOptions) -> Result<(Sam3d, Metadata), ModelError> {
     let mut file = TensorFile::read(path)?;
     if file.is_described_by::<Metadata>() {
-        let checkpoint = Checkpoint::read(path)?;
+        let Checkpoint { metadata, tensors } = Checkpoint::read(path)?;
         // What is written from the network will hold every tensor.
-        let metadata = Metadata { base: None, ..checkpoint.metadata.clone() };
-        return Ok((checkpoint.into_network(Device::Cpu)?, metadata));
+        let mut metadata = Metadata { base: None, ..metadata };
+        if options.dense_prompts {
+            enable_dense_prompts(path, &mut metadata.model)?;
+        }
+        let mut network = Sam3d::new(&metadata.model, Device::Cpu, options.seed)?;
+        load(&mut network, &tensors, options)?;
+        return Ok((network, metadata));
     }
     let kind = if file.tensors.keys().any(|name| name.starts_with("mask_decoder.cls.")) {
         CheckpointKind::Published
@@ -64,19 +78,18 @@ fn convert_safetensors(
         file.tensors
             .retain(|name, _| name.starts_with("image_encoder.") && !name.starts_with("image_encoder.neck."));
     }
-    build(path, kind, &file.tensors, preset, seed, Provenance::default())
+    build(path, kind, &file.tensors, options, Provenance::default())
 }
 
 fn build(
     path: &Path,
     kind: CheckpointKind,
     tensors: &BTreeMap<String, Tensor>,
-    preset: Option<Preset>,
-    seed: u64,
+    options: &ConvertOptions,
     provenance: Provenance,
 ) -> Result<(Sam3d, Metadata), ModelError> {
     let broken = |detail: String| ModelError::Checkpoint { path: path.to_owned(), detail };
-    let preset = match preset {
+    let preset = match options.preset {
         Some(preset) => preset,
         None => preset_of(tensors).ok_or_else(|| {
             broken(
@@ -84,18 +97,21 @@ fn build(
             )
         })?,
     };
-    let config = match kind {
+    let mut config = match kind {
         CheckpointKind::Published if !tensors.keys().any(|name| name.starts_with("prompt_encoder.")) => {
             preset.config().auto(AUTO_CROP)
         }
         _ => preset.config(),
     };
-    let mut network = Sam3d::new(&config, Device::Cpu, seed)?;
+    if options.dense_prompts {
+        enable_dense_prompts(path, &mut config)?;
+    }
+    let mut network = Sam3d::new(&config, Device::Cpu, options.seed)?;
     let fits = |error: ModelError| broken(format!("does not fit {}: {error}", preset.name()));
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
     let source = match kind {
         CheckpointKind::Published => {
-            network.load(tensors).map_err(fits)?;
+            load(&mut network, tensors, options).map_err(fits)?;
             format!("converted from {name}")
         }
         CheckpointKind::Sam => {
@@ -117,6 +133,36 @@ fn build(
         base: None,
     };
     Ok((network, metadata))
+}
+
+fn enable_dense_prompts(path: &Path, config: &mut ModelConfig) -> Result<(), ModelError> {
+    let Some(prompt) = &mut config.prompt else {
+        let detail = "holds the prompt-free network, which has no encoder to add dense prompts to".to_owned();
+        return Err(ModelError::Checkpoint { path: path.to_owned(), detail });
+    };
+    prompt.enable_dense_prompts();
+    Ok(())
+}
+
+/// Loads all parameters. Of the parts that dense prompts add, one of which the file holds nothing stays untrained if it is
+/// `options` that ask for them.
+fn load(
+    network: &mut Sam3d,
+    tensors: &BTreeMap<String, Tensor>,
+    options: &ConvertOptions,
+) -> Result<(), ModelError> {
+    if !options.dense_prompts {
+        return network.load(tensors);
+    }
+    let absent: Vec<_> = ADDED_BY_DENSE_PROMPTS
+        .into_iter()
+        .filter(|is_added| !tensors.keys().any(|name| is_added(name)))
+        .collect();
+    let mut tensors: BTreeMap<String, Tensor> =
+        tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect();
+    let own = network.parameters().into_iter();
+    tensors.extend(own.filter(|(name, _)| absent.iter().any(|is_added| is_added(name))));
+    network.load(&tensors)
 }
 
 /// Everything that stays frozen must come from SAM; a missing tensor would stay random for good.

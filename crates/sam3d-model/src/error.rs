@@ -2,29 +2,19 @@ use std::path::PathBuf;
 
 use sam3d_geom::{Extent, GeomError};
 
-use crate::import::ImportError;
+use crate::{DenseChannel, import::ImportError};
 
 /// What can go wrong with a network or its checkpoint.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
-    /// A size in the configuration does not fit the others.
+    /// A setting of the configuration does not fit the others.
     #[error("{field} is {found}, expected it to be {rule}")]
     Config {
         /// The field, as in the configuration file.
         field: &'static str,
         /// Its value.
-        found: usize,
-        /// What it must satisfy.
-        rule: String,
-    },
-    /// A list of levels in the configuration is not possible.
-    #[error("{field} is {found:?}, expected {rule}")]
-    Levels {
-        /// The field, as in the configuration file.
-        field: &'static str,
-        /// Its value.
-        found: Vec<usize>,
+        found: String,
         /// What it must satisfy.
         rule: String,
     },
@@ -51,6 +41,33 @@ pub enum ModelError {
         found: Extent,
         /// The crop's side.
         side: usize,
+    },
+    /// A crop has neither clicks nor dense prompts.
+    #[error("crop {sample} of the batch has no prompt, expected a click, a region, a scribble or a mask")]
+    PromptMissing {
+        /// The crop's number in the batch, from 0.
+        sample: usize,
+    },
+    /// Dense prompts for a network that does not know them.
+    #[error("the network was built without dense prompts: it takes clicks, but no mask, region or scribble")]
+    DensePromptsUnsupported,
+    /// A channel of dense prompts has another number of voxels than the crop.
+    #[error("the {channel} has {found} voxels, expected those of a crop of side {side}")]
+    DenseSize {
+        /// The channel.
+        channel: DenseChannel,
+        /// Its voxels.
+        found: usize,
+        /// The crop's side.
+        side: usize,
+    },
+    /// A channel of dense prompts has a value that is not from 0 to 1.
+    #[error("the {channel} has the value {found}, expected values from 0 to 1")]
+    DenseValue {
+        /// The channel.
+        channel: DenseChannel,
+        /// The value.
+        found: f32,
     },
     /// A tensor of a checkpoint is missing, of another shape or type, or unknown.
     #[error("weights do not fit the model: {detail}")]

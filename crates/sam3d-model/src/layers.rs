@@ -3,7 +3,7 @@
 use sam3d_geom::{Extent, Point, Prompt};
 use tch::{Device, Kind, Tensor};
 
-use crate::{Embedding, ModelConfig, ModelError, Sam3d};
+use crate::{CropPrompt, Embedding, ModelConfig, ModelError, Sam3d};
 
 /// A network with the inputs of its layers, so that each can be run alone.
 #[derive(Debug)]
@@ -13,7 +13,7 @@ pub struct Layers {
     tokens: Tensor,
     maps: Vec<Tensor>,
     embedding: Embedding,
-    prompt: Prompt,
+    prompt: CropPrompt,
 }
 
 /// A layer or a whole pass.
@@ -232,7 +232,7 @@ impl Layers {
         let shared = maps.iter().map(Tensor::shallow_clone).collect();
         let embedding = network.encode_maps(shared, &image);
         let extent = Extent::new([config.crop; 3])?;
-        let prompt = Prompt::new(vec![Point::positive([config.crop / 2; 3])], extent)?;
+        let prompt = Prompt::new(vec![Point::positive([config.crop / 2; 3])], extent)?.into();
         Ok(Self { network, image, tokens, maps, embedding, prompt })
     }
 

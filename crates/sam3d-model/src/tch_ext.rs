@@ -12,7 +12,7 @@ use crate::precision::{full, operand};
 
 /// A parameter with PyTorch's default for weights and biases of linear and convolution layers: uniform within
 /// `1 / sqrt(fan_in)`.
-fn uniform(path: &Path<'_>, name: &str, shape: &[i64], fan_in: i64) -> Tensor {
+pub(crate) fn uniform(path: &Path<'_>, name: &str, shape: &[i64], fan_in: i64) -> Tensor {
     let bound = 1.0 / (fan_in as f64).sqrt();
     path.var(name, shape, Init::Uniform { lo: -bound, up: bound })
 }

@@ -26,7 +26,7 @@ fn step(criterion: &mut Criterion) {
     let image = Tensor::randn([1, 1, side, side, side], (Kind::Float, Device::Cpu));
     let label = image.select(1, 0).gt(1.0).to_kind(Kind::Int64);
     let points = (0..30).map(|i| Point::positive([(7 * i + 3) % config.crop; 3])).collect();
-    let prompts = vec![Prompt::new(points, Extent::new([config.crop; 3]).unwrap()).unwrap()];
+    let prompts = vec![Prompt::new(points, Extent::new([config.crop; 3]).unwrap()).unwrap().into()];
     let batch = Batch { image, label, prompts };
 
     let chosen = env::var("SAM3D_BENCH_RECOMPUTE").ok();

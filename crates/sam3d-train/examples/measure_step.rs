@@ -11,7 +11,7 @@ use std::{error::Error, time::Instant};
 
 use clap::Parser;
 use sam3d_geom::{Extent, Point, Prompt};
-use sam3d_model::{Precision, Preset, Recompute, Sam3d};
+use sam3d_model::{CropPrompt, Precision, Preset, Recompute, Sam3d};
 use sam3d_testkit::peak_memory_mib;
 use sam3d_train::{
     optimiser::{AdamW, AdamWConfig},
@@ -66,7 +66,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let label = image.select(1, 0).gt(1.0).to_kind(Kind::Int64);
     // The recipe's 30 points.
     let points = (0..30).map(|i| Point::positive([(7 * i + 3) % config.crop; 3])).collect();
-    let prompt = Prompt::new(points, Extent::new([config.crop; 3])?)?;
+    let prompt = CropPrompt::from(Prompt::new(points, Extent::new([config.crop; 3])?)?);
     let batch = Batch { image, label, prompts: vec![prompt; arguments.batch] };
 
     let step = StepConfig { recompute, ..StepConfig::default() };

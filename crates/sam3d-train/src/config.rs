@@ -276,6 +276,10 @@ impl TrainConfig {
             return self.validate_baseline(baseline);
         }
         let model = self.network();
+        if self.variant.dense_prompts && model.prompt.is_none() {
+            let (field, found) = ("variant.dense_prompts", "true".to_owned());
+            return Err(TrainError::Setting { field, found, expected: "false for the prompt-free network" });
+        }
         Ok(model.validate()?)
     }
 }
@@ -304,6 +308,8 @@ mod tests {
         assert_eq!(config.network(), ModelConfig::vit_b().auto(256));
         let lost: TrainConfig = toml::from_str("[variant]\naggregated_levels = [1, 2]").unwrap();
         assert!(lost.validate().unwrap_err().to_string().contains("decoder.levels"));
+        let dense: TrainConfig = toml::from_str("[variant]\nauto = true\ndense_prompts = true").unwrap();
+        assert!(dense.validate().unwrap_err().to_string().contains("variant.dense_prompts"));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use sam3d_io::{
     crop::CropWindow,
     prepare::{Frame, PreparedImage},
 };
-use sam3d_model::{Embedding, Sam3d};
+use sam3d_model::{CropPrompt, Embedding, Sam3d};
 
 use crate::TrainError;
 
@@ -117,7 +117,7 @@ pub fn probability_in_crop(
     embedding: &Embedding,
     placement: &Placement,
 ) -> Result<Array3<f32>, TrainError> {
-    let found = network.predict_embedded(embedding, std::slice::from_ref(&placement.prompt))?;
+    let found = network.predict_embedded(embedding, &[CropPrompt::from(placement.prompt.clone())])?;
     Array3::from_shape_vec([placement.window.side(); 3], found)
         .map_err(|_| TrainError::Internal("crop shape"))
 }

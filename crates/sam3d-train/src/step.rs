@@ -1,7 +1,6 @@
 //! One training step: forward, loss, backward, clip, update.
 
-use sam3d_geom::Prompt;
-use sam3d_model::{ModelError, Recompute, Sam3d};
+use sam3d_model::{CropPrompt, ModelError, Recompute, Sam3d};
 use tch::Tensor;
 
 use crate::{
@@ -17,7 +16,7 @@ pub struct Batch {
     /// 0 and 1, `[B, P, P, P]`, int64.
     pub label: Tensor,
     /// One prompt for each sample.
-    pub prompts: Vec<Prompt>,
+    pub prompts: Vec<CropPrompt>,
 }
 
 /// What a step did.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sam3d_baselines::Baseline;
 use sam3d_geom::{Extent, Point, PointLabel, Prompt};
 use sam3d_io::augment::Sample;
-use sam3d_model::{ModelError, ParameterCount, Precision, Sam3d};
+use sam3d_model::{CropPrompt, ModelError, ParameterCount, Precision, Sam3d};
 use tch::{Device, Kind, Tensor};
 
 use crate::{
@@ -218,14 +218,14 @@ impl Trainee {
 
 /// The sample's prompt. What a point says of its voxel is the truth if points are `labelled`, else nothing, which is to say
 /// positive.
-fn prompt(sample: &Sample, labelled: bool) -> Result<Prompt, TrainError> {
+fn prompt(sample: &Sample, labelled: bool) -> Result<CropPrompt, TrainError> {
     let point = |index: &[usize; 3]| {
         let negative = labelled && sample.label[*index] == 0;
         let label = if negative { PointLabel::Negative } else { PointLabel::Positive };
         Point { index: *index, label }
     };
     let extent = Extent::new(sample.image.dim().into())?;
-    Ok(Prompt::new(sample.points.iter().map(point).collect(), extent)?)
+    Ok(Prompt::new(sample.points.iter().map(point).collect(), extent)?.into())
 }
 
 #[cfg(test)]

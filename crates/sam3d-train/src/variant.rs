@@ -22,6 +22,9 @@ pub struct VariantConfig {
     pub prompt_levels: Option<Vec<usize>>,
     /// What stands for a click.
     pub point_features: Option<PointFeatures>,
+    /// Dense prompts (previous mask, regions, scribbles) beside clicks, and with them labelled points. The published method
+    /// has neither.
+    pub dense_prompts: bool,
 }
 
 impl VariantConfig {
@@ -47,6 +50,9 @@ impl VariantConfig {
                 prompt.levels.clone_from(levels);
             }
             prompt.features = self.point_features.unwrap_or(prompt.features);
+            if self.dense_prompts {
+                prompt.enable_dense_prompts();
+            }
         }
     }
 }
@@ -77,6 +83,8 @@ mod tests {
         assert_eq!(changed("tuning = 'st_adapter'").encoder.tuning, Tuning::StAdapter);
         assert_eq!(changed("aggregated_levels = [4]").decoder.levels, [4]);
         assert_eq!(changed("prompt_levels = [3, 4]").prompt.unwrap().levels, [3, 4]);
+        let dense = changed("dense_prompts = true").prompt.unwrap();
+        assert!(dense.dense_prompts && dense.point_labels);
         let positional = changed("point_features = 'positional'").prompt.unwrap();
         assert_eq!(positional.features, PointFeatures::Positional);
         assert!(toml::from_str::<VariantConfig>("tuning = 'lora'").is_err());

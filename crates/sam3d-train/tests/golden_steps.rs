@@ -43,7 +43,7 @@ fn batch() -> Batch {
     Batch {
         image: Tensor::from_slice(&values).view([1, 1, side, side, side]),
         label: Tensor::from_slice(&ball).view([1, side, side, side]),
-        prompts: vec![Prompt::new(vec![Point::positive([26, 30, 34])], extent).unwrap()],
+        prompts: vec![Prompt::new(vec![Point::positive([26, 30, 34])], extent).unwrap().into()],
     }
 }
 

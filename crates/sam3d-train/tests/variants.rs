@@ -7,7 +7,10 @@ use std::{
 };
 
 use sam3d_geom::{Extent, Point, Prompt};
-use sam3d_model::{EncoderConfig, ModelConfig, PointFeatures, Recompute, Sam3d, Tuning};
+use sam3d_model::{
+    CropPrompt, DenseChannel, DensePrompts, EncoderConfig, ModelConfig, PointFeatures, Recompute, Sam3d,
+    Tuning,
+};
 use sam3d_train::{
     optimiser::{AdamW, AdamWConfig},
     step::{Batch, StepConfig, train_step},
@@ -48,7 +51,7 @@ fn network(model: &ModelConfig) -> Sam3d {
     Sam3d::new(model, Device::Cpu, 11).unwrap()
 }
 
-/// A bright ball in noise, with a click in its middle if the network takes clicks.
+/// A bright ball in noise, with a click in its middle and itself as a mask if the network takes them.
 fn batch(model: &ModelConfig) -> Batch {
     let inside = |i: i64| {
         let (d, h, w) = (i / (SIDE * SIDE), i / SIDE % SIDE, i % SIDE);
@@ -59,11 +62,15 @@ fn batch(model: &ModelConfig) -> Batch {
     let image: Vec<f32> =
         label.iter().zip(noise).map(|(label, noise)| (*label as f64 * 1.5 + 0.5 * noise) as f32).collect();
     let extent = Extent::new([SIDE as usize; 3]).unwrap();
-    let prompt = || Prompt::new(vec![Point::positive([15, 18, 12])], extent).unwrap();
+    let prompt = |dense: bool| {
+        let clicks = Some(Prompt::new(vec![Point::positive([15, 18, 12])], extent).unwrap());
+        let mask: Vec<f32> = label.iter().map(|label| if dense { *label as f32 } else { 0.0 }).collect();
+        CropPrompt { clicks, dense: DensePrompts::default().with(DenseChannel::PreviousMask, &mask).unwrap() }
+    };
     Batch {
         image: Tensor::from_slice(&image).view([1, 1, SIDE, SIDE, SIDE]),
         label: Tensor::from_slice(&label).view([1, SIDE, SIDE, SIDE]),
-        prompts: model.prompt.iter().map(|_| prompt()).collect(),
+        prompts: model.prompt.iter().map(|config| prompt(config.dense_prompts)).collect(),
     }
 }
 
@@ -113,6 +120,7 @@ fn every_ablation_learns() {
         VariantConfig { prompt_levels: Some(vec![1, 2, 3, 4]), ..VariantConfig::default() },
         VariantConfig { prompt_levels: Some(vec![3]), ..VariantConfig::default() },
         VariantConfig { point_features: Some(PointFeatures::Positional), ..VariantConfig::default() },
+        VariantConfig { dense_prompts: true, ..VariantConfig::default() },
     ];
     for variant in variants {
         check(&format!("{variant:?}"), &variant, Recompute::None);

@@ -33,8 +33,12 @@ pub struct ConvertArgs {
     #[arg(long, value_name = "NAME", value_parser = preset())]
     pub model: Option<Preset>,
 
+    /// Add an untrained encoder of masks, regions and scribbles to weights without one
+    #[arg(long)]
+    pub dense_prompts: bool,
+
     /// The file holds a comparison network
-    #[arg(long, value_name = "NAME", value_parser = comparison(), conflicts_with = "model")]
+    #[arg(long, value_name = "NAME", value_parser = comparison(), conflicts_with_all = ["model", "dense_prompts"])]
     pub method: Option<Method>,
 
     /// Comparison network trained without the published fault (swin_unetr, nnformer)

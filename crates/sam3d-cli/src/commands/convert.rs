@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf};
 
 use anyhow::Context;
 use sam3d_baselines::{BaselineCheckpoint, BaselineMetadata, Method};
-use sam3d_model::{Checkpoint, Metadata, ParameterCount, convert};
+use sam3d_model::{Checkpoint, ConvertOptions, Metadata, ParameterCount, convert};
 use sam3d_pickle::Limits;
 use serde::Serialize;
 
@@ -23,8 +23,13 @@ pub fn run(args: &ConvertArgs, global: &GlobalArgs) -> anyhow::Result<()> {
     if let Some(method) = args.method {
         return output::emit(&convert_comparison(method, args)?, global.json);
     }
-    let (network, metadata) =
-        convert(&args.input, args.model, global.seed.unwrap_or_default(), &Limits::default())?;
+    let options = ConvertOptions {
+        preset: args.model,
+        seed: global.seed.unwrap_or_default(),
+        dense_prompts: args.dense_prompts,
+        limits: Limits::default(),
+    };
+    let (network, metadata) = convert(&args.input, &options)?;
     Checkpoint::write(&network, &metadata, &args.out)?;
     let ParameterCount { trained, frozen } = network.count_parameters();
     output::emit(&Report { out: args.out.clone(), metadata, trained, frozen }, global.json)

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use sam3d_geom::{Extent, Point, Prompt};
 use sam3d_testkit::golden_json;
 use tch::{Device, Tensor};
 
-use super::{by_name_network, input, prompt};
+use super::{by_name_network, click, input, prompt};
 use crate::{ModelConfig, Module, PointFeatures, Recompute, Sam3d};
 
 fn names(network: &Sam3d) -> BTreeSet<String> {
@@ -93,11 +92,8 @@ fn prompts_at_more_levels_have_an_encoder_each() {
     let shallow = by_name_network(&prompted_at(&[2]));
     let _no_grad = tch::no_grad_guard();
     let embedding = shallow.encode(&input(64)).unwrap();
-    let click = |index| {
-        let prompt = Prompt::new(vec![Point::positive(index)], Extent::new([64; 3]).unwrap()).unwrap();
-        shallow.decode(&embedding, &[prompt]).unwrap()
-    };
-    assert!(differ(&click([10, 20, 30]), &click([50, 20, 30])) > 1e-4);
+    let clicked = |index| shallow.decode(&embedding, &[click(index, 64)]).unwrap();
+    assert!(differ(&clicked([10, 20, 30]), &clicked([50, 20, 30])) > 1e-4);
 }
 
 #[test]
@@ -108,11 +104,8 @@ fn positional_encoding_instead_of_the_visual_sampler() {
     // On an empty crop every feature under a click is nearly the same, but places are not.
     let _no_grad = tch::no_grad_guard();
     let embedding = network.encode(&input(64).zeros_like()).unwrap();
-    let click = |index| {
-        let prompt = Prompt::new(vec![Point::positive(index)], Extent::new([64; 3]).unwrap()).unwrap();
-        network.decode(&embedding, &[prompt]).unwrap()
-    };
-    assert!(differ(&click([10, 20, 30]), &click([30, 20, 10])) > 1e-3);
+    let clicked = |index| network.decode(&embedding, &[click(index, 64)]).unwrap();
+    assert!(differ(&clicked([10, 20, 30]), &clicked([30, 20, 10])) > 1e-3);
 }
 
 #[test]

@@ -2,21 +2,21 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use sam3d_pickle::Limits;
 use sam3d_testkit::{GoldenTensors, golden_json, golden_path};
 use tch::{Device, Tensor};
 
 use super::{SPACE_OF_MAP, by_name_network, check, input, prompt, sampled};
 use crate::{
-    Base, Checkpoint, DecoderConfig, FORMAT_VERSION, Metadata, ModelConfig, ModelError, Preset, Provenance,
-    Sam3d, convert,
+    Base, Checkpoint, ConvertOptions, DecoderConfig, FORMAT_VERSION, Metadata, ModelConfig, ModelError,
+    Preset, Provenance, Sam3d, convert,
 };
 
 /// Converts the golden file `name`, writes the result, reads it back and compares the logits with the golden ones.
 fn convert_and_compare(name: &str, restore: impl Fn(&mut Sam3d)) -> Metadata {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("converted.safetensors");
-    let (network, metadata) = convert(&golden_path(name), None, 7, &Limits::default()).unwrap();
+    let (network, metadata) =
+        convert(&golden_path(name), &ConvertOptions { seed: 7, ..ConvertOptions::default() }).unwrap();
     Checkpoint::write(&network, &metadata, &path).unwrap();
     let mut network = Checkpoint::read(&path).unwrap().into_network(Device::Cpu).unwrap();
     restore(&mut network);
@@ -30,6 +30,10 @@ fn convert_and_compare(name: &str, restore: impl Fn(&mut Sam3d)) -> Metadata {
         check(&key, &sampled(&logits, &SPACE_OF_MAP, 2), &tensors.get(&key), 1e-4);
     }
     metadata
+}
+
+fn sized(preset: Preset) -> ConvertOptions {
+    ConvertOptions { preset: Some(preset), ..ConvertOptions::default() }
 }
 
 #[test]
@@ -71,7 +75,7 @@ fn sam_gives_the_frozen_part_of_the_forward() {
 #[test]
 fn hostile_files_are_refused_and_nothing_runs() {
     for (name, word) in [("hostile_code.pth", "system"), ("hostile_truncated.pth", "truncated")] {
-        let error = convert(&golden_path(name), Some(Preset::Tiny), 0, &Limits::default()).unwrap_err();
+        let error = convert(&golden_path(name), &sized(Preset::Tiny)).unwrap_err();
         let text = format!("{error}");
         println!("{text}");
         assert!(text.contains(name) && text.contains(word), "{text}");
@@ -81,8 +85,7 @@ fn hostile_files_are_refused_and_nothing_runs() {
 
 #[test]
 fn a_size_that_does_not_fit_is_named() {
-    let error =
-        convert(&golden_path("tiny_sam_2d.pth"), Some(Preset::VitB), 0, &Limits::default()).unwrap_err();
+    let error = convert(&golden_path("tiny_sam_2d.pth"), &sized(Preset::VitB)).unwrap_err();
     let text = error.to_string();
     assert!(text.contains("does not fit vit_b") && text.contains("tiny_sam_2d.pth"), "{text}");
 }
@@ -137,7 +140,7 @@ fn a_checkpoint_of_trained_tensors_needs_its_base() {
         assert!(a.equal(b), "{name}");
     }
     // Converted, it needs no base any more.
-    let (_, metadata) = convert(&path("last.safetensors"), None, 0, &Limits::default()).unwrap();
+    let (_, metadata) = convert(&path("last.safetensors"), &ConvertOptions::default()).unwrap();
     assert_eq!(metadata.base, None);
     std::fs::remove_file(path("base.safetensors")).unwrap();
     let error = Checkpoint::read(&path("last.safetensors")).unwrap_err();

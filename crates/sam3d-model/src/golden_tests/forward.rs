@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use sam3d_geom::{Extent, Point, Prompt};
 use sam3d_testkit::{GoldenTensors, golden_json};
 use tch::{Device, Kind, Tensor};
 
-use super::{SPACE_OF_MAP, SPACE_OF_TOKENS, by_name_network, check, input, prompt, sampled};
+use super::{SPACE_OF_MAP, SPACE_OF_TOKENS, by_name_network, check, click, input, prompt, sampled};
 use crate::{ModelConfig, Sam3d};
 
 #[test]
@@ -52,15 +51,14 @@ fn swapped_axes_of_a_click_would_show() {
     let (golden, tensors) = (golden_json("tiny.json"), GoldenTensors::open("tiny_forward.safetensors"));
     let config = ModelConfig::tiny();
     let network = by_name_network(&config);
-    let [d, h, w] = prompt(&golden, "1pt", config.crop).points()[0].index;
+    let [d, h, w] = prompt(&golden, "1pt", config.crop).clicks.unwrap().points()[0].index;
     let embedding = network.encode(&input(config.crop)).unwrap();
     let golden = tensors.get("logits_1pt");
     let shape: Vec<i64> = golden.shape.iter().map(|n| *n as i64).collect();
     let expected = Tensor::from_slice(&golden.values).view(shape.as_slice());
     for index in [[d, w, h], [h, d, w], [w, h, d]] {
-        let extent = Extent::new([config.crop; 3]).unwrap();
-        let swapped = Prompt::new(vec![Point::positive(index)], extent).unwrap();
-        let logits = sampled(&network.decode(&embedding, &[swapped]).unwrap(), &SPACE_OF_MAP, 2);
+        let swapped = [click(index, config.crop)];
+        let logits = sampled(&network.decode(&embedding, &swapped).unwrap(), &SPACE_OF_MAP, 2);
         let difference = (logits.to_kind(Kind::Double) - &expected).abs().max().double_value(&[]);
         assert!(difference > 1e-3, "{index:?} cannot be told from {:?}: {difference}", [d, h, w]);
     }
@@ -106,9 +104,7 @@ fn other_crop_sides_run() {
     // The published sides divide the upsampled side; any multiple of 2 G must work.
     let config = ModelConfig { crop: 96, ..ModelConfig::tiny() };
     let network = Sam3d::new(&config, Device::Cpu, 1).unwrap();
-    let extent = Extent::new([96; 3]).unwrap();
-    let prompt = Prompt::new(vec![Point::positive([95, 0, 40])], extent).unwrap();
-    let probability = network.predict(&vec![0.5; 96usize.pow(3)], &[prompt]).unwrap();
+    let probability = network.predict(&vec![0.5; 96usize.pow(3)], &[click([95, 0, 40], 96)]).unwrap();
     assert_eq!(probability.len(), 96usize.pow(3));
     assert!(probability.iter().all(|p| (0.0..=1.0).contains(p)));
 }

@@ -2,6 +2,7 @@
 
 mod ablations;
 mod checkpoints;
+mod dense;
 mod forward;
 mod names;
 mod precision;
@@ -12,7 +13,7 @@ use sam3d_geom::{Extent, Point, Prompt};
 use sam3d_testkit::{GoldenTensor, by_name, parameter};
 use tch::{Device, Kind, Tensor};
 
-use crate::{ModelConfig, Sam3d};
+use crate::{CropPrompt, ModelConfig, Sam3d};
 
 /// A network whose every parameter is a function of its name.
 pub(super) fn by_name_network(config: &ModelConfig) -> Sam3d {
@@ -38,13 +39,18 @@ pub(super) fn input(side: usize) -> Tensor {
 }
 
 /// The golden clicks `key`, which are listed as (d, w, h).
-pub(super) fn prompt(golden: &serde_json::Value, key: &str, side: usize) -> Prompt {
+pub(super) fn prompt(golden: &serde_json::Value, key: &str, side: usize) -> CropPrompt {
     let points = golden["points_dwh"][key].as_array().unwrap();
     let points = points.iter().map(|point| {
         let [d, w, h] = std::array::from_fn(|i| point[i].as_f64().unwrap() as usize);
         Point::positive([d, h, w])
     });
-    Prompt::new(points.collect(), Extent::new([side; 3]).unwrap()).unwrap()
+    Prompt::new(points.collect(), Extent::new([side; 3]).unwrap()).unwrap().into()
+}
+
+/// One positive click on a crop of side `side`.
+pub(super) fn click(index: [usize; 3], side: usize) -> CropPrompt {
+    Prompt::new(vec![Point::positive(index)], Extent::new([side; 3]).unwrap()).unwrap().into()
 }
 
 /// Every `step`-th entry along the axes `axes`.

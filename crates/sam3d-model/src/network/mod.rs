@@ -5,7 +5,6 @@ mod training;
 
 use std::collections::BTreeMap;
 
-use sam3d_geom::Prompt;
 use tch::{Device, Kind, Tensor, nn::VarStore};
 
 use crate::{
@@ -14,6 +13,7 @@ use crate::{
     error::ModelError,
     mask_decoder::MaskDecoder,
     precision::Precision,
+    prompt::CropPrompt,
     prompt_encoder::PromptEncoders,
     role::{Role, role},
     tch_ext::add_residual,
@@ -153,11 +153,11 @@ impl Sam3d {
     ///
     /// # Errors
     /// [`ModelError`] if the image or the prompts do not fit the configuration.
-    pub fn forward(&self, image: &Tensor, prompts: &[Prompt]) -> Result<Tensor, ModelError> {
+    pub fn forward(&self, image: &Tensor, prompts: &[CropPrompt]) -> Result<Tensor, ModelError> {
         self.decode(&self.encode(image)?, prompts)
     }
 
-    /// Everything a click does not change.
+    /// What of a batch of crops does not depend on prompts.
     ///
     /// # Shapes
     /// Normalised intensities `[B, 1, P, P, P]` in (D, H, W).
@@ -191,23 +191,24 @@ impl Sam3d {
         Embedding { prompted, shares: self.mask_decoder.shares(&others, image) }
     }
 
-    /// The logits for clicks on an encoded crop.
+    /// The logits for prompts on an encoded crop.
     ///
     /// # Shapes
     /// B prompts on a grid of side P (none for the auto variant); gives `[B, 2, P, P, P]` in (D, H, W).
     ///
     /// # Errors
-    /// [`ModelError::PromptCount`] or [`ModelError::PromptExtent`] if the prompts do not fit.
-    pub fn decode(&self, embedding: &Embedding, prompts: &[Prompt]) -> Result<Tensor, ModelError> {
+    /// [`ModelError::PromptCount`], [`ModelError::PromptExtent`], [`ModelError::PromptMissing`],
+    /// [`ModelError::DensePromptsUnsupported`] or [`ModelError::DenseSize`] if the prompts do not fit.
+    pub fn decode(&self, embedding: &Embedding, prompts: &[CropPrompt]) -> Result<Tensor, ModelError> {
         let _precision = self.precision.enter();
         let Some(encoders) = &self.prompt_encoder else {
             check_count(prompts, 0)?;
             return Ok(self.mask_decoder.finish(embedding.shares.copy()));
         };
         check_count(prompts, embedding.shares.size()[0] as usize)?;
-        let side = self.config.crop;
-        if let Some(prompt) = prompts.iter().find(|prompt| prompt.extent().sizes() != [side; 3]) {
-            return Err(ModelError::PromptExtent { found: prompt.extent(), side });
+        let accepts_dense = self.config.prompt.as_ref().is_some_and(|prompt| prompt.dense_prompts);
+        for (sample, prompt) in prompts.iter().enumerate() {
+            prompt.check(sample, self.config.crop, accepts_dense)?;
         }
         let mut sum = None;
         for (slot, map) in &embedding.prompted {
@@ -225,11 +226,11 @@ impl Sam3d {
     ///
     /// # Errors
     /// As [`Self::forward`].
-    pub fn predict(&self, crop: &[f32], prompts: &[Prompt]) -> Result<Vec<f32>, ModelError> {
+    pub fn predict(&self, crop: &[f32], prompts: &[CropPrompt]) -> Result<Vec<f32>, ModelError> {
         self.predict_embedded(&self.embed(crop)?, prompts)
     }
 
-    /// The first half of [`predict`](Self::predict), which clicks do not change: worth keeping where more clicks on
+    /// The first half of [`predict`](Self::predict), which does not depend on prompts: worth keeping where more prompts on
     /// the same crop may follow.
     ///
     /// # Shapes
@@ -247,14 +248,14 @@ impl Sam3d {
         self.encode(&Tensor::from_slice(crop).view(expected.as_slice()).to_device(self.device()))
     }
 
-    /// The second half of [`predict`](Self::predict): the probability for clicks on the crop that was embedded.
+    /// The second half of [`predict`](Self::predict): the probability for prompts on the crop that was embedded.
     ///
     /// # Errors
     /// As [`Self::decode`].
     pub fn predict_embedded(
         &self,
         embedding: &Embedding,
-        prompts: &[Prompt],
+        prompts: &[CropPrompt],
     ) -> Result<Vec<f32>, ModelError> {
         let _no_grad = tch::no_grad_guard();
         let probability = self.decode(embedding, prompts)?.softmax(1, Kind::Float).select(1, 1);
@@ -271,7 +272,7 @@ pub struct ParameterCount {
     pub frozen: usize,
 }
 
-fn check_count(prompts: &[Prompt], expected: usize) -> Result<(), ModelError> {
+fn check_count(prompts: &[CropPrompt], expected: usize) -> Result<(), ModelError> {
     if prompts.len() == expected {
         Ok(())
     } else {

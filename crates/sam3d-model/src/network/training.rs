@@ -1,11 +1,10 @@
 //! The training pass: forward, loss and backward, with as many activations kept as memory allows.
 
-use sam3d_geom::Prompt;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::Sam3d;
-use crate::ModelError;
+use super::{Embedding, Sam3d};
+use crate::{CropPrompt, ModelError};
 
 /// What is computed again in the backward pass instead of being kept from the forward pass. The gradients are the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -19,8 +18,8 @@ pub enum Recompute {
 }
 
 impl Sam3d {
-    /// Adds the gradient of `loss` to the gradient of every trained parameter and gives the loss. A loss that is no
-    /// finite number adds nothing.
+    /// Adds the gradient of `loss` to the gradient of every trained parameter and gives the loss. A loss that is not finite
+    /// adds nothing.
     ///
     /// # Shapes
     /// `image` and `prompts` as [`Sam3d::forward`]; `loss` is given the logits `[B, 2, P, P, P]` and returns a scalar.
@@ -30,9 +29,23 @@ impl Sam3d {
     pub fn backward(
         &self,
         image: &Tensor,
-        prompts: &[Prompt],
+        prompts: &[CropPrompt],
         recompute: Recompute,
         loss: impl FnOnce(&Tensor) -> Tensor,
+    ) -> Result<f64, ModelError> {
+        self.backward_embedded(image, recompute, |embedding| Ok(loss(&self.decode(embedding, prompts)?)))
+    }
+
+    /// As [`backward`](Self::backward), for a loss of the embedding, which may be decoded several times: the image is encoded
+    /// once.
+    ///
+    /// # Errors
+    /// As [`Sam3d::encode`], and those of `loss`.
+    pub fn backward_embedded(
+        &self,
+        image: &Tensor,
+        recompute: Recompute,
+        loss: impl FnOnce(&Embedding) -> Result<Tensor, ModelError>,
     ) -> Result<f64, ModelError> {
         self.check_image(image)?;
         let _precision = self.precision.enter();
@@ -43,7 +56,7 @@ impl Sam3d {
                 (maps, Some(tape))
             }
         };
-        let loss = loss(&self.decode(&self.encode_maps(maps, image), prompts)?);
+        let loss = loss(&self.encode_maps(maps, image))?;
         let value = loss.double_value(&[]);
         if !value.is_finite() {
             return Ok(value);

@@ -1,10 +1,12 @@
 //! The prompt encoders of a network: one for each level at which prompts are inserted.
 
-use sam3d_geom::Prompt;
 use tch::{Tensor, nn::Path};
 
 use super::PromptEncoder;
-use crate::config::{LEVELS, PromptConfig};
+use crate::{
+    config::{LEVELS, PromptConfig},
+    prompt::CropPrompt,
+};
 
 /// A prompt encoder for each prompted feature map. The published network has one, for the deepest.
 #[derive(Debug)]
@@ -21,7 +23,9 @@ impl PromptEncoders {
             let encoder = if *level == LEVELS {
                 PromptEncoder::new(path, config, channels)
             } else {
-                PromptEncoder::new(&(path / format!("level_{level}")), config, channels)
+                // Dense prompts are added to the deepest map alone.
+                let config = PromptConfig { dense_prompts: false, ..config.clone() };
+                PromptEncoder::new(&(path / format!("level_{level}")), &config, channels)
             };
             (*level, encoder)
         };
@@ -37,7 +41,7 @@ impl PromptEncoders {
     ///
     /// # Shapes
     /// Feature map `[B, C, G, G, G]` in (H, W, D), unchanged.
-    pub(crate) fn forward(&self, level: usize, map: &Tensor, prompts: &[Prompt]) -> Tensor {
+    pub(crate) fn forward(&self, level: usize, map: &Tensor, prompts: &[CropPrompt]) -> Tensor {
         self.encoders
             .iter()
             .find(|(own, _)| *own == level)

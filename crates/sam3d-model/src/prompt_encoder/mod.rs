@@ -1,21 +1,25 @@
-//! The prompt encoder: clicks change a feature map, the deepest (spec: "Prompt encoder").
+//! The prompt encoder: clicks and dense prompts change a feature map, the deepest (spec: "Prompt encoder").
 
 mod attention;
+mod dense;
 mod fourier;
 mod layer;
 mod levels;
 mod sampler;
 
-use sam3d_geom::{PointLabel, Prompt};
+use sam3d_geom::{Point, PointLabel};
 use tch::{
-    Tensor,
+    Kind, Tensor,
     nn::{Init, Path},
 };
 
 pub(crate) use self::attention::PromptAttention;
-use self::layer::PromptLayer;
 pub(crate) use self::levels::PromptEncoders;
-use crate::config::{PointFeatures, PromptConfig};
+use self::{dense::DenseEncoder, layer::PromptLayer};
+use crate::{
+    config::{PointFeatures, PromptConfig},
+    prompt::CropPrompt,
+};
 
 /// Visual sampler and layers of global queries.
 #[derive(Debug)]
@@ -25,6 +29,7 @@ pub(crate) struct PromptEncoder {
     places: Option<Tensor>,
     /// What is added to the feature of a negative and of a positive point, `[2, C]`.
     labels: Option<Tensor>,
+    dense: Option<DenseEncoder>,
 }
 
 impl PromptEncoder {
@@ -37,19 +42,21 @@ impl PromptEncoder {
         );
         // Zero at the start: the network then begins as one without labels.
         let labels = config.point_labels.then(|| path.var("point_labels", &[2, channels], Init::Const(0.0)));
+        let dense = config.dense_prompts.then(|| DenseEncoder::new(&(path / "dense"), channels));
         let layers = path / "transformer" / "layers";
         Self {
             layers: (0..config.depth).map(|i| PromptLayer::new(&layers / i, config, channels)).collect(),
             labels,
+            dense,
             places: (config.features == PointFeatures::Positional).then_some(matrix),
         }
     }
 
-    /// One prompt for each sample; the numbers of clicks may differ.
+    /// One prompt for each sample; the numbers of clicks may differ, and there may be none.
     ///
     /// # Shapes
     /// Feature map `[B, C, G, G, G]` in (H, W, D), unchanged.
-    pub(crate) fn forward(&self, map: &Tensor, prompts: &[Prompt]) -> Tensor {
+    pub(crate) fn forward(&self, map: &Tensor, prompts: &[CropPrompt]) -> Tensor {
         let samples: Vec<Tensor> = prompts
             .iter()
             .enumerate()
@@ -58,15 +65,23 @@ impl PromptEncoder {
         Tensor::cat(&samples, 0)
     }
 
-    fn forward_sample(&self, map: &Tensor, prompt: &Prompt) -> Tensor {
-        let (mut points, places) = match &self.places {
-            None => (sampler::sample(map, prompt), None),
+    fn forward_sample(&self, map: &Tensor, prompt: &CropPrompt) -> Tensor {
+        let map = match &self.dense {
+            None => map.shallow_clone(),
+            Some(encoder) => map + encoder.forward(&prompt.dense, map.size()[2], map.device()),
+        };
+        let clicks = prompt.clicks.as_ref();
+        let (points, places) = match &self.places {
+            None => (clicks.map(|clicks| sampler::sample(&map, clicks)), None),
             Some(matrix) => {
-                (fourier::of_points(matrix, prompt), Some(fourier::of_grid(matrix, map.size()[2])))
+                let points = clicks.map(|clicks| fourier::of_points(matrix, clicks));
+                (points, Some(fourier::of_grid(matrix, map.size()[2])))
             }
         };
+        let mut points = points.unwrap_or_else(|| no_points(&map));
         if let Some(labels) = &self.labels {
-            let rows = label_rows(prompt).to_device(map.device());
+            // Also without clicks, so that the labels have a gradient in every step.
+            let rows = label_rows(clicks.map_or(&[], |clicks| clicks.points())).to_device(map.device());
             points = &points + labels.index_select(0, &rows);
         }
         let mut image = map.flatten(2, 4).transpose(1, 2);
@@ -77,17 +92,24 @@ impl PromptEncoder {
     }
 }
 
+/// The features of no clicks in `map`.
+///
+/// # Shapes
+/// `[1, 0, C]`.
+fn no_points(map: &Tensor) -> Tensor {
+    Tensor::zeros([1, 0, map.size()[1]], (map.kind(), map.device()))
+}
+
 /// The row of each point's label: 0 for a negative point, 1 for a positive one.
-fn label_rows(prompt: &Prompt) -> Tensor {
-    let rows: Vec<i64> =
-        prompt.points().iter().map(|point| i64::from(point.label == PointLabel::Positive)).collect();
-    Tensor::from_slice(&rows)
+fn label_rows(points: &[Point]) -> Tensor {
+    let rows: Vec<i64> = points.iter().map(|point| i64::from(point.label == PointLabel::Positive)).collect();
+    Tensor::from_slice(&rows).to_kind(Kind::Int64)
 }
 
 #[cfg(test)]
 mod tests {
-    use sam3d_geom::{Extent, Point};
-    use tch::{Device, Kind, nn::VarStore};
+    use sam3d_geom::{Extent, Prompt};
+    use tch::{Device, nn::VarStore};
 
     use super::*;
     use crate::ModelConfig;
@@ -101,7 +123,7 @@ mod tests {
         let map = Tensor::randn([1, 32, 4, 4, 4], (Kind::Float, Device::Cpu));
         let prompt = |label| {
             let point = Point { index: [1, 2, 3], label };
-            [Prompt::new(vec![point], Extent::new([4; 3]).unwrap()).unwrap()]
+            [CropPrompt::from(Prompt::new(vec![point], Extent::new([4; 3]).unwrap()).unwrap())]
         };
         let [positive, negative] = [PointLabel::Positive, PointLabel::Negative].map(prompt);
         assert!(encoder.forward(&map, &positive).equal(&encoder.forward(&map, &negative)));

@@ -15,7 +15,7 @@ use sam3d_io::{
     dataset::PreparedDataset,
     splits::Part,
 };
-use sam3d_model::{Base, Checkpoint, ModelError, Sam3d, TensorFile, convert, sha256_of};
+use sam3d_model::{Base, Checkpoint, ConvertOptions, ModelError, Sam3d, TensorFile, convert, sha256_of};
 use sam3d_pickle::Limits;
 use tch::{Device, Tensor};
 
@@ -163,7 +163,8 @@ fn read_weights(
         let expected = "a .safetensors file for a network that is no preset; make one with `sam3d convert`";
         return Err(TrainError::Setting { field, found, expected });
     };
-    let (network, _) = convert(path, Some(preset), config.seed, &Limits::default())?;
+    let options = ConvertOptions { preset: Some(preset), seed: config.seed, ..ConvertOptions::default() };
+    let (network, _) = convert(path, &options)?;
     Ok((network.parameters(), None))
 }
 

@@ -90,7 +90,14 @@ impl fmt::Display for CheckpointReport {
         let Self { model, provenance, .. } = self;
         let millions = |count: usize| count as f64 / 1e6;
         writeln!(f, "{}", self.path.display())?;
-        let prompts = if model.prompt.is_some() { "prompted by clicks" } else { "without prompts" };
+        let prompts = match &model.prompt {
+            None => "without prompts",
+            Some(prompt) if prompt.dense_prompts => {
+                "prompted by labelled clicks, masks, regions and scribbles"
+            }
+            Some(prompt) if prompt.point_labels => "prompted by labelled clicks",
+            Some(_) => "prompted by clicks",
+        };
         writeln!(f, "model          {}, crop {}, {prompts}", self.preset.unwrap_or("custom"), model.crop)?;
         writeln!(
             f,

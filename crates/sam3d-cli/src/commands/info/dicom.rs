@@ -119,7 +119,7 @@ struct Structure {
 
 impl StructuresReport {
     pub(super) fn read(path: &Path, phi: bool) -> anyhow::Result<Self> {
-        let StructureSet { rois, series } = StructureSet::read(path)?;
+        let StructureSet { rois, series, .. } = StructureSet::read(path)?;
         let structures = rois.into_iter().map(|roi| Structure {
             number: roi.number,
             contours: roi.contours.len(),
