@@ -8,6 +8,9 @@ use crate::GeomError;
 pub struct Spacing([f64; 3]);
 
 impl Spacing {
+    /// 1 mm on every axis: distances in mm are distances in voxels.
+    pub const UNIT: Self = Self([1.0; 3]);
+
     /// A spacing of `mm` millimetres, `[D, H, W]`.
     ///
     /// # Errors

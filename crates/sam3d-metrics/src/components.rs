@@ -1,15 +1,14 @@
 //! Connected components, and which of the truth's a prediction finds.
 //!
-//! A mask is taken apart into runs of neighbouring voxels along W; runs that touch are joined by a union-find. Memory and
-//! time go with the number of runs, not of voxels.
+//! Memory and time grow with the number of runs of voxels along W, not with the number of voxels.
 
-use ndarray::{ArrayView3, Axis, parallel::prelude::*};
+use ndarray::ArrayView3;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     MetricsError,
     error::check_same_shape,
-    survey::{BLOCK, contiguous},
+    runs::{Run, Runs},
 };
 
 /// Which voxels are neighbours.
@@ -28,7 +27,7 @@ pub enum Connectivity {
 impl Connectivity {
     /// How many of the other two axes two touching runs may differ in, and how far a run reaches beyond its ends to touch
     /// one that is off by one in `axes` of them.
-    fn reach(self, axes: usize) -> Option<usize> {
+    pub(crate) fn reach(self, axes: usize) -> Option<usize> {
         let steps = match self {
             Self::Faces => 1usize,
             Self::Edges => 2,
@@ -54,7 +53,24 @@ pub struct Component {
 
 /// The connected components of `mask`, `[D, H, W]`, every value but 0 being its own; in the order of their first voxels.
 pub fn components(mask: ArrayView3<u8>, connectivity: Connectivity) -> Vec<Component> {
-    Runs::of(mask, connectivity).components(|_| 0)
+    measure(&Runs::of_mask(mask, connectivity), |_| 0)
+}
+
+fn measure(runs: &Runs, shared_voxels: impl Fn(&Run) -> u64) -> Vec<Component> {
+    let mut components: Vec<Component> = Vec::new();
+    for (run, component) in runs.with_components() {
+        let of_run = Component {
+            voxels: run.voxels(),
+            start: run.first(),
+            end: run.end(),
+            shared_voxels: shared_voxels(run),
+        };
+        match components.get_mut(component) {
+            Some(component) => component.add(of_run),
+            None => components.push(of_run),
+        }
+    }
+    components
 }
 
 /// Which components of two masks meet: how many lesions are found, and how many findings are none.
@@ -79,9 +95,9 @@ impl Detection {
     ) -> Result<Self, MetricsError> {
         check_same_shape(truth, prediction)?;
         let (truth_runs, prediction_runs) =
-            rayon::join(|| Runs::of(truth, connectivity), || Runs::of(prediction, connectivity));
-        let truth = truth_runs.components(|run| prediction_runs.voxels_within(run));
-        let prediction = prediction_runs.components(|run| truth_runs.voxels_within(run));
+            rayon::join(|| Runs::of_mask(truth, connectivity), || Runs::of_mask(prediction, connectivity));
+        let truth = measure(&truth_runs, |run| prediction_runs.voxels_within(run));
+        let prediction = measure(&prediction_runs, |run| truth_runs.voxels_within(run));
         Ok(Self { truth, prediction })
     }
 
@@ -108,155 +124,12 @@ fn count_met(components: &[Component], share: f64) -> usize {
     components.iter().filter(met).count()
 }
 
-/// Neighbouring voxels of one row.
-#[derive(Debug, Clone, Copy)]
-struct Run {
-    d: usize,
-    h: usize,
-    start: usize,
-    end: usize,
-}
-
-/// A mask as runs, ascending by place, and the trees that join them.
-struct Runs {
-    runs: Vec<Run>,
-    /// Start of each row's runs, and the end of the last row's.
-    row_starts: Vec<usize>,
-    height: usize,
-    /// By run a run of the same component that comes no later; its own index at a root.
-    parents: Vec<usize>,
-}
-
-impl Runs {
-    fn of(mask: ArrayView3<u8>, connectivity: Connectivity) -> Self {
-        let (depth, height, _) = mask.dim();
-        let slices: Vec<Vec<Run>> = mask
-            .axis_iter(Axis(0))
-            .into_par_iter()
-            .enumerate()
-            .map(|(d, slice)| {
-                let mut runs = Vec::new();
-                for (h, row) in slice.outer_iter().enumerate() {
-                    add_runs(&mut runs, [d, h], &contiguous(row));
-                }
-                runs
-            })
-            .collect();
-        let runs = slices.concat();
-        let mut row_starts = vec![0; depth * height + 1];
-        runs.iter().for_each(|run| row_starts[run.d * height + run.h + 1] += 1);
-        for row in 0..depth * height {
-            row_starts[row + 1] += row_starts[row];
-        }
-        let parents = (0..runs.len()).collect();
-        let mut all = Self { runs, row_starts, height, parents };
-        for (d, h) in (0..depth).flat_map(|d| (0..height).map(move |h| (d, h))) {
-            all.join_row(d, h, connectivity);
-        }
-        all
-    }
-
-    fn row(&self, d: usize, h: usize) -> std::ops::Range<usize> {
-        let row = d * self.height + h;
-        self.row_starts[row]..self.row_starts[row + 1]
-    }
-
-    /// Joins a row's runs with those of the rows before it.
-    fn join_row(&mut self, d: usize, h: usize, connectivity: Connectivity) {
-        if self.row(d, h).is_empty() {
-            return;
-        }
-        // The neighbours before a row: in its own slice, then the three in the slice before.
-        let before = [(0, -1), (-1, -1), (-1, 0), (-1, 1)];
-        for (along_d, along_h) in before {
-            let place = (d.checked_add_signed(along_d), h.checked_add_signed(along_h));
-            let (Some(other_d), Some(other_h)) = place else { continue };
-            let axes = along_d.unsigned_abs() + along_h.unsigned_abs();
-            if let (true, Some(reach)) = (other_h < self.height, connectivity.reach(axes)) {
-                self.join_rows(self.row(d, h), self.row(other_d, other_h), reach);
-            }
-        }
-    }
-
-    fn join_rows(&mut self, row: std::ops::Range<usize>, other: std::ops::Range<usize>, reach: usize) {
-        let (mut a, mut b) = (row.start, other.start);
-        while a < row.end && b < other.end {
-            let (run, near) = (self.runs[a], self.runs[b]);
-            if run.start < near.end + reach && near.start < run.end + reach {
-                self.join(a, b);
-            }
-            if run.end < near.end { a += 1 } else { b += 1 }
-        }
-    }
-
-    fn join(&mut self, a: usize, b: usize) {
-        let (a, b) = (self.root(a), self.root(b));
-        self.parents[a.max(b)] = a.min(b);
-    }
-
-    fn root(&mut self, mut run: usize) -> usize {
-        while self.parents[run] != run {
-            self.parents[run] = self.parents[self.parents[run]];
-            run = self.parents[run];
-        }
-        run
-    }
-
-    /// The components, in the order of their first runs.
-    fn components(&self, shared_voxels: impl Fn(&Run) -> u64) -> Vec<Component> {
-        let mut components: Vec<Component> = Vec::new();
-        // A parent comes before its children, so its component is known when theirs is asked for.
-        let mut component_of_run: Vec<usize> = Vec::with_capacity(self.runs.len());
-        for (i, run) in self.runs.iter().enumerate() {
-            let of_run = Component {
-                voxels: (run.end - run.start) as u64,
-                start: [run.d, run.h, run.start],
-                end: [run.d + 1, run.h + 1, run.end],
-                shared_voxels: shared_voxels(run),
-            };
-            if self.parents[i] == i {
-                component_of_run.push(components.len());
-                components.push(of_run);
-            } else {
-                let component = component_of_run[self.parents[i]];
-                component_of_run.push(component);
-                components[component].add(of_run);
-            }
-        }
-        components
-    }
-
-    /// How many voxels of another mask's run belong to this one.
-    fn voxels_within(&self, other: &Run) -> u64 {
-        let row = &self.runs[self.row(other.d, other.h)];
-        let first = row.partition_point(|run| run.end <= other.start);
-        let meeting = row[first..].iter().take_while(|run| run.start < other.end);
-        meeting.map(|run| (run.end.min(other.end) - run.start.max(other.start)) as u64).sum()
-    }
-}
-
 impl Component {
     fn add(&mut self, other: Self) {
         self.voxels += other.voxels;
         self.shared_voxels += other.shared_voxels;
         self.start = std::array::from_fn(|axis| self.start[axis].min(other.start[axis]));
         self.end = std::array::from_fn(|axis| self.end[axis].max(other.end[axis]));
-    }
-}
-
-fn add_runs(runs: &mut Vec<Run>, [d, h]: [usize; 2], row: &[u8]) {
-    let mut at = 0;
-    while at < row.len() {
-        // Background by the block, without an early exit, so that the compiler can look at many voxels at once.
-        let block = &row[at..(at + BLOCK).min(row.len())];
-        if block.iter().fold(0, |any, value| any | value) == 0 {
-            at += block.len();
-            continue;
-        }
-        let start = at + block.iter().position(|value| *value != 0).unwrap_or(0);
-        let end = row[start..].iter().position(|value| *value == 0).map_or(row.len(), |n| start + n);
-        runs.push(Run { d, h, start, end });
-        at = end;
     }
 }
 

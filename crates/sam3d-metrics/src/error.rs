@@ -24,6 +24,12 @@ pub enum MetricsError {
         /// The rejected tolerance in mm.
         tolerance_mm: f64,
     },
+    /// No rule for corrective clicks has this name.
+    #[error("unknown click rule {name}: expected largest, deepest, imed3d or random")]
+    ClickRuleUnknown {
+        /// The name.
+        name: String,
+    },
     /// A percentile lies outside 0 to 100.
     #[error("percentile {percent} is not between 0 and 100")]
     PercentileInvalid {

@@ -5,6 +5,8 @@
 //! - [`SurfaceDistances`]: normalized surface dice, surface overlap, Hausdorff and average distances, between surfaces
 //!   whose elements carry an area.
 //! - [`components`] and [`Detection`]: connected components, and which of the truth's a prediction finds.
+//! - [`error_components`] and [`corrective_click`]: where a prediction is wrong, and where a simulated user clicks next.
+//! - [`ClickAuc`] and [`ClicksToReach`]: scores over corrective clicks.
 //! - [`protocol`]: the rule by which published scores treat empty masks, and the mean over cases.
 //! - [`statistics`]: bootstrap intervals, Wilcoxon's signed-rank test, Holm's adjustment.
 //! - [`distance_transform_mm`]: the exact Euclidean distance transform they rest on.
@@ -25,26 +27,33 @@ struct Readme;
 
 mod area;
 mod bits;
+mod click_scores;
 mod comparison;
 mod components;
+mod correction;
 mod directed;
 mod distance;
 mod envelope;
 mod error;
+mod error_components;
 mod nearest;
 mod overlap;
 mod parameters;
 pub mod protocol;
+mod runs;
 pub mod statistics;
 mod summary;
 mod surface_distances;
 mod survey;
 
+pub use click_scores::{ClickAuc, ClicksToReach, DICE_TARGETS, clicks_to_reach, imed3d_nsd};
 pub use comparison::{Comparison, LabelComparison, compare_labels};
 pub use components::{Component, Connectivity, Detection, components};
+pub use correction::{ClickRule, CorrectiveClick, corrective_click};
 pub use directed::DirectedDistances;
 pub use distance::distance_transform_mm;
 pub use error::MetricsError;
+pub use error_components::{DeepestVoxel, ErrorComponent, error_components, largest_component};
 pub use overlap::Overlap;
 pub use parameters::{Percentile, Tolerance};
 pub use summary::Summary;
