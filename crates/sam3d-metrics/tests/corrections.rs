@@ -1,6 +1,6 @@
 //! Every pair and run of `corrections.json`: corrective clicks, depths, ties, areas under curves and clicks to a Dice.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a golden file of another layout fails the test")]
+#![expect(clippy::unwrap_used, reason = "a golden file of another layout fails the test")]
 
 use ndarray::Array3;
 use sam3d_geom::{PointLabel, Spacing};
