@@ -70,14 +70,13 @@ impl Column {
         let Self { spacing: ScaledSpacing { units, unit_mm }, envelope, seeds: column, distances_mm } = self;
         column.clear();
         column.extend(seeds);
-        envelope.clear();
-        for (d, seed) in column.iter().enumerate().filter(|(_, seed)| **seed != NO_SEED) {
-            // The sides of a grid of seeds fit 16 bits.
-            envelope.push(d as u16, squared_offset(*seed, 0.0, [h, w], *units), d as u32);
-        }
         distances_mm.clear();
         distances_mm.resize(column.len(), f32::INFINITY);
-        envelope.for_each_lowest(|d, slice| {
+        let with_seed = column.iter().enumerate().filter(|(_, seed)| **seed != NO_SEED);
+        // The sides of a grid of seeds fit 16 bits.
+        let parabolas =
+            with_seed.map(|(d, seed)| (d as u16, squared_offset(*seed, 0.0, [h, w], *units), d as u32));
+        envelope.for_each_lowest(parabolas, |d, slice| {
             let along_d = (d as f64 - f64::from(slice)) * units[0];
             let squared = squared_offset(column[slice as usize], along_d * along_d, [h, w], *units);
             distances_mm[d] = (squared.sqrt() * *unit_mm) as f32;

@@ -156,13 +156,11 @@ impl Slice {
         }
         let Self { width, rows, nearest_w, squared_w, envelope } = self;
         for w in 0..*width {
-            envelope.clear();
-            for (row, h) in rows.iter().enumerate() {
-                let nearest = nearest_w[row * *width + w];
-                let height_above = squared_w[w.abs_diff(usize::from(nearest))];
-                envelope.push(*h, height_above, u32::from(*h) << 16 | u32::from(nearest));
-            }
-            envelope.for_each_lowest(|h, seed| seeds[h * *width + w] = seed);
+            let parabolas = rows.iter().zip(nearest_w[w..].iter().step_by(*width)).map(|(h, nearest)| {
+                let height = squared_w[w.abs_diff(usize::from(*nearest))];
+                (*h, height, u32::from(*h) << 16 | u32::from(*nearest))
+            });
+            envelope.for_each_lowest(parabolas, |h, seed| seeds[h * *width + w] = seed);
         }
     }
 }
