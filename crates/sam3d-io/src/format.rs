@@ -1,6 +1,11 @@
 use std::{fmt, fs::File, io::Read, path::Path};
 
-use crate::{IoError, dicom::begins_as_dicom, source::open_file, source::read_failed};
+use crate::{
+    IoError,
+    dicom::{START_BYTES, begins_as_dicom},
+    source::open_file,
+    source::read_failed,
+};
 
 /// What a file is, by its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -75,9 +80,8 @@ impl Format {
 
 /// As many bytes as it takes to tell the formats apart, fewer if the file is shorter.
 fn first_bytes(file: File) -> std::io::Result<Vec<u8>> {
-    const NEEDED: u64 = 256;
     let mut start = Vec::new();
-    file.take(NEEDED).read_to_end(&mut start)?;
+    file.take(START_BYTES as u64).read_to_end(&mut start)?;
     Ok(start)
 }
 

@@ -4,9 +4,9 @@ use std::{fmt, path::PathBuf};
 
 use anyhow::Context;
 use sam3d_io::{
-    OutputFormat,
+    Format, OutputFormat,
     atomic::Overwrite,
-    dicom::{MaskOptions, StructureSet},
+    dicom::{MaskOptions, StructureSet, series_of},
     nrrd::Segment,
 };
 use serde::Serialize;
@@ -29,7 +29,12 @@ pub fn run(args: &MaskArgs, global: &GlobalArgs) -> anyhow::Result<()> {
     let roi = structures.choose(args.roi.as_deref()).with_context(path)?;
     let image = args.reading.read(&args.image)?;
     let made = roi.mask(&image.grid, MaskOptions { fill_gaps: args.fill_gaps }).with_context(path)?;
-    for warning in &made.warnings {
+    let mut warnings = made.warnings;
+    if Format::recognise(&args.image)? == Format::Dicom {
+        let series = series_of(&args.image, args.reading.series.as_deref())?;
+        warnings.extend(structures.check_refers_to(&series));
+    }
+    for warning in &warnings {
         tracing::warn!("{}: {}: {warning}", args.rtstruct.display(), roi.label());
     }
     let mask = made.mask;
@@ -48,7 +53,7 @@ pub fn run(args: &MaskArgs, global: &GlobalArgs) -> anyhow::Result<()> {
         mask: args.out.clone(),
         structure: roi.name.clone(),
         contours: roi.contours.len(),
-        warnings: made.warnings.iter().map(ToString::to_string).collect(),
+        warnings: warnings.iter().map(ToString::to_string).collect(),
         voxels,
         volume_ml: voxels as f64 * voxel_mm3 / 1000.0,
     };

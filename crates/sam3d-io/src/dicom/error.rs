@@ -134,6 +134,29 @@ pub enum DicomError {
         /// Angle between the slices' normal and the line through their corners.
         degrees: f64,
     },
+    /// A file of the series that is read gives no slice, so that the volume would not be whole.
+    #[error("a slice of the series cannot be used: {problem}; export it again, or move it elsewhere")]
+    MemberUnusable {
+        /// Why.
+        problem: Box<DicomError>,
+    },
+    /// A file that was looked for gives no slice.
+    #[error("{reason}")]
+    Unusable {
+        /// Why.
+        reason: String,
+    },
+    /// A slice has no scaling to values where others of its series have one.
+    #[error(
+        "expected the attribute {name}, which {other} of the same series has, found none; export the series again",
+        other = other.display()
+    )]
+    RescaleMissing {
+        /// Its name in the standard.
+        name: &'static str,
+        /// A slice that has it.
+        other: PathBuf,
+    },
     /// A slice that is unlike the others of its series.
     #[error("{name} differs from that of {other}, a slice of the same series", other = other.display())]
     SliceUnlike {
@@ -191,17 +214,23 @@ pub struct Census {
     pub unplaced: usize,
     /// DICOM files that are no images: structure sets, segmentations, reports.
     pub no_images: usize,
+    /// DICOM files that are damaged, or in a form that is not read.
+    pub unreadable: usize,
+    /// Files that are, byte for byte, copies of slices.
+    pub copies: usize,
     /// Files that are not DICOM.
     pub other_files: usize,
 }
 
 impl fmt::Display for Census {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { localizers, unplaced, no_images, other_files } = *self;
+        let Self { localizers, unplaced, no_images, unreadable, copies, other_files } = *self;
         let parts: Vec<String> = [
             (localizers, "localizers"),
             (unplaced, "images without a position in the patient"),
             (no_images, "DICOM files that are no images"),
+            (unreadable, "DICOM files that cannot be read"),
+            (copies, "copies of slices"),
             (other_files, "files that are not DICOM"),
         ]
         .into_iter()
@@ -226,11 +255,13 @@ pub struct SeriesSummary {
     pub size: [usize; 2],
     /// One of its files.
     pub file: PathBuf,
+    /// Frame of Reference UID; empty if the files have none.
+    pub frame_of_reference: String,
 }
 
 impl fmt::Display for SeriesSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { uid, modality, images, size: [columns, rows], file: _ } = self;
+        let Self { uid, modality, images, size: [columns, rows], .. } = self;
         write!(f, "{uid} ({modality}, {images} slices of {columns} x {rows})")
     }
 }

@@ -37,67 +37,141 @@ pub(super) struct DicomFile {
     pub(super) big_endian: bool,
     /// Bytes of the data set, or the most there can be of them.
     pub(super) largest_bytes: u64,
+    /// Why nothing but the elements before the pixels can be read, if that is so.
+    pub(super) unsupported: Option<DicomError>,
 }
 
-/// Whether a file begins as DICOM files do.
+/// How a file begins, if that is as DICOM files do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Start {
+    /// With a preamble and the mark.
+    Marked,
+    /// With elements that only DICOM files have, as files do that were cut out of a network message.
+    Bare,
+}
+
+impl Start {
+    fn of(start: &[u8]) -> Option<Self> {
+        if start.get(MARK_OFFSET as usize..).is_some_and(|rest| rest.starts_with(MARK)) {
+            return Some(Self::Marked);
+        }
+        let is_meta = [[2, 0, 0, 0], [2, 0, 1, 0], [2, 0, 2, 0]].iter().any(|tag| start.starts_with(tag));
+        let is_identifying = start.len() >= 8 && matches!(start[..4], [8, 0, _, 0] | [0, 8, 0, _]);
+        // The class of the object, which every file has, begins with the standard's own prefix.
+        let has_class = start.windows(CLASS_PREFIX.len()).any(|window| window == CLASS_PREFIX);
+        ((is_meta || is_identifying) && has_class).then_some(Self::Bare)
+    }
+}
+
+/// What the UID of every object's class begins with.
+const CLASS_PREFIX: &[u8] = b"1.2.840.10008.";
+/// Bytes at the start of a file in which its class is looked for if it has no mark.
+pub(crate) const START_BYTES: usize = 1024;
+
+/// Whether a file begins as DICOM files do: `start` is its first [`START_BYTES`], or all of a shorter one.
 pub(crate) fn begins_as_dicom(start: &[u8]) -> bool {
-    start.get(MARK_OFFSET as usize..).is_some_and(|rest| rest.starts_with(MARK))
+    Start::of(start).is_some()
 }
 
 /// Whether the file at `path` begins as DICOM files do.
 pub(super) fn is_dicom(path: &Path) -> Result<bool, IoError> {
+    Ok(start_of(path)?.is_some())
+}
+
+fn start_of(path: &Path) -> Result<Option<Start>, IoError> {
     let mut start = Vec::new();
-    let count = MARK_OFFSET + MARK.len() as u64;
-    open_file(path)?.take(count).read_to_end(&mut start).map_err(|source| read_failed(path, source))?;
-    Ok(begins_as_dicom(&start))
+    let file = open_file(path)?;
+    file.take(START_BYTES as u64).read_to_end(&mut start).map_err(|source| read_failed(path, source))?;
+    Ok(Start::of(&start))
 }
 
 impl DicomFile {
-    /// Opens the file at `path`, which begins as DICOM files do, and reads in which form its data set is.
+    /// Opens the file at `path` and finds out in which form its data set is.
+    ///
+    /// A file without a first group, or in an unknown transfer syntax, is read in the form its first element has.
+    ///
+    /// # Errors
+    /// An [`IoError`] that names the file: it cannot be read, or does not begin as DICOM files do.
     pub(super) fn open(path: &Path) -> Result<Self, IoError> {
         let failed = |source| read_failed(path, source);
+        let start = match start_of(path)? {
+            Some(Start::Marked) => MARK_OFFSET + MARK.len() as u64,
+            Some(Start::Bare) => 0,
+            None => {
+                let reason = "expected DICM at byte 128, or elements of a DICOM data set".to_owned();
+                return Err(DicomError::Damaged { reason }.at(path));
+            }
+        };
         let mut file = open_file(path)?;
         let length = file.metadata().map_err(failed)?.len();
-        let start = MARK_OFFSET + MARK.len() as u64;
         file.seek(SeekFrom::Start(start)).map_err(failed)?;
         Self::read(file, start, length).map_err(|error| error.at(path))
     }
 
+    /// Fails if the data set is in a form that is not read.
+    pub(super) fn check_supported(&mut self) -> Result<(), DicomError> {
+        self.unsupported.take().map_or(Ok(()), Err)
+    }
+
     fn read(file: File, start: u64, length: u64) -> Result<Self, DicomError> {
         let mut reader = BufReader::with_capacity(BUFFER_BYTES, file);
-        let (transfer_syntax, meta_bytes) = read_meta(&mut reader)?;
+        let (named, meta_bytes) = read_meta(&mut reader)?;
         let position = start + meta_bytes;
         let stored = length.saturating_sub(position);
-        let unsupported = || DicomError::TransferSyntaxUnsupported {
-            uid: transfer_syntax.clone(),
-            name: transfer_syntax_name(&transfer_syntax),
+        let unsupported_syntax = |uid: &str| DicomError::TransferSyntaxUnsupported {
+            uid: uid.to_owned(),
+            name: transfer_syntax_name(uid),
         };
-        let known = TransferSyntaxRegistry.get(&transfer_syntax).ok_or_else(unsupported)?;
-        let deflated = transfer_syntax == uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN;
+        let is_readable =
+            |uid: &str| TransferSyntaxRegistry.get(uid).is_some_and(|known| !known.is_unsupported());
+        let deflated = named.as_deref() == Some(uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN);
+        let (transfer_syntax, unsupported) = match named {
+            Some(uid) if deflated || is_readable(&uid) => (uid, None),
+            other => {
+                let by_content = form_of_first_element(&mut reader)?.to_owned();
+                (by_content, other.map(|uid| unsupported_syntax(&uid)))
+            }
+        };
+        let failed = || unsupported_syntax(&transfer_syntax);
+        let known = TransferSyntaxRegistry.get(&transfer_syntax).ok_or_else(failed)?;
         let (reader, position, end): (Reader, u64, u64) = if deflated {
             let most = stored.saturating_mul(DEFLATE_LARGEST_RATIO).min(MOST_INFLATED_BYTES);
             let inflated = DeflateDecoder::new(reader).take(most);
             (Box::new(BufReader::with_capacity(BUFFER_BYTES, inflated)), 0, most)
-        } else if known.is_unsupported() {
-            return Err(unsupported());
         } else {
             (Box::new(reader), position, length)
         };
-        let decoder = known.decoder_for::<Reader>().ok_or_else(unsupported)?;
+        let decoder = known.decoder_for::<Reader>().ok_or_else(failed)?;
         let big_endian = known.endianness() == Endianness::Big;
         let largest_bytes = end.saturating_sub(position);
         let parser = Parser::new(reader, decoder, position, end);
-        Ok(Self { parser, big_endian, transfer_syntax, largest_bytes })
+        Ok(Self { parser, big_endian, transfer_syntax, largest_bytes, unsupported })
     }
 }
+
+/// The transfer syntax of an uncompressed data set, by its first element.
+fn form_of_first_element(reader: &mut impl BufRead) -> Result<&'static str, DicomError> {
+    let damaged = || DicomError::Damaged { reason: "expected an element of a DICOM data set".to_owned() };
+    let start = reader.fill_buf().map_err(|_| damaged())?;
+    let [group_low, group_high, _, _, a, b, ..] = *start else { return Err(damaged()) };
+    let is_explicit = [a, b].iter().all(u8::is_ascii_uppercase);
+    match ([group_low, group_high], is_explicit) {
+        ([0, high], true) if high > 0 => Ok(EXPLICIT_VR_BIG_ENDIAN),
+        (_, true) => Ok(uids::EXPLICIT_VR_LITTLE_ENDIAN),
+        (_, false) => Ok(uids::IMPLICIT_VR_LITTLE_ENDIAN),
+    }
+}
+
+/// Retired, and so not in the dictionary.
+pub(super) const EXPLICIT_VR_BIG_ENDIAN: &str = "1.2.840.10008.1.2.2";
 
 /// What the standard calls it.
 pub(super) fn transfer_syntax_name(uid: &str) -> &'static str {
     TransferSyntaxRegistry.get(uid).map_or("unknown", |known| known.name())
 }
 
-/// The transfer syntax in the group of elements before the data set, and that group's length.
-fn read_meta(reader: &mut impl BufRead) -> Result<(String, u64), DicomError> {
+/// The transfer syntax in the group of elements before the data set, if it has one, and that group's length.
+fn read_meta(reader: &mut impl BufRead) -> Result<(Option<String>, u64), DicomError> {
     let damaged =
         |expected: &str| DicomError::Damaged { reason: format!("expected {expected} in its first group") };
     let decoder = ExplicitVRLittleEndianDecoder::default();
@@ -117,10 +191,11 @@ fn read_meta(reader: &mut impl BufRead) -> Result<(String, u64), DicomError> {
             found = Some(value::text(&value));
         }
     }
-    let uid = found.ok_or(DicomError::AttributeMissing { name: "TransferSyntaxUID" })?;
     // Text from a file goes into errors: a UID has nothing but digits and dots.
-    if uid.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && uid.len() <= 64 {
-        Ok((uid, position))
+    let is_uid =
+        |uid: &String| uid.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && uid.len() <= 64;
+    if found.as_ref().is_none_or(is_uid) {
+        Ok((found, position))
     } else {
         Err(DicomError::AttributeInvalid { name: "TransferSyntaxUID", expected: "a UID" })
     }

@@ -1,13 +1,14 @@
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
 
 use dicom_dictionary_std::uids;
 use rayon::prelude::*;
+use sha2::{Digest, Sha256};
 
-use super::{Census, DicomError, SeriesSummary, Survey, file::is_dicom, instance::Instance};
+use super::{Census, DicomError, SeriesSummary, Survey, file::is_dicom, frames, instance::Instance};
 use crate::{IoError, source::read_failed};
 
 /// A study of thousands of slices is well below; the directory of a whole archive is a mistake.
@@ -15,86 +16,161 @@ const MOST_FILES: usize = 200_000;
 /// Directories inside directories that are looked into: patient, study, series, and some more.
 const MOST_LEVELS: usize = 8;
 
+/// The most files that are named one by one as unreadable.
+const MOST_NAMED: usize = 5;
+
 /// The series of a directory, by UID, and what else is in it.
 pub(super) struct Folder {
     path: PathBuf,
     series: BTreeMap<String, Vec<Instance>>,
+    /// Files that give no slice but say of which series they are: damaged ones, and pictures without a place.
+    unusable: Vec<Instance>,
     census: Census,
 }
 
 impl Folder {
     /// Reads the headers of all files in `directory` and below.
     pub(super) fn scan(directory: &Path) -> Result<Self, IoError> {
-        Self::of_files(directory, &files(directory, MOST_LEVELS)?)
+        Ok(Self::of_files(directory, &files(directory, MOST_LEVELS)?))
     }
 
-    /// Reads the headers of the files beside the slice `path`, and takes those of its series.
+    /// Reads the headers of the files beside the slice `path`, and takes those of its series; a file of many frames is a
+    /// series by itself.
     pub(super) fn around(path: &Path) -> Result<Self, IoError> {
-        let failed = |error: DicomError| error.at(path);
-        let slice = Instance::read(path)?;
-        if !slice.is_image() || !slice.is_placed() {
-            return Err(failed(not_an_image(&slice)));
+        let slice = usable(Instance::read(path)?)?;
+        let empty = Self {
+            path: path.to_owned(),
+            series: BTreeMap::new(),
+            unusable: Vec::new(),
+            census: Census::default(),
+        };
+        if !slice.frame_groups.is_empty() {
+            return Ok(Self { series: BTreeMap::from([(slice.series.clone(), vec![slice])]), ..empty });
         }
         let parent = path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
-        let mut folder = Self::of_files(path, &files(parent, 1)?)?;
+        let mut folder = Self::of_files(path, &files(parent, 1)?);
         folder.series.retain(|uid, _| *uid == slice.series);
+        folder.unusable.retain(|file| file.series == slice.series);
         folder.series.entry(slice.series.clone()).or_insert_with(|| vec![slice]);
         folder.census = Census::default();
         Ok(folder)
     }
 
-    fn of_files(path: &Path, files: &[PathBuf]) -> Result<Self, IoError> {
-        let headers: Vec<Option<Instance>> = files
-            .par_iter()
-            .map(|path| is_dicom(path)?.then(|| Instance::read(path)).transpose())
-            .collect::<Result<_, _>>()?;
-        let mut folder = Self { path: path.to_owned(), series: BTreeMap::new(), census: Census::default() };
-        for instance in headers {
-            match instance {
-                None => folder.census.other_files += 1,
-                Some(instance) if !instance.is_image() => folder.census.no_images += 1,
-                Some(instance) if instance.is_localizer() => folder.census.localizers += 1,
-                Some(instance) if !instance.is_placed() => folder.census.unplaced += 1,
-                Some(instance) => folder.series.entry(instance.series.clone()).or_default().push(instance),
+    fn of_files(path: &Path, files: &[PathBuf]) -> Self {
+        let headers: Vec<Result<Option<Instance>, IoError>> =
+            files.par_iter().map(|path| is_dicom(path)?.then(|| Instance::read(path)).transpose()).collect();
+        let mut folder = Self {
+            path: path.to_owned(),
+            series: BTreeMap::new(),
+            unusable: Vec::new(),
+            census: Census::default(),
+        };
+        for header in headers {
+            match header {
+                Err(error) => folder.count_unreadable(&error.to_string()),
+                Ok(None) => folder.census.other_files += 1,
+                Ok(Some(instance)) => folder.insert(instance),
             }
         }
-        Ok(folder)
+        folder
+    }
+
+    fn insert(&mut self, instance: Instance) {
+        if instance.problem.is_some() && instance.series.is_empty() {
+            let reason = instance.problem.as_ref().map(ToString::to_string).unwrap_or_default();
+            self.count_unreadable(&format!("{}: {reason}", instance.path.display()));
+        } else if instance.problem.is_none() && instance.is_image() && instance.is_localizer() {
+            self.census.localizers += 1;
+        } else if instance.problem.is_none() && instance.is_image() && instance.is_placed() {
+            self.series.entry(instance.series.clone()).or_default().push(instance);
+        } else {
+            self.unusable.push(instance);
+        }
+    }
+
+    fn count_unreadable(&mut self, what: &str) {
+        self.census.unreadable += 1;
+        if self.census.unreadable <= MOST_NAMED {
+            tracing::warn!("passed over: {what}");
+        }
     }
 
     /// The slices of the series `uid`, or of the only volume; says what it passes over.
+    ///
+    /// # Errors
+    /// An [`IoError`] that names the file: there is no such series or are several, or a file of the series cannot be used.
     pub(super) fn choose(mut self, uid: Option<&str>) -> Result<Vec<Instance>, IoError> {
-        let failed = |error: DicomError| error.at(&self.path);
-        if self.series.is_empty() {
-            return Err(failed(DicomError::NoVolume { found: self.census }));
-        }
-        let chosen = match uid {
-            Some(uid) if self.series.contains_key(uid) => uid.to_owned(),
-            Some(uid) => {
-                return Err(failed(DicomError::SeriesMissing {
-                    uid: uid.to_owned(),
-                    series: self.summaries(),
-                }));
-            }
-            None => self
-                .only_volume()
-                .ok_or_else(|| failed(DicomError::SeveralSeries { series: self.summaries() }))?,
+        let chosen = self.chosen_series(uid)?;
+        let members = self.series.remove(&chosen).unwrap_or_default();
+        // Of the same class as the slices, or cut off before that was said: a slice, and the volume is not whole without it.
+        let is_member = |file: &Instance| {
+            file.series == chosen
+                && (file.sop_class.is_empty()
+                    || members.iter().any(|slice| slice.sop_class == file.sop_class))
         };
-        if self.census != Census::default() {
-            tracing::info!(path = %self.path.display(), "passed over {}", self.census);
+        if let Some(at) = self.unusable.iter().position(is_member) {
+            return Err(unusable_member(self.unusable.swap_remove(at)));
         }
-        Ok(self.series.remove(&chosen).unwrap_or_default())
+        let (members, copies) = without_copies(members)?;
+        let census = Census { copies, ..self.survey().passed_over };
+        if census.copies + census.unreadable > 0 {
+            tracing::warn!(path = %self.path.display(), "passed over {census}");
+        } else if census != Census::default() {
+            tracing::info!(path = %self.path.display(), "passed over {census}");
+        }
+        let mut slices = Vec::new();
+        for member in members {
+            let path = member.path.clone();
+            slices.extend(frames::slices_of(member).map_err(|error| error.at(&path))?);
+        }
+        check_rescale(&slices)?;
+        Ok(slices)
+    }
+
+    /// The UID of the series that [`choose`](Self::choose) takes.
+    pub(super) fn chosen_series(&self, uid: Option<&str>) -> Result<String, IoError> {
+        let failed = |error: DicomError| error.at(&self.path);
+        let damaged = self
+            .unusable
+            .iter()
+            .find(|file| file.problem.is_some() && uid.is_none_or(|uid| file.series == uid));
+        match (uid, damaged) {
+            (Some(uid), _) if self.series.contains_key(uid) => Ok(uid.to_owned()),
+            (None, None) if self.series.is_empty() => {
+                Err(failed(DicomError::NoVolume { found: self.survey().passed_over }))
+            }
+            (None, Some(file)) if self.series.is_empty() => Err(problem_of(file)),
+            (Some(_), Some(file)) => Err(problem_of(file)),
+            (Some(uid), None) => {
+                Err(failed(DicomError::SeriesMissing { uid: uid.to_owned(), series: self.summaries() }))
+            }
+            (None, _) => self
+                .only_volume()
+                .ok_or_else(|| failed(DicomError::SeveralSeries { series: self.summaries() })),
+        }
     }
 
     /// What there is, for a user who asks.
     pub(super) fn survey(&self) -> Survey {
-        Survey { series: self.summaries(), passed_over: self.census }
+        let mut passed_over = self.census;
+        for file in &self.unusable {
+            if file.problem.is_some() {
+                passed_over.unreadable += 1;
+            } else if file.is_image() {
+                passed_over.unplaced += 1;
+            } else {
+                passed_over.no_images += 1;
+            }
+        }
+        Survey { series: self.summaries(), passed_over }
     }
 
     /// The one series, or the one with more than a single slice.
     fn only_volume(&self) -> Option<String> {
         let many = |threshold: usize| {
+            let count = |slices: &[Instance]| slices.iter().map(Instance::frame_count).sum::<usize>();
             let mut uids =
-                self.series.iter().filter(|(_, slices)| slices.len() >= threshold).map(|(uid, _)| uid);
+                self.series.iter().filter(|(_, slices)| count(slices) >= threshold).map(|(uid, _)| uid);
             uids.next().filter(|_| uids.next().is_none()).cloned()
         };
         many(1).or_else(|| many(2))
@@ -105,25 +181,103 @@ impl Folder {
         let summary = |(uid, slices): (&String, &Vec<Instance>)| SeriesSummary {
             uid: uid.clone(),
             modality: slices[0].modality.clone(),
-            images: slices.len(),
+            images: slices.iter().map(Instance::frame_count).sum(),
             size: [slices[0].columns, slices[0].rows].map(|size| size.unwrap_or_default().into()),
             file: slices[0].path.clone(),
+            frame_of_reference: slices[0].frame_of_reference.clone(),
         };
         self.series.iter().map(summary).collect()
     }
 }
 
-/// All files in `directory` and up to `levels - 1` directories below, sorted, so that any order gives one result.
+/// The slice, if it can be used as one.
+fn usable(mut slice: Instance) -> Result<Instance, IoError> {
+    if let Some(problem) = slice.problem.take() {
+        return Err(problem.at(&slice.path));
+    }
+    if slice.is_image() && slice.frame_count() != 1 && slice.frame_groups.is_empty() {
+        let frames = slice.frame_count();
+        return Err(IoError::FramesUnsupported {
+            path: slice.path,
+            frames: frames as u64,
+            dimensions: vec![frames as i64],
+        });
+    }
+    if slice.is_image() && slice.is_placed() { Ok(slice) } else { Err(not_an_image(&slice).at(&slice.path)) }
+}
+
+/// Why a file of the chosen series gives no slice.
+fn unusable_member(mut file: Instance) -> IoError {
+    let problem = match file.problem.take() {
+        Some(problem) => problem,
+        None if !file.has_pixels => DicomError::AttributeMissing { name: "PixelData" },
+        None if file.rows.is_none() => DicomError::AttributeMissing { name: "Rows" },
+        None if file.columns.is_none() => DicomError::AttributeMissing { name: "Columns" },
+        None if file.position.is_none() => DicomError::AttributeMissing { name: "ImagePositionPatient" },
+        None => DicomError::AttributeMissing { name: "ImageOrientationPatient" },
+    };
+    DicomError::MemberUnusable { problem: Box::new(problem) }.at(&file.path)
+}
+
+/// The problem of a file that has one.
+fn problem_of(file: &Instance) -> IoError {
+    let reason = file.problem.as_ref().map(ToString::to_string).unwrap_or_default();
+    DicomError::Unusable { reason }.at(&file.path)
+}
+
+/// The files without those that are, byte for byte, copies of another one, and how many those were.
+fn without_copies(members: Vec<Instance>) -> Result<(Vec<Instance>, usize), IoError> {
+    let key = |file: &Instance| {
+        let position = file.position.unwrap_or_default().map(f64::to_bits);
+        (file.sop_instance.clone(), position, file.largest_bytes)
+    };
+    let mut counts = BTreeMap::new();
+    members.iter().for_each(|file| *counts.entry(key(file)).or_insert(0) += 1);
+    let (mut kept, mut copies, mut seen) = (Vec::new(), 0, BTreeSet::new());
+    for file in members {
+        // Only what looks alike is read to be compared.
+        if counts.get(&key(&file)).is_some_and(|count| *count > 1) {
+            let content = fs::read(&file.path).map_err(|source| read_failed(&file.path, source))?;
+            if !seen.insert((file.sop_instance.clone(), Sha256::digest(&content).to_vec())) {
+                copies += 1;
+                continue;
+            }
+        }
+        kept.push(file);
+    }
+    Ok((kept, copies))
+}
+
+/// Fails if some slices have a scaling to values and others of the same series have none.
+fn check_rescale(slices: &[Instance]) -> Result<(), IoError> {
+    for (name, of) in [
+        ("RescaleSlope", (|slice| slice.slope) as fn(&Instance) -> Option<f64>),
+        ("RescaleIntercept", |slice| slice.intercept),
+    ] {
+        let with = slices.iter().find(|slice| of(slice).is_some());
+        let without = slices.iter().find(|slice| of(slice).is_none());
+        if let (Some(with), Some(without)) = (with, without) {
+            return Err(DicomError::RescaleMissing { name, other: with.name() }.at(&without.name()));
+        }
+    }
+    Ok(())
+}
+
+/// All files in `directory` and up to `levels - 1` directories below, sorted, so that any order gives one result. Links to
+/// directories are followed, each directory once.
 fn files(directory: &Path, levels: usize) -> Result<Vec<PathBuf>, IoError> {
     let mut found = Vec::new();
+    let mut visited = BTreeSet::new();
     let mut waiting = vec![(directory.to_owned(), levels)];
     while let Some((directory, levels)) = waiting.pop() {
         let failed = |source| read_failed(&directory, source);
+        // A link may lead back to a directory it lies in.
+        if !visited.insert(directory.canonicalize().map_err(failed)?) {
+            continue;
+        }
         for entry in fs::read_dir(&directory).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            let path = entry.path();
-            // A link to a directory is not followed: it may lead back here.
-            if entry.file_type().map_err(failed)?.is_dir() {
+            let path = entry.map_err(failed)?.path();
+            if path.is_dir() {
                 if levels > 1 {
                     waiting.push((path, levels - 1));
                 }
@@ -150,6 +304,7 @@ pub(super) fn not_an_image(instance: &Instance) -> DicomError {
         uids::MEDIA_STORAGE_DIRECTORY_STORAGE => {
             ("an index of other files", "; give the directory it lies in")
         }
+        uids::RT_DOSE_STORAGE => ("an RT dose", ""),
         _ if instance.is_image() => ("a picture without a position in the patient", ""),
         _ => ("a document", ""),
     };

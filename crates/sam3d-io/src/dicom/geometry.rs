@@ -25,7 +25,7 @@ impl Stack {
     /// The distance of slices comes from their positions alone; SliceThickness is how much each one averages.
     pub(super) fn new(mut slices: Vec<Instance>) -> Result<Self, IoError> {
         let first = &slices[0];
-        let failed = |slice: &Instance, error: DicomError| error.at(&slice.path);
+        let failed = |slice: &Instance, error: DicomError| error.at(&slice.name());
         let directions = directions(first).map_err(|error| failed(first, error))?;
         for slice in &slices[1..] {
             check_alike(first, slice).map_err(|error| failed(slice, error))?;
@@ -58,7 +58,7 @@ fn directions(slice: &Instance) -> Result<[[f64; 3]; 2], DicomError> {
 
 /// Fails if `slice` cannot lie in one array with `first`.
 fn check_alike(first: &Instance, slice: &Instance) -> Result<(), DicomError> {
-    let unlike = |name| Err(DicomError::SliceUnlike { name, other: first.path.clone() });
+    let unlike = |name| Err(DicomError::SliceUnlike { name, other: first.name() });
     let close = |a: &[f64], b: &[f64]| {
         a.iter().zip(b).all(|(a, b)| (a - b).abs() <= ROUNDING * f64::max(1.0, a.abs()))
     };
@@ -95,8 +95,8 @@ fn check_distances(slices: &[Instance], positions_mm: &[f64]) -> Result<(), Dico
     if let Some(at) = distances.iter().position(|distance| same(*distance)) {
         return Err(DicomError::SlicesRepeated {
             count: distances.iter().filter(|distance| same(**distance)).count(),
-            first: slices[at].path.clone(),
-            second: slices[at + 1].path.clone(),
+            first: slices[at].name(),
+            second: slices[at + 1].name(),
             position_mm: positions_mm[at],
         });
     }
@@ -111,9 +111,9 @@ fn check_distances(slices: &[Instance], positions_mm: &[f64]) -> Result<(), Dico
     {
         return Err(DicomError::SlicesMissing {
             missing: missing as usize,
-            before: slices[at].path.clone(),
+            before: slices[at].name(),
             before_mm: positions_mm[at],
-            after: slices[at + 1].path.clone(),
+            after: slices[at + 1].name(),
             after_mm: positions_mm[at + 1],
             spacing_mm: usual,
         });
@@ -126,7 +126,7 @@ fn check_distances(slices: &[Instance], positions_mm: &[f64]) -> Result<(), Dico
         return Err(DicomError::SpacingUneven {
             low_mm: sorted[0],
             high_mm: sorted[sorted.len() - 1],
-            path: slices[widest].path.clone(),
+            path: slices[widest].name(),
         });
     }
     Ok(())

@@ -1,16 +1,22 @@
 use std::path::{Path, PathBuf};
 
 use dicom_core::Tag;
-use dicom_dictionary_std::tags;
+use dicom_dictionary_std::{tags, uids};
 
-use super::{DicomError, file::DicomFile, parser::Token, value};
+use super::{
+    DicomError,
+    file::DicomFile,
+    frames::{self, FrameGroup},
+    parser::Token,
+    value,
+};
 use crate::{IoError, Rescale};
 
 /// No attribute that is read here needs more.
 const MOST_VALUE_BYTES: u64 = 4096;
 
 /// What a file of a series says of itself: what its place and its values need, and nothing that describes a person.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Instance {
     pub(super) path: PathBuf,
     pub(super) sop_class: String,
@@ -33,22 +39,49 @@ pub(super) struct Instance {
     pub(super) bits_stored: Option<u16>,
     pub(super) high_bit: Option<u16>,
     pub(super) signed: bool,
-    slope: Option<f64>,
-    intercept: Option<f64>,
+    pub(super) slope: Option<f64>,
+    pub(super) intercept: Option<f64>,
+    pub(super) frame_of_reference: String,
     pub(super) has_lookup_table: bool,
     pub(super) has_pixels: bool,
     /// Bytes of the file.
     pub(super) largest_bytes: u64,
+    /// What the frames of an enhanced image have in common.
+    pub(super) shared_group: FrameGroup,
+    /// What each frame of an enhanced image has of its own.
+    pub(super) frame_groups: Vec<FrameGroup>,
+    /// Which frame of the file this is, from 0, and how many there are; `None` for a file of one slice.
+    pub(super) frame: Option<[usize; 2]>,
+    /// Why it cannot be used, as far as its header says.
+    pub(super) problem: Option<DicomError>,
 }
 
 impl Instance {
-    /// Reads the file at `path` as far as its pixels.
+    /// Reads the file at `path` as far as its pixels. What is wrong with it is kept in [`problem`](Self::problem), beside
+    /// what could be read, so that a damaged slice is still known to be one of its series.
+    ///
+    /// # Errors
+    /// [`IoError`] if the operating system cannot read it.
     pub(super) fn read(path: &Path) -> Result<Self, IoError> {
-        let mut file = DicomFile::open(path)?;
-        let mut instance =
-            Self { path: path.to_owned(), largest_bytes: file.largest_bytes, ..Self::default() };
-        instance.read_elements(&mut file).map_err(|error| error.at(path))?;
+        let mut instance = Self { path: path.to_owned(), ..Self::default() };
+        match DicomFile::open(path) {
+            Ok(mut file) => {
+                instance.largest_bytes = file.largest_bytes;
+                instance.problem = file.unsupported.take();
+                let read = instance.read_elements(&mut file);
+                instance.note(read);
+            }
+            Err(IoError::Dicom { problem, .. }) => instance.problem = Some(*problem),
+            Err(other) => return Err(other),
+        }
         Ok(instance)
+    }
+
+    /// Keeps the first problem.
+    fn note(&mut self, result: Result<(), DicomError>) {
+        if let Err(problem) = result {
+            self.problem.get_or_insert(problem);
+        }
     }
 
     fn read_elements(&mut self, file: &mut DicomFile) -> Result<(), DicomError> {
@@ -56,10 +89,18 @@ impl Instance {
             match file.parser.next()? {
                 Token::Element(tag) if is_wanted(tag) => {
                     let bytes = file.parser.take(MOST_VALUE_BYTES)?;
-                    self.set(tag, &bytes, file.big_endian)?;
+                    let set = self.set(tag, &bytes, file.big_endian);
+                    self.note(set);
                 }
                 Token::Element(tag) if tag > tags::PIXEL_DATA => return Ok(()),
                 Token::Element(_) => {}
+                Token::SequenceStart(tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE) => {
+                    let groups = frames::read_groups(file)?;
+                    self.shared_group = groups.into_iter().next().unwrap_or_default();
+                }
+                Token::SequenceStart(tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE) => {
+                    self.frame_groups = frames::read_groups(file)?;
+                }
                 Token::SequenceStart(tag) => {
                     self.has_lookup_table |= tag == tags::MODALITY_LUT_SEQUENCE;
                     file.parser.skip_sequence()?;
@@ -93,6 +134,7 @@ impl Instance {
             tags::SOP_CLASS_UID => self.sop_class = uid("SOPClassUID", bytes)?,
             tags::SOP_INSTANCE_UID => self.sop_instance = uid("SOPInstanceUID", bytes)?,
             tags::SERIES_INSTANCE_UID => self.series = uid("SeriesInstanceUID", bytes)?,
+            tags::FRAME_OF_REFERENCE_UID => self.frame_of_reference = uid("FrameOfReferenceUID", bytes)?,
             tags::MODALITY => self.modality = code("Modality", bytes)?,
             tags::IMAGE_TYPE => self.image_type = value::texts(bytes),
             tags::PHOTOMETRIC_INTERPRETATION => self.photometric = code("PhotometricInterpretation", bytes)?,
@@ -135,9 +177,11 @@ impl Instance {
         Ok(Rescale { slope, intercept })
     }
 
-    /// Whether it is an image of anything.
+    /// Whether it is an image of anything: not a segmentation or a dose, which have pixels too.
     pub(super) fn is_image(&self) -> bool {
-        self.has_pixels && self.rows.is_some() && self.columns.is_some()
+        let is_derived =
+            [uids::SEGMENTATION_STORAGE, uids::RT_DOSE_STORAGE].contains(&self.sop_class.as_str());
+        !is_derived && self.has_pixels && self.rows.is_some() && self.columns.is_some()
     }
 
     /// Whether it is one of the overview pictures that a scan is planned on, which have a place of their own.
@@ -145,11 +189,28 @@ impl Instance {
         self.image_type.iter().skip(2).any(|kind| kind == "LOCALIZER")
     }
 
-    /// Whether it is a slice, or several, with a place in the patient.
+    /// Number of frames, 1 if the file does not say.
+    pub(super) fn frame_count(&self) -> usize {
+        self.frames.map_or(1, |frames| frames.max(0.0) as usize)
+    }
+
+    /// Whether its slice, or each of its frames, has a place in the patient.
     pub(super) fn is_placed(&self) -> bool {
-        // Images of many frames keep their places in a sequence of their own.
-        self.frames.is_some_and(|frames| frames > 1.0)
-            || self.position.is_some() && self.orientation.is_some()
+        if self.frame_groups.is_empty() {
+            return self.frame_count() == 1 && self.position.is_some() && self.orientation.is_some();
+        }
+        self.frame_groups.iter().all(|group| {
+            let group = group.over(&self.shared_group);
+            (group.position.or(self.position).is_some()) && group.orientation.or(self.orientation).is_some()
+        })
+    }
+
+    /// Its path, with the number of the frame in a file of several.
+    pub(super) fn name(&self) -> PathBuf {
+        match self.frame {
+            None => self.path.clone(),
+            Some([frame, _]) => format!("{} (frame {})", self.path.display(), frame + 1).into(),
+        }
     }
 }
 
@@ -176,6 +237,7 @@ fn is_wanted(tag: Tag) -> bool {
         tags::SLICE_THICKNESS,
         tags::SPACING_BETWEEN_SLICES,
         tags::SERIES_INSTANCE_UID,
+        tags::FRAME_OF_REFERENCE_UID,
         tags::IMAGE_POSITION_PATIENT,
         tags::IMAGE_ORIENTATION_PATIENT,
         tags::PHOTOMETRIC_INTERPRETATION,

@@ -10,6 +10,7 @@ mod contour;
 mod error;
 mod file;
 mod folder;
+mod frames;
 mod geometry;
 mod instance;
 mod jpeg;
@@ -23,7 +24,7 @@ mod value;
 
 pub use contour::{ContourWarning, MaskOptions, RoiMask};
 pub use error::{Census, DicomError, SeriesSummary};
-pub(crate) use file::begins_as_dicom;
+pub(crate) use file::{START_BYTES, begins_as_dicom};
 pub use person::personal_fields;
-pub use read::{Survey, read, read_mask, survey};
+pub use read::{Survey, read, read_mask, series_of, survey};
 pub use structure_set::{Contour, ContourType, Roi, StructureSet};

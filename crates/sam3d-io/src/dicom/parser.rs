@@ -50,6 +50,50 @@ pub(super) struct Parser<R> {
     pending: u64,
 }
 
+/// Compressed pixels as a file holds them.
+pub(super) struct Fragments {
+    /// Where each frame begins, in bytes from the first fragment's header on.
+    offsets: Vec<u32>,
+    fragments: Vec<Vec<u8>>,
+}
+
+impl Fragments {
+    /// The compressed bytes of each of `count` frames.
+    ///
+    /// # Errors
+    /// [`DicomError::Damaged`] if neither their number nor the offsets say which fragments make a frame.
+    pub(super) fn into_frames(self, count: usize) -> Result<Vec<Vec<u8>>, DicomError> {
+        const HEADER_BYTES: usize = 8;
+        let Self { offsets, fragments } = self;
+        if count == 1 {
+            return Ok(vec![fragments.concat()]);
+        }
+        if fragments.len() == count {
+            return Ok(fragments);
+        }
+        let found = fragments.len();
+        let mut frames: Vec<Vec<u8>> = Vec::new();
+        if offsets.len() == count {
+            let mut at = 0;
+            for fragment in fragments {
+                if offsets.get(frames.len()).is_some_and(|offset| *offset as usize == at) {
+                    frames.push(Vec::new());
+                }
+                at += HEADER_BYTES + fragment.len();
+                if let Some(frame) = frames.last_mut() {
+                    frame.extend(fragment);
+                }
+            }
+        }
+        if frames.len() == count {
+            return Ok(frames);
+        }
+        Err(DicomError::Damaged {
+            reason: format!("expected the fragments of {count} frames, found {found}"),
+        })
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Frame {
     is_item: bool,
@@ -112,9 +156,9 @@ impl<R: BufRead> Parser<R> {
         self.skip(count)
     }
 
-    /// The fragments of the pixels, joined: one frame. The table of offsets before them is passed over.
-    pub(super) fn take_fragments(&mut self) -> Result<Vec<u8>, DicomError> {
-        let mut joined = Vec::new();
+    /// The fragments of the pixels and the offsets of frames in them, which may be missing.
+    pub(super) fn take_fragments(&mut self) -> Result<Fragments, DicomError> {
+        let mut fragments = Fragments { offsets: Vec::new(), fragments: Vec::new() };
         let mut is_table = true;
         loop {
             match self.item_header(false)? {
@@ -122,14 +166,18 @@ impl<R: BufRead> Parser<R> {
                     let count =
                         u64::from(len.get().ok_or_else(|| self.damaged("a fragment of known length"))?);
                     self.check_fits(count)?;
+                    let mut bytes = Vec::new();
+                    self.append(count, &mut bytes)?;
                     if is_table {
-                        self.skip(count)?
+                        let (offsets, _) = bytes.as_chunks::<4>();
+                        fragments.offsets =
+                            offsets.iter().map(|offset| u32::from_le_bytes(*offset)).collect();
                     } else {
-                        self.append(count, &mut joined)?
+                        fragments.fragments.push(bytes);
                     }
                     is_table = false;
                 }
-                SequenceItemHeader::SequenceDelimiter => return Ok(joined),
+                SequenceItemHeader::SequenceDelimiter => return Ok(fragments),
                 SequenceItemHeader::ItemDelimiter => return Err(self.damaged("a fragment of the pixels")),
             }
         }

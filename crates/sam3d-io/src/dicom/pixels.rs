@@ -1,8 +1,16 @@
 use std::io::{BufRead, Read};
 
 use dicom_dictionary_std::uids;
+use rayon::prelude::*;
 
-use super::{DicomError, file::DicomFile, instance::Instance, jpeg, parser::Token, rle};
+use super::{
+    DicomError,
+    file::{DicomFile, EXPLICIT_VR_BIG_ENDIAN},
+    instance::Instance,
+    jpeg,
+    parser::Token,
+    rle,
+};
 use crate::{IoError, Rescale, ValueType};
 
 /// The most values that one byte of a compressed file is believed to stand for: a slice of one value all over takes a
@@ -26,14 +34,6 @@ impl PixelFormat {
         let failed = |error: DicomError| error.at(&slice.path);
         let unsupported = |found: String| IoError::TypeUnsupported { path: slice.path.clone(), found };
         let missing = |name| failed(DicomError::AttributeMissing { name });
-        if slice.frames.is_some_and(|frames| frames != 1.0) {
-            let frames = slice.frames.unwrap_or_default().max(0.0);
-            return Err(IoError::FramesUnsupported {
-                path: slice.path.clone(),
-                frames: frames as u64,
-                dimensions: vec![frames as i64],
-            });
-        }
         if let Some(samples) = slice.samples.filter(|samples| *samples != 1) {
             return Err(unsupported(format!("{samples} numbers for each voxel")));
         }
@@ -58,7 +58,7 @@ impl PixelFormat {
             }));
         }
         let size = [slice.columns, slice.rows].map(|size| usize::from(size.unwrap_or_default()));
-        let expected = (size[0] * size[1] * bytes) as u64;
+        let expected = ((size[0] * size[1] * bytes) as u64).saturating_mul(slice.frame_count() as u64);
         let found = slice.largest_bytes.saturating_mul(LARGEST_RATIO);
         if expected > found {
             return Err(IoError::Truncated { path: slice.path.clone(), expected, found });
@@ -93,25 +93,22 @@ impl PixelFormat {
     }
 }
 
-/// Fills `plane`, in the order of rows, with the values of `slice`.
-pub(super) fn read_plane(slice: &Instance, plane: &mut [f32]) -> Result<(), IoError> {
-    let format = PixelFormat::of(slice)?;
-    let file = DicomFile::open(&slice.path)?;
-    slice
-        .rescale()
-        .and_then(|rescale| decode(file, format, rescale, plane))
-        .map_err(|error| error.at(&slice.path))
+/// Fills the planes of slices that are frames of one file, in the order of rows, with their values.
+pub(super) fn read_planes(mut planes: Vec<(&Instance, &mut [f32])>) -> Result<(), IoError> {
+    planes.sort_by_key(|(slice, _)| slice.frame);
+    let Some((first, _)) = planes.first() else { return Ok(()) };
+    let path = first.path.clone();
+    let format = PixelFormat::of(first)?;
+    let file = DicomFile::open(&path)?;
+    decode(file, format, planes).map_err(|error| error.at(&path))
 }
 
 fn decode(
     mut file: DicomFile,
     format: PixelFormat,
-    rescale: Rescale,
-    plane: &mut [f32],
+    planes: Vec<(&Instance, &mut [f32])>,
 ) -> Result<(), DicomError> {
-    let Rescale { slope, intercept } = rescale;
-    let value =
-        |number: i32| (slope * f64::from(number) + intercept).clamp(f32::MIN.into(), f32::MAX.into()) as f32;
+    file.check_supported()?;
     let (in_fragments, bytes) = loop {
         match file.parser.next()? {
             Token::Pixels { in_fragments, bytes } => break (in_fragments, bytes),
@@ -121,35 +118,66 @@ fn decode(
         }
     };
     let uid = file.transfer_syntax.as_str();
-    match (Codec::of(uid), in_fragments) {
-        (Some(Codec::None), false) => {
-            let expected = format.count() * format.bytes;
-            if bytes < expected as u64 {
-                let reason = format!("expected {expected} bytes of pixels, found {bytes}");
-                return Err(DicomError::Damaged { reason });
-            }
-            let stored = read_exactly(file.parser.into_reader(), expected)?;
-            fill(plane, &stored, format, file.big_endian, value);
-        }
-        (Some(Codec::Rle), true) => {
-            let stored = rle::decode(&file.parser.take_fragments()?, format.count(), format.bytes)?;
-            fill(plane, &stored, format, false, value);
-        }
-        (Some(codec @ (Codec::Jpeg | Codec::Jpeg2000)), true) => {
-            let frame = file.parser.take_fragments()?;
-            let numbers = match codec {
-                Codec::Jpeg => jpeg::decode_jpeg(&frame, format.size)?,
-                _ => jpeg::decode_jpeg2000(&frame, format.size)?,
-            };
-            // A codestream of negative numbers is told from one that holds their bits alone by its own numbers.
-            plane.iter_mut().zip(numbers).for_each(|(to, number)| *to = value(format.number(number as u32)));
-        }
-        (Some(_), _) => {
-            let reason = "expected pixels in the form of the file's transfer syntax".to_owned();
-            return Err(DicomError::Damaged { reason });
-        }
-        (None, _) => return Err(unsupported(uid)),
+    let codec = Codec::of(uid).ok_or_else(|| unsupported(uid))?;
+    let frame_count = planes.first().map_or(1, |(slice, _)| slice.frame.map_or(1, |[_, count]| count));
+    if (codec == Codec::None) == in_fragments {
+        let reason = "expected pixels in the form of the file's transfer syntax".to_owned();
+        return Err(DicomError::Damaged { reason });
     }
+    if codec != Codec::None {
+        let frames = file.parser.take_fragments()?.into_frames(frame_count)?;
+        return planes.into_par_iter().try_for_each(|(slice, plane)| {
+            let frame = frames.get(slice.frame.map_or(0, |[frame, _]| frame)).map_or(&[][..], Vec::as_slice);
+            decode_frame(codec, frame, format, &scaling(slice)?, plane)
+        });
+    }
+    let plane_bytes = format.count() * format.bytes;
+    let expected = (plane_bytes as u64).saturating_mul(frame_count as u64);
+    if bytes < expected {
+        let reason = format!("expected {expected} bytes of pixels, found {bytes}");
+        return Err(DicomError::Damaged { reason });
+    }
+    let mut reader = file.parser.into_reader();
+    let mut next = 0;
+    for (slice, plane) in planes {
+        let frame = slice.frame.map_or(0, |[frame, _]| frame);
+        while next < frame {
+            read_exactly(&mut reader, plane_bytes)?;
+            next += 1;
+        }
+        next += 1;
+        let stored = read_exactly(&mut reader, plane_bytes)?;
+        fill(plane, &stored, format, file.big_endian, scaling(slice)?);
+    }
+    Ok(())
+}
+
+/// From a stored number to the value.
+fn scaling(slice: &Instance) -> Result<impl Fn(i32) -> f32 + use<>, DicomError> {
+    let Rescale { slope, intercept } = slice.rescale()?;
+    Ok(move |number: i32| {
+        (slope * f64::from(number) + intercept).clamp(f32::MIN.into(), f32::MAX.into()) as f32
+    })
+}
+
+fn decode_frame(
+    codec: Codec,
+    frame: &[u8],
+    format: PixelFormat,
+    value: &impl Fn(i32) -> f32,
+    plane: &mut [f32],
+) -> Result<(), DicomError> {
+    let numbers = match codec {
+        Codec::Jpeg => jpeg::decode_jpeg(frame, format.size)?,
+        Codec::Jpeg2000 => jpeg::decode_jpeg2000(frame, format.size)?,
+        Codec::Rle | Codec::None => {
+            let stored = rle::decode(frame, format.count(), format.bytes)?;
+            fill(plane, &stored, format, false, value);
+            return Ok(());
+        }
+    };
+    // A codestream of negative numbers is told from one that holds their bits alone by its own numbers.
+    plane.iter_mut().zip(numbers).for_each(|(to, number)| *to = value(format.number(number as u32)));
     Ok(())
 }
 
@@ -180,9 +208,6 @@ impl Codec {
     }
 }
 
-/// Retired, and so not in the dictionary.
-const EXPLICIT_VR_BIG_ENDIAN: &str = "1.2.840.10008.1.2.2";
-
 /// Fails unless slices in `transfer_syntax` can be decoded, which is asked before memory is taken.
 pub(super) fn check_codec(transfer_syntax: &str) -> Result<(), DicomError> {
     if Codec::of(transfer_syntax).is_some() { Ok(()) } else { Err(unsupported(transfer_syntax)) }
@@ -206,7 +231,7 @@ fn fill(plane: &mut [f32], stored: &[u8], format: PixelFormat, big_endian: bool,
     plane.iter_mut().zip(stored).for_each(|(to, bytes)| *to = value(format.number(number(bytes).into())));
 }
 
-fn read_exactly(reader: impl BufRead, count: usize) -> Result<Vec<u8>, DicomError> {
+fn read_exactly(reader: &mut impl BufRead, count: usize) -> Result<Vec<u8>, DicomError> {
     let mut bytes = Vec::new();
     match reader.take(count as u64).read_to_end(&mut bytes) {
         Ok(read) if read == count => Ok(bytes),

@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use ndarray::{Array3, Axis};
 use rayon::prelude::*;
@@ -8,6 +8,7 @@ use super::{
     file::DicomFile,
     folder::Folder,
     geometry::Stack,
+    instance::Instance,
     pixels::{self, PixelFormat},
 };
 use crate::{Grid, IoError, ReadLimits, Volume};
@@ -16,8 +17,10 @@ use crate::{Grid, IoError, ReadLimits, Volume};
 ///
 /// A directory is read with those below it, its files in any order and of any name. Without `series`, a Series Instance
 /// UID, it must hold one volume; a series of a single slice does not count beside others. Localizers, pictures without a
-/// place in the patient and files of other kinds are passed over. Uncompressed, deflated, RLE, JPEG (baseline and
-/// lossless) and JPEG 2000; signed and unsigned, with the scaling of each slice.
+/// place in the patient, files of other kinds, unreadable files that do not belong to the series, and copies are passed
+/// over; a damaged slice of the series is an error. The frames of an enhanced (multi-frame) image are slices by their
+/// functional groups. Uncompressed, deflated, RLE, JPEG (baseline and lossless) and JPEG 2000; signed and unsigned, with
+/// the scaling of each slice.
 ///
 /// The grid is that of the slices' positions, k along the normal of rows and columns; it is rounded to `f32` as a NIfTI
 /// file of the same volume has it. Memory is taken only after the number of voxels was checked against `limits`, and for
@@ -32,7 +35,7 @@ pub fn read(path: &Path, series: Option<&str>, limits: ReadLimits) -> Result<Vol
     let Stack { slices, grid } = Stack::new(folder.choose(series)?)?;
     let formats = slices.iter().map(PixelFormat::of).collect::<Result<Vec<_>, _>>()?;
     let first = &slices[0];
-    let failed = |error: DicomError| error.at(&first.path);
+    let failed = |error: DicomError| error.at(&first.name());
     pixels::check_codec(&DicomFile::open(&first.path)?.transfer_syntax).map_err(failed)?;
     let rescales =
         slices.iter().map(|slice| slice.rescale()).collect::<Result<Vec<_>, _>>().map_err(failed)?;
@@ -44,10 +47,13 @@ pub fn read(path: &Path, series: Option<&str>, limits: ReadLimits) -> Result<Vol
     values.resize(count, 0.0);
     let mut data = Array3::from_shape_vec(grid.shape_kji(), values)
         .map_err(|_| IoError::ShapeMismatch { expected: grid.shape_kji(), found: [count, 1, 1] })?;
-    data.axis_iter_mut(Axis(0)).into_par_iter().zip(&slices).try_for_each(|(mut plane, slice)| {
-        let plane = plane.as_slice_mut().unwrap_or_default();
-        pixels::read_plane(slice, plane)
-    })?;
+    // Frames of one file are read together.
+    let mut files: BTreeMap<&Path, Vec<(&Instance, &mut [f32])>> = BTreeMap::new();
+    for (plane, slice) in data.axis_iter_mut(Axis(0)).zip(&slices) {
+        let plane = plane.into_slice().unwrap_or_default();
+        files.entry(&slice.path).or_default().push((slice, plane));
+    }
+    files.into_values().collect::<Vec<_>>().into_par_iter().try_for_each(pixels::read_planes)?;
     let same = rescales.iter().all(|rescale| *rescale == rescales[0]);
     let rescale =
         Some(rescales[0]).filter(|rescale| same && (rescale.slope, rescale.intercept) != (1.0, 0.0));
@@ -70,6 +76,18 @@ pub struct Survey {
 pub fn survey(path: &Path) -> Result<Survey, IoError> {
     let folder = if path.is_dir() { Folder::scan(path)? } else { Folder::around(path)? };
     Ok(folder.survey())
+}
+
+/// The series that [`read`] takes of `path`.
+///
+/// # Errors
+/// As [`read`], as far as the series' headers are concerned.
+pub fn series_of(path: &Path, series: Option<&str>) -> Result<SeriesSummary, IoError> {
+    let folder = if path.is_dir() { Folder::scan(path)? } else { Folder::around(path)? };
+    let chosen = folder.chosen_series(series)?;
+    let mut summaries = folder.survey().series;
+    summaries.retain(|summary| summary.uid == chosen);
+    summaries.pop().ok_or_else(|| DicomError::NoVolume { found: folder.survey().passed_over }.at(path))
 }
 
 /// The mask of a structure of the structure set at `path` on `grid`: that with the name or number `roi`, or the only one

@@ -4,7 +4,13 @@ use dicom_core::Tag;
 use dicom_dictionary_std::{tags, uids};
 use dicom_encoding::text::{SpecificCharacterSet, TextCodec};
 
-use super::{DicomError, file::DicomFile, file::is_dicom, instance::uid, parser::Token, value};
+use super::{
+    ContourWarning, DicomError, SeriesSummary,
+    file::{DicomFile, is_dicom},
+    instance::uid,
+    parser::Token,
+    value,
+};
 use crate::IoError;
 
 /// Names, numbers, types: what is not the points of a contour.
@@ -100,7 +106,7 @@ impl StructureSet {
     /// An [`IoError`] that names the file: it cannot be read, is damaged, or of another kind.
     pub fn read(path: &Path) -> Result<Self, IoError> {
         if !is_dicom(path)? {
-            let reason = "expected DICM at byte 128".to_owned();
+            let reason = "expected DICM at byte 128, or elements of a DICOM data set".to_owned();
             return Err(IoError::NotOfFormat { path: path.to_owned(), format: crate::Format::Dicom, reason });
         }
         let class = sop_class(&mut DicomFile::open(path)?).map_err(|error| error.at(path))?;
@@ -110,7 +116,24 @@ impl StructureSet {
         Self::parse(&mut DicomFile::open(path)?).map_err(|error| error.at(path))
     }
 
+    /// A warning if the structures were not drawn on `image`, by the UIDs that both name: those of another series of one
+    /// frame of reference lie where they should, those of another frame of reference may lie anywhere.
+    pub fn check_refers_to(&self, image: &SeriesSummary) -> Option<ContourWarning> {
+        [
+            ("frame of reference", &self.frames_of_reference, &image.frame_of_reference),
+            ("series", &self.series, &image.uid),
+        ]
+        .into_iter()
+        .find(|(_, expected, found)| !expected.is_empty() && !found.is_empty() && !expected.contains(found))
+        .map(|(what, expected, found)| ContourWarning::OtherImage {
+            what,
+            expected: expected.clone(),
+            found: found.clone(),
+        })
+    }
+
     fn parse(file: &mut DicomFile) -> Result<Self, DicomError> {
+        file.check_supported()?;
         let mut reading =
             Reading { text: SpecificCharacterSet::default(), set: Self::default(), item: Item::default() };
         let mut path: Vec<Tag> = Vec::new();

@@ -117,10 +117,11 @@ fn what_is_no_slice_is_passed_over() {
     let directory = directory(&slices);
     fs::write(directory.path().join("README.txt"), "not an image").unwrap();
     fs::write(directory.path().join("empty"), "").unwrap();
-    let mut screenshot = Slice::number(7).object();
+    let elsewhere = |k: usize| Slice { series: "1.2.77".into(), ..Slice::number(k) };
+    let mut screenshot = elsewhere(7).object();
     screenshot.remove_element(tags::IMAGE_POSITION_PATIENT);
     write(screenshot, uids::EXPLICIT_VR_LITTLE_ENDIAN, &directory.path().join("screenshot"));
-    let mut report = Slice::number(8).object();
+    let mut report = elsewhere(8).object();
     report.remove_element(tags::PIXEL_DATA);
     // Below, as studies have it.
     fs::create_dir(directory.path().join("more")).unwrap();
@@ -155,6 +156,7 @@ fn slices_that_are_not_there() {
 fn slices_that_are_there_twice() {
     let mut slices = series(4);
     slices.push(Slice::number(2));
+    slices[4].stored[3] = 7;
     let (error, text) = refused(&slices);
     assert!(matches!(error, DicomError::SlicesRepeated { count: 1, position_mm: 35.0, .. }), "{text}");
     assert!(text.contains("IM017") && text.contains("IM031"), "{text}");

@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot get its input has failed")]
 
+mod dicom_folders;
 mod structure_sets;
 
 use std::path::{Path, PathBuf};

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::dicom::{ContourType, Roi};
 
-/// What a user should know of a mask that was made of contours.
+/// What a user should know of a mask that is made of contours.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum ContourWarning {
@@ -20,6 +20,15 @@ pub enum ContourWarning {
     WithoutArea {
         /// How many.
         count: usize,
+    },
+    /// The structure set was drawn on another image, by the UIDs it refers to.
+    OtherImage {
+        /// What differs: the frame of reference, or the series.
+        what: &'static str,
+        /// The UIDs that the structure set refers to.
+        expected: Vec<String>,
+        /// The image's UID.
+        found: String,
     },
     /// Slices between filled ones that no contour is near to.
     Gap {
@@ -55,6 +64,13 @@ impl fmt::Display for ContourWarning {
                 write!(
                     f,
                     "contours without points, or with too few to enclose an area, are left out: {count}"
+                )
+            }
+            Self::OtherImage { what, expected, found } => {
+                let expected = expected.join(", ");
+                write!(
+                    f,
+                    "drawn on another image: it refers to the {what} {expected}, and the image has {found}"
                 )
             }
             Self::Gap { slices, between_mm: [low, high], usual_mm, filled } => {
