@@ -5,7 +5,7 @@ use crate::{GeomError, Spacing};
 /// Map from voxel indices to world millimetres: `world = linear * index + translation`.
 ///
 /// Stored as the three upper rows of a 4 x 4 matrix; finite and invertible. Voxel centres are at integer indices. The
-/// order of the index axes is the owner's matter: a file's header has it in the file's order, an array in `[D, H, W]`.
+/// order of the index axes is up to the owner: the file's order in a file header, `[D, H, W]` for an array.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "[[f64; 4]; 3]", into = "[[f64; 4]; 3]")]
 pub struct Affine([[f64; 4]; 3]);

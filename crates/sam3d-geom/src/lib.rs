@@ -1,4 +1,4 @@
-//! The words the sam3d crates share.
+//! Geometry types shared by the sam3d crates: spacing, extent, affine, bounding box, prompt, preprocessing.
 //!
 //! # Axes
 //! Every array is indexed `[D, H, W]`: depth (slices), height (rows), width (columns). Every triple in this crate is in

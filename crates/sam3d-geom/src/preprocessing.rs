@@ -122,12 +122,12 @@ pub struct Preprocessing {
     /// Order and direction of the axes.
     #[serde(default)]
     pub orientation: Orientation,
-    /// How values between voxels are had.
+    /// Interpolation between voxels.
     #[serde(default, skip_serializing_if = "Interpolation::is_trilinear")]
     pub interpolation: Interpolation,
 }
 
-/// How values between voxels are had when a volume is resampled.
+/// Interpolation between voxels when a volume is resampled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Interpolation {
@@ -143,12 +143,9 @@ impl Interpolation {
     /// The ratio of spacings above which [`SlicesApart`](Self::SlicesApart) is not trilinear.
     pub const LARGEST_RATIO: f64 = 3.0;
 
-    /// Whether slices of a volume of `spacing` are taken one by one.
+    /// Whether a volume of `spacing` is resampled slice by slice.
     pub fn takes_slices_apart(self, spacing: Spacing) -> bool {
-        let mm = spacing.mm();
-        let largest = mm.into_iter().fold(0.0, f64::max);
-        let smallest = mm.into_iter().fold(f64::INFINITY, f64::min);
-        self == Self::SlicesApart && largest / smallest > Self::LARGEST_RATIO
+        self == Self::SlicesApart && spacing.anisotropy() > Self::LARGEST_RATIO
     }
 
     fn is_trilinear(&self) -> bool {

@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{BoundingBox, Extent, GeomError};
 
-/// What a click says of its voxel.
+/// Whether a click marks the target or the background.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PointLabel {
@@ -13,12 +13,12 @@ pub enum PointLabel {
     Negative,
 }
 
-/// One click: a voxel and what is said of it.
+/// One click: a voxel and its label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Point {
     /// Voxel index, `[D, H, W]`.
     pub index: [usize; 3],
-    /// What the click says.
+    /// Whether the voxel belongs to the target.
     pub label: PointLabel,
 }
 

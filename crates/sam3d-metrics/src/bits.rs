@@ -1,4 +1,4 @@
-//! A mask at one bit for each voxel, and the surface between its voxels.
+//! A mask with one bit per voxel, and the surface between its voxels.
 
 use ndarray::{ArrayView3, Axis, Slice};
 use rayon::prelude::*;

@@ -29,8 +29,8 @@ pub struct LabelComparison<T> {
 impl Comparison {
     /// Compares two masks, `[D, H, W]`, on a grid of `spacing`; every value but 0 belongs to a mask.
     ///
-    /// The volumes are looked at once, and the surfaces inside the box around both masks, so a small target in a large
-    /// volume is quick. Memory beside the masks: below 6 bytes for each voxel of that box.
+    /// Every voxel is read once, and surfaces are computed inside the box around both masks, so a small target in a large
+    /// volume is fast. Memory beside the masks: less than 6 bytes per voxel of that box.
     ///
     /// # Errors
     /// [`MetricsError::ShapesDiffer`] if the masks do not have the same shape; [`MetricsError::TooLarge`] if the box has
@@ -50,8 +50,8 @@ impl Comparison {
 /// Compares each label of two label volumes, `[D, H, W]`, on a grid of `spacing`.
 ///
 /// `labels` are the labels to compare, in that order; without them, all that occur in either volume but 0, ascending. A
-/// label that occurs in neither is compared as two empty masks. The volumes are looked at once, however many labels there
-/// are; the surfaces inside the box around each label.
+/// label that occurs in neither is compared as two empty masks. Every voxel is read once, however many labels there
+/// are; surfaces are computed inside the box around each label.
 ///
 /// # Errors
 /// As [`Comparison::between`].

@@ -1,4 +1,4 @@
-//! Connected components, and which of the truth's a prediction finds.
+//! Connected components, and which of the truth's components a prediction finds.
 //!
 //! Memory and time grow with the number of runs of voxels along W, not with the number of voxels.
 
@@ -41,17 +41,17 @@ impl Connectivity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Component {
-    /// How many voxels it has.
+    /// Number of voxels.
     pub voxels: u64,
     /// First voxel of the box around it, `[D, H, W]`.
     pub start: [usize; 3],
     /// One past the last voxel of the box around it, `[D, H, W]`.
     pub end: [usize; 3],
-    /// How many of its voxels the other mask has, too; 0 where there is no other.
+    /// How many of its voxels also belong to the other mask; 0 without another mask.
     pub shared_voxels: u64,
 }
 
-/// The connected components of `mask`, `[D, H, W]`, every value but 0 being its own; in the order of their first voxels.
+/// The connected components of `mask`, `[D, H, W]`, every value but 0 belonging to it; in the order of their first voxels.
 pub fn components(mask: ArrayView3<u8>, connectivity: Connectivity) -> Vec<Component> {
     measure(&Runs::of_mask(mask, connectivity), |_| 0)
 }
@@ -73,7 +73,7 @@ fn measure(runs: &Runs, shared_voxels: impl Fn(&Run) -> u64) -> Vec<Component> {
     components
 }
 
-/// Which components of two masks meet: how many lesions are found, and how many findings are none.
+/// Lesion-wise detection: the components of truth and prediction, and which of them overlap the other mask.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Detection {
@@ -84,7 +84,7 @@ pub struct Detection {
 }
 
 impl Detection {
-    /// Takes two masks, `[D, H, W]`, apart; every value but 0 belongs to a mask.
+    /// Finds the components of two masks, `[D, H, W]`; every value but 0 belongs to a mask.
     ///
     /// # Errors
     /// [`MetricsError::ShapesDiffer`] if the masks do not have the same shape.
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn lesions_found_and_findings_that_are_none() {
+    fn found_lesions_and_false_positives() {
         let truth = mask(&[[0, 0, 0], [0, 0, 1], [0, 0, 2], [3, 3, 3]]);
         let prediction = mask(&[[0, 0, 2], [0, 0, 3], [2, 0, 0]]);
         let detection = Detection::between(truth.view(), prediction.view(), Connectivity::Corners).unwrap();

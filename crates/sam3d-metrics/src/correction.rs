@@ -2,8 +2,8 @@
 //!
 //! The rule of this project's evaluation ([`ClickRule::Largest`]) clicks into the middle of the largest error: of the
 //! voxels in which truth and prediction differ, connected by 26 neighbours, the largest component; in it the voxel farthest
-//! in mm from everything that is not in the component, the world outside the volume included. The click says "inside" if
-//! the voxel belongs to the truth, else "outside". Ties go to the first voxel in C order, so a click is a function of the
+//! in mm from everything that is not in the component; outside the volume counts as not in it. The click is positive
+//! (inside) if the voxel belongs to the truth, else negative (outside). Ties go to the first voxel in C order, so a click is a function of the
 //! two masks. Without an error there is no click.
 
 use std::{fmt, str::FromStr};

@@ -5,7 +5,7 @@ use crate::{Percentile, Tolerance};
 /// "This" surface is the one the distances start from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DirectedDistances {
-    /// Each distance that occurs, ascending. On a grid far fewer occur than there are elements.
+    /// The distinct distances, ascending: on a grid far fewer than there are elements.
     distances_mm: Vec<f64>,
     /// Area, in squared units, of the elements up to and including each distance; as long as `distances_mm`.
     cumulated_area: Vec<f64>,
@@ -90,7 +90,7 @@ pub(crate) struct Weighted {
     pub(crate) area: f64,
 }
 
-/// Sorts by distance and makes one of all with the same.
+/// Sorts by distance and merges elements of equal distance.
 pub(crate) fn merge_equal(weighted: &mut Vec<Weighted>) {
     // By area, too, so that the sums do not depend on the order at the start.
     let order =

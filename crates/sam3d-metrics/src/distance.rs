@@ -51,7 +51,7 @@ pub(crate) fn distances_mm(
     Array3::from_shape_vec(sizes, distances_mm).map_err(too_large)
 }
 
-/// Scratch of the pass along D.
+/// Buffers for the pass along D.
 struct Column {
     spacing: ScaledSpacing,
     envelope: Envelope,

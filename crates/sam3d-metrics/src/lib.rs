@@ -8,7 +8,7 @@
 //! - [`error_components`] and [`corrective_click`]: where a prediction is wrong, and where a simulated user clicks next.
 //! - [`ClickAuc`] and [`ClicksToReach`]: scores over corrective clicks.
 //! - [`protocol`]: the rule by which published scores treat empty masks, and the mean over cases.
-//! - [`statistics`]: bootstrap intervals, Wilcoxon's signed-rank test, Holm's adjustment.
+//! - [`statistics`]: means, bootstrap intervals, Wilcoxon's signed-rank test, Holm's adjustment.
 //! - [`distance_transform_mm`]: the exact Euclidean distance transform they rest on.
 //!
 //! # Masks
@@ -42,7 +42,6 @@ mod parameters;
 pub mod protocol;
 mod runs;
 pub mod statistics;
-mod summary;
 mod surface_distances;
 mod survey;
 
@@ -56,5 +55,5 @@ pub use error::MetricsError;
 pub use error_components::{DeepestVoxel, ErrorComponent, error_components, largest_component};
 pub use overlap::Overlap;
 pub use parameters::{Percentile, Tolerance};
-pub use summary::Summary;
+pub use statistics::Summary;
 pub use surface_distances::SurfaceDistances;

@@ -1,6 +1,6 @@
 //! For every place of a grid the nearest seed in its own slice: the first two passes of the distance transform.
 //!
-//! The pass along W is a look to the left and to the right. The pass along H is the lower envelope of parabolas, one for
+//! The pass along W takes the nearer of the seeds to the left and to the right. The pass along H is the lower envelope of parabolas, one for
 //! each row with a seed (Felzenszwalb and Huttenlocher 2012), with the axis's spacing. What is stored is not the squared
 //! distance but where the seed is, in the same four bytes: distances are then computed from whole voxels in double
 //! precision, so that one that equals a tolerance is not rounded beyond it.
@@ -33,7 +33,7 @@ impl ScaledSpacing {
 /// Where the nearest seed of a slice is: H in the upper half, W in the lower.
 pub(crate) type PackedSeed = u32;
 
-/// The slice has no seed.
+/// Marks a place whose slice has no seed.
 pub(crate) const NO_SEED: PackedSeed = u32::MAX;
 
 /// The longest side that leaves `NO_SEED` unused.
@@ -104,7 +104,7 @@ pub(crate) fn squared_offset(seed: PackedSeed, squared_d: f64, [h, w]: [usize; 2
     squared_d + along_h * along_h + along_w * along_w
 }
 
-/// Scratch of one slice.
+/// Buffers for one slice.
 struct Slice {
     width: usize,
     /// The rows with a seed, ascending.

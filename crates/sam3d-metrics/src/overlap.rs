@@ -34,7 +34,10 @@ impl Overlap {
 
     /// The shared voxels over the voxels of either mask (Jaccard index); `None` if both masks are empty.
     pub fn iou(self) -> Option<f64> {
-        ratio(self.shared_voxels, self.truth_voxels + self.prediction_voxels - self.shared_voxels)
+        ratio(
+            self.shared_voxels,
+            (self.truth_voxels + self.prediction_voxels).saturating_sub(self.shared_voxels),
+        )
     }
 
     /// Volume of the prediction minus volume of the truth, in mm³: positive if the prediction is too large.

@@ -1,7 +1,7 @@
 //! The published evaluation protocol's score of one case.
 //!
-//! The metrics themselves are undefined for two empty masks. The protocol defines them: nothing to find and nothing found
-//! is a perfect score, one empty mask is the worst.
+//! The metrics themselves are undefined for two empty masks. The protocol scores two empty masks as perfect and one empty
+//! mask as the worst.
 
 use ndarray::ArrayView3;
 use sam3d_geom::Spacing;

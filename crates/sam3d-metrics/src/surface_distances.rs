@@ -24,7 +24,7 @@ pub struct SurfaceDistances {
 impl SurfaceDistances {
     /// The distances between two masks, `[D, H, W]`, on a grid of `spacing`; every value but 0 belongs to a mask.
     ///
-    /// Only the box around both masks is looked at, so a small target in a large volume is quick.
+    /// Surfaces are computed inside the box around both masks, so a small target in a large volume is fast.
     ///
     /// # Errors
     /// As [`Comparison::between`].

@@ -1,4 +1,4 @@
-//! One look at every voxel of two label volumes: how many voxels each label has, and the box around them.
+//! One pass over two label volumes: the voxel counts of each label, and the box around its voxels.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use ndarray::{ArrayView1, ArrayView3, Axis, parallel::prelude::*};
 
 use crate::Overlap;
 
-/// What the voxels of one label have in common.
+/// Voxel counts and bounding box of one label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Survey {
     pub(crate) label: u32,

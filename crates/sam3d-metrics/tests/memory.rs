@@ -43,7 +43,7 @@ fn less_than_six_bytes_for_each_voxel_of_the_box() {
         let each = bytes as f64 / voxels as f64;
         println!("{shape:?}: {each:.2} bytes for each of {voxels} voxels");
         assert!(each < 6.0, "{bytes} bytes for a box of {voxels} voxels");
-        // Distances to the nearest seed alone take four: a measurement that misses them is none.
+        // Distances to the nearest seed alone take four: a smaller peak means that the measurement missed them.
         assert!(each > 3.5, "{bytes} bytes for a box of {voxels} voxels");
     }
 }

@@ -23,7 +23,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// One line per value that is no container, after the path of keys that leads to it.
+/// Prints one line per value that is not a container, after the path of keys that leads to it.
 fn print(path: &str, value: &Value) {
     match value {
         Value::Dict(dict) => dict.iter().for_each(|(key, value)| print(&format!("{path}/{key}"), value)),

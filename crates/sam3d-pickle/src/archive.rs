@@ -16,13 +16,13 @@ use crate::{
     error::{printable, within},
     pickle::{self, Input, StorageRequest},
     source::Source,
-    storage::{Place, Storage},
+    tensor::{Place, Storage},
 };
 
-/// No file that deflate produces is more than this many times smaller than its content.
+/// Deflate compresses by at most this factor.
 const DEFLATE_RATIO: u64 = 1032;
 
-/// Longer entry names are nothing PyTorch writes.
+/// PyTorch writes no longer entry names.
 const LONGEST_NAME: usize = 1024;
 
 /// An opened archive and its directory.
@@ -107,7 +107,7 @@ impl Archive {
         self.zip.get_ref().path()
     }
 
-    /// What stands before `data.pkl`: a folder named after the file or `archive/`.
+    /// Path prefix of `data.pkl`: a folder named after the file or `archive/`.
     fn prefix(&self) -> Result<String, PickleErrorKind> {
         let mut found: Vec<&str> = self
             .entries

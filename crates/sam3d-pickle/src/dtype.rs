@@ -106,8 +106,8 @@ impl DType {
         }
     }
 
-    /// How one element becomes an `f32`; a function, so that a loop over elements asks for the type once. Fewer
-    /// bytes than the type has count as zero.
+    /// Conversion of one element to `f32`, as a function so that a loop over elements selects the type once. Fewer
+    /// bytes than the type has give zero.
     pub(crate) fn to_f32(self) -> fn(&[u8]) -> f32 {
         match self {
             Self::F16 => |bytes| f16::from_le_bytes(first(bytes)).to_f32(),

@@ -62,7 +62,7 @@ pub enum PickleErrorKind {
          probably cut short; copy or download it again"
     )]
     ArchiveDamaged(#[source] io::Error),
-    /// The archive is readable and not what `torch.save` writes.
+    /// The archive is readable, but `torch.save` did not write it.
     #[error("is a zip archive, but not a checkpoint written by torch.save: {reason}")]
     ArchiveUnexpected {
         /// What differs.
@@ -76,7 +76,7 @@ pub enum PickleErrorKind {
         /// What the unpacker found.
         source: io::Error,
     },
-    /// The pickle speaks of a storage that the file does not hold, or holds in another size.
+    /// The pickle refers to a storage that the file lacks or holds in another size.
     #[error("does not hold storage {key} as described: expected {expected} bytes, found {found}")]
     StorageSize {
         /// The storage's key, escaped.
@@ -134,10 +134,10 @@ pub enum PickleErrorKind {
         /// What is wrong.
         reason: String,
     },
-    /// The pickle is well formed and its result is nothing this reader represents.
+    /// The pickle is well formed, but its result cannot be represented.
     #[error("holds a value that cannot be represented: {reason}")]
     Unrepresentable {
-        /// What it is.
+        /// What it is, and what to do.
         reason: String,
     },
 }

@@ -1,6 +1,6 @@
 use crate::DType;
 
-/// Which elements of a storage a tensor is made of. Constructed only if all of them lie inside the storage.
+/// The elements of a storage that a tensor views. Constructed only if all of them lie inside the storage.
 #[derive(Debug, Clone)]
 pub(crate) struct Layout {
     dtype: DType,

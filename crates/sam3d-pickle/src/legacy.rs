@@ -1,4 +1,4 @@
-//! Files without archive: a bare pickle, and what `torch.save` wrote before PyTorch 1.6.
+//! Files that are not zip archives: a bare pickle, and what `torch.save` wrote before PyTorch 1.6.
 //!
 //! The old layout is a sequence of pickles (a magic number, a version, a description of the machine, the object, the
 //! list of storage keys) followed by each storage as a 64-bit count of elements and its bytes.
@@ -9,7 +9,7 @@ use crate::{
     Limits, PickleErrorKind, Value,
     pickle::{self, Input, StorageRequest, Unpickled},
     source::Source,
-    storage::{Place, Storage},
+    tensor::{Place, Storage},
 };
 
 /// The pickled magic number with which the old layout starts.

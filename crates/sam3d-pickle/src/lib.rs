@@ -35,7 +35,6 @@ mod legacy;
 mod limits;
 mod pickle;
 mod source;
-mod storage;
 mod tensor;
 mod value;
 

@@ -1,6 +1,6 @@
 /// How much a file may ask for before it is refused.
 ///
-/// Every bound is checked before the memory it speaks of is allocated. The defaults leave room for the largest
+/// Every limit is checked before the memory is allocated. The defaults leave room for the largest
 /// published checkpoint (ViT-H, 2.6 GB of weights, about 60 000 pickled values) and for its optimiser states.
 ///
 /// ```
@@ -39,7 +39,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// `max_depth`, never above what the stack bears.
+    /// `max_depth`, capped so that recursion does not overflow the stack.
     pub(crate) fn depth(&self) -> usize {
         self.max_depth.min(200)
     }

@@ -16,7 +16,7 @@ mod torch;
 
 use std::sync::Arc;
 
-use crate::{Limits, PickleErrorKind, Value, storage::Storage};
+use crate::{Limits, PickleErrorKind, Value, tensor::Storage};
 use heap::{Heap, Slot};
 use machine::Machine;
 

@@ -1,4 +1,4 @@
-//! The bytes of a file, wherever they lie.
+//! Random access to a file on disk or in memory.
 
 use std::{
     fs::File,

@@ -1,6 +1,15 @@
-use std::{fmt, sync::Arc};
+use std::{
+    borrow::Cow,
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
-use crate::{DType, PickleError, layout::Layout, storage::Storage};
+use crate::{
+    DType, PickleError, PickleErrorKind,
+    archive::{Archive, Entry},
+    layout::Layout,
+    source::Source,
+};
 
 /// A tensor of a checkpoint. Its numbers stay in the file until they are asked for, so that a checkpoint is never in
 /// memory as a whole; clones share the view.
@@ -53,5 +62,55 @@ impl fmt::Debug for Tensor {
             .field("dtype", &self.dtype())
             .field("shape", &self.shape())
             .finish_non_exhaustive()
+    }
+}
+
+/// The data that one or more tensors view.
+pub(crate) struct Storage {
+    place: Place,
+    shared: bool,
+    cache: OnceLock<Vec<u8>>,
+}
+
+/// Where a storage's bytes lie.
+pub(crate) enum Place {
+    /// In the pickle itself, as for numpy arrays.
+    Memory(Arc<[u8]>),
+    /// In an entry of the zip archive.
+    Entry(Arc<Archive>, Entry),
+    /// In a file that is not an archive, at `start`.
+    Span {
+        /// The file.
+        source: Source,
+        /// First byte.
+        start: u64,
+        /// Bytes; checked against the file's length.
+        length: u64,
+    },
+}
+
+impl Storage {
+    /// `shared` says that several tensors view it, so that reading it once for all of them is worth its memory.
+    pub(crate) fn new(place: Place, shared: bool) -> Self {
+        Self { place, shared, cache: OnceLock::new() }
+    }
+
+    pub(crate) fn read(&self) -> Result<Cow<'_, [u8]>, PickleError> {
+        if let Some(bytes) = self.cache.get() {
+            return Ok(Cow::Borrowed(bytes));
+        }
+        let bytes = match &self.place {
+            Place::Memory(bytes) => return Ok(Cow::Borrowed(bytes)),
+            Place::Entry(archive, entry) => {
+                archive.unpack(entry).map_err(|kind| PickleError::new(archive.path(), kind))?
+            }
+            Place::Span { source, start, length } => source
+                .read(*start..start + length)
+                .map_err(|error| PickleError::new(source.path(), PickleErrorKind::Io(error)))?,
+        };
+        if self.shared {
+            return Ok(Cow::Borrowed(self.cache.get_or_init(|| bytes)));
+        }
+        Ok(Cow::Owned(bytes))
     }
 }

@@ -101,7 +101,7 @@ fn tensors_that_leave_their_storage() {
 }
 
 #[test]
-fn archives_that_are_no_checkpoint() {
+fn archives_that_are_not_checkpoints() {
     let pickle = Pickle::new().raw(b"N").stop();
     check(archive(&[("a/readme", b"")], false), "has no data.pkl");
     check(archive(&[("a/olddata.pkl", &pickle)], false), "has no data.pkl");

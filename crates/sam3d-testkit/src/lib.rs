@@ -1,4 +1,4 @@
-//! Golden data and deterministic inputs for the tests of the sam3d crates, and what their measurements share.
+//! Golden data, deterministic inputs and memory measurements for the tests of the sam3d crates.
 //!
 //! Not published: only `dev-dependencies` name this crate.
 

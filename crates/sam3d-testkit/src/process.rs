@@ -1,10 +1,10 @@
-//! What the operating system says of this process.
+//! Memory use of this process, as the operating system reports it.
 
 use std::fs;
 
-/// The largest memory this process has had so far, in MiB: its resident set, where the system says it (Linux).
+/// Peak resident memory of this process in MiB; `None` where the system does not report it (only Linux does).
 ///
-/// It only grows, so two things are compared in two processes.
+/// The peak never falls, so each thing to measure needs a process of its own.
 pub fn peak_memory_mib() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

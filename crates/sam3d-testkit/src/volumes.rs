@@ -1,4 +1,4 @@
-//! Real volumes, which are not part of the project: patient data stays where it is.
+//! Real volumes for tests. They are patient data and not part of the repository.
 
 use std::{
     env,

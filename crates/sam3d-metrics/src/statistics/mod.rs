@@ -1,12 +1,40 @@
-//! What can be said of scores over cases: intervals of a mean, and whether two methods differ on the same cases.
+//! Statistics of scores over cases: mean and spread, intervals of a mean, and tests whether two methods differ.
 //!
+//! - [`Summary`]: mean and standard deviation.
 //! - [`bootstrap_mean`]: percentile bootstrap interval of a mean over cases.
 //! - [`wilcoxon_signed_rank`]: the paired test usual for segmentation scores, which are neither normal nor symmetric.
 //! - [`holm`]: several tests at once.
 
 mod wilcoxon;
 
+use serde::{Deserialize, Serialize};
+
 pub use wilcoxon::{SignedRank, wilcoxon_signed_rank};
+
+/// Mean and spread of one metric over cases.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Summary {
+    /// Number of cases.
+    pub count: usize,
+    /// Arithmetic mean.
+    pub mean: f64,
+    /// Standard deviation of the cases at hand (divided by their number, not by one less): 0 for a single case.
+    pub std: f64,
+}
+
+impl Summary {
+    /// The summary of `values`; `None` if there are none.
+    pub fn of(values: &[f64]) -> Option<Self> {
+        if values.is_empty() {
+            return None;
+        }
+        let count = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / count;
+        let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
+        Some(Self { count: values.len(), mean, std: variance.sqrt() })
+    }
+}
 
 /// A two-sided interval of the mean of `values` by the percentile bootstrap: the mean of as many values drawn with
 /// replacement, `resamples` times, and the quantiles that leave out `1 - level` in equal halves (linear interpolation
@@ -60,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_interval_of_draws_one_can_follow() {
+    fn an_interval_of_known_draws() {
         // Draws 0, 1, 2, ... modulo 3: every resample holds each value once, so all means are 2.
         let mut next = 0;
         let mut round_robin = |n: usize| {
@@ -89,5 +117,12 @@ mod tests {
         }
         assert_eq!(holm(&[0.9, 0.8]), [1.0, 1.0]);
         assert_eq!(holm(&[]), [0.0; 0]);
+    }
+
+    #[test]
+    fn summaries_of_no_one_and_two_values() {
+        assert_eq!(Summary::of(&[]), None);
+        assert_eq!(Summary::of(&[0.5]), Some(Summary { count: 1, mean: 0.5, std: 0.0 }));
+        assert_eq!(Summary::of(&[1.0, 0.0]), Some(Summary { count: 2, mean: 0.5, std: 0.5 }));
     }
 }

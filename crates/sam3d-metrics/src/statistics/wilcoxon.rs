@@ -3,13 +3,13 @@
 /// Outcome of the test.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SignedRank {
-    /// Pairs whose scores differ: the others say nothing and are left out (Wilcoxon 1945).
+    /// Pairs whose scores differ: the others carry no information and are left out (Wilcoxon 1945).
     pub pairs: usize,
     /// Sum of the ranks of the positive differences (first minus second).
     pub positive_ranks: f64,
     /// Two-sided p value.
     pub p: f64,
-    /// Whether `p` is of the exact distribution, not of the normal approximation.
+    /// Whether `p` comes from the exact distribution rather than the normal approximation.
     pub exact: bool,
 }
 
@@ -21,10 +21,10 @@ const EXACT_PAIRS: usize = 50;
 ///
 /// Equal pairs are left out; equal differences share the mean of their ranks. Up to 50 pairs the p value is exact: of all
 /// the ways to give signs to the ranks at hand (ties included), the share whose rank sum is as far from the middle as the
-/// observed one. Beyond, it is of the normal approximation with the variance corrected for ties and without correction for
+/// observed one. Beyond, it comes from the normal approximation with the variance corrected for ties and without correction for
 /// continuity.
 ///
-/// `None` if the slices differ in length, a score is not a number, or no pair differs.
+/// `None` if the slices differ in length, a score is NaN, or no pair differs.
 pub fn wilcoxon_signed_rank(first: &[f64], second: &[f64]) -> Option<SignedRank> {
     if first.len() != second.len() {
         return None;
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn fifty_pairs_are_exact_still() {
+    fn fifty_pairs_are_still_exact() {
         // method="exact"
         let first: Vec<f64> =
             (0..50).map(|i| (f64::from(i * 37 % 61) + f64::from(i) / 64.0) / 64.0).collect();

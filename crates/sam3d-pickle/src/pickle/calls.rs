@@ -58,7 +58,7 @@ impl Machine<'_> {
     /// Gives `object` its state.
     pub(super) fn build(&mut self, object: Slot, state: Slot) -> Result<(), PickleErrorKind> {
         match self.heap.get(object) {
-            // PyTorch hangs version numbers on its state dictionaries; they describe no weight.
+            // PyTorch attaches version numbers to its state dictionaries; weights do not need them.
             Some(Node::Dict(_)) => Ok(()),
             Some(Node::NumpyDType(_)) => self.check_numpy_byte_order(state),
             Some(Node::EmptyArray) => {

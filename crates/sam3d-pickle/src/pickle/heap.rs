@@ -5,7 +5,7 @@ use crate::{
     DType, Dict, Key, Limits, PickleErrorKind, Tensor, Value,
     error::{printable, within},
     layout::Layout,
-    storage::{Place, Storage},
+    tensor::{Place, Storage},
 };
 
 /// A value on the machine's stack: small ones themselves, the others by number.
@@ -102,7 +102,7 @@ struct Done {
 
 enum State {
     New,
-    /// Being finished: reaching it again means that it contains itself.
+    /// In progress: reaching it again means that it contains itself.
     Open,
     Done(Done),
 }

@@ -3,7 +3,7 @@ use std::io::{self, Read};
 use super::malformed;
 use crate::{PickleErrorKind, error::within};
 
-/// The names of modules and classes in a pickle end with a line break; a longer line is no name.
+/// The names of modules and classes in a pickle end with a line break; a longer line is not a name.
 const LONGEST_LINE: usize = 512;
 
 /// A stream of bytes that counts and bounds what is taken from it.
