@@ -1,4 +1,7 @@
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use sam3d_geom::{Extent, GeomError};
 
@@ -36,8 +39,16 @@ pub enum IoError {
         /// The file.
         path: PathBuf,
     },
+    /// Something else lies where the file should be.
+    #[error("{path}: found {found}", path = path.display())]
+    NotTheFile {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead.
+        found: crate::StandIn,
+    },
     /// The content is of none of the formats that are read.
-    #[error("{path}: begins as no file of a known format: expected NIfTI, NRRD, MetaImage or DICOM", path = path.display())]
+    #[error("{path}: unrecognised file format: expected NIfTI, NRRD, MetaImage or DICOM", path = path.display())]
     FormatUnknown {
         /// The file.
         path: PathBuf,
@@ -166,6 +177,26 @@ pub enum IoError {
         /// Number of voxels asked for.
         voxels: usize,
     },
+    /// A mask, label map or ground truth has values between whole numbers.
+    #[error(
+        "{path}: expected a mask or label map of whole numbers, found the value {value}: this looks like a probability map \
+         or an image; choose a threshold above which a voxel is inside",
+        path = path.display()
+    )]
+    NotWholeNumbers {
+        /// The file.
+        path: PathBuf,
+        /// The first such value.
+        value: f32,
+    },
+    /// What was done with a volume failed.
+    #[error("{path}: {source}", path = path.display())]
+    OfFile {
+        /// The volume's file.
+        path: PathBuf,
+        /// What failed; it names no file itself.
+        source: Box<IoError>,
+    },
     /// An array is not of the shape of the grid it belongs to.
     #[error("expected an array of shape {expected:?}, found {found:?}")]
     ShapeMismatch {
@@ -173,6 +204,19 @@ pub enum IoError {
         expected: [usize; 3],
         /// Shape of the array.
         found: [usize; 3],
+    },
+    /// Two files that must lie on one grid do not.
+    #[error(
+        "{first} and {second} do not lie on one grid: {difference}; resample one of them onto the other's grid",
+        first = first.display(), second = second.display()
+    )]
+    GridsDiffer {
+        /// One file.
+        first: PathBuf,
+        /// The other one.
+        second: PathBuf,
+        /// In what their grids differ.
+        difference: String,
     },
     /// An image and its label are not on one grid.
     #[error(
@@ -223,4 +267,20 @@ pub enum IoError {
     /// A value is not a valid geometry.
     #[error(transparent)]
     Geometry(#[from] GeomError),
+}
+
+impl IoError {
+    /// This error with the file it is about, if it does not name one itself.
+    pub fn of_file(self, path: &Path) -> Self {
+        match self {
+            Self::OutOfMemory { .. }
+            | Self::ShapeMismatch { .. }
+            | Self::LabelGrid { .. }
+            | Self::ResampledTooLarge { .. }
+            | Self::VoxelOutside { .. }
+            | Self::WorldPointOutside { .. }
+            | Self::Geometry(_) => Self::OfFile { path: path.to_owned(), source: Box::new(self) },
+            named => named,
+        }
+    }
 }

@@ -31,6 +31,9 @@ impl Format {
             return Ok(Self::Dicom);
         }
         let start = first_bytes(open_file(path)?).map_err(|source| read_failed(path, source))?;
+        if let Some(found) = StandIn::of_start(&start) {
+            return Err(IoError::NotTheFile { path: path.to_owned(), found });
+        }
         Self::of_start(&start)
             .or_else(|| Self::of_name(path))
             .ok_or_else(|| IoError::FormatUnknown { path: path.to_owned() })
@@ -75,6 +78,41 @@ impl Format {
         } else {
             None
         }
+    }
+}
+
+/// What is found in the place of a file that was not fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StandIn {
+    /// The text that Git LFS keeps in a repository instead of a large file.
+    GitLfsPointer,
+    /// A web page: a login form, a note that the address has changed, an error of a server.
+    WebPage,
+}
+
+impl StandIn {
+    fn of_start(start: &[u8]) -> Option<Self> {
+        if start.starts_with(b"version https://git-lfs.github.com/") {
+            return Some(Self::GitLfsPointer);
+        }
+        let text = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start).trim_ascii_start();
+        let begins = |mark: &[u8]| text.get(..mark.len()).is_some_and(|text| text.eq_ignore_ascii_case(mark));
+        let is_page =
+            [&b"<!doctype"[..], b"<html", b"<head", b"<?xml", b"<!--"].iter().any(|mark| begins(mark));
+        is_page.then_some(Self::WebPage)
+    }
+}
+
+impl fmt::Display for StandIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::GitLfsPointer => {
+                "a Git LFS pointer instead of the file; fetch the file itself, for example with git lfs pull"
+            }
+            Self::WebPage => {
+                "a web page (HTML or XML) instead of the file; open it to see what the server said, and download the file again"
+            }
+        })
     }
 }
 

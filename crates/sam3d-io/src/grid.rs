@@ -9,16 +9,19 @@ pub(crate) const SHEAR_TOLERANCE: f64 = 1e-4;
 /// Relative difference between `pixdim` and the affine's columns up to which both say the same.
 const SPACING_TOLERANCE: f64 = 1e-3;
 
+/// Distance between the places that sform and qform give a voxel, in voxels, from which on a user is told.
+const LARGEST_DISAGREEMENT: f64 = 0.1;
+
 /// Which header fields a grid's affine comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AffineSource {
-    /// The sform's matrix (its code is positive).
+    /// The sform's matrix: its code is 1, or there is no usable qform.
     Sform,
-    /// The qform's quaternion, offset and `pixdim` (its code is positive, the sform's is not).
+    /// The qform's quaternion, offset and `pixdim`: its code is positive, and that of the sform is not 1.
     Qform,
     /// Only `pixdim`: neither code is positive, so position and direction in the patient are not known. The stored axes
-    /// are then taken to run to right, anterior and superior from the origin.
+    /// are then taken to run to left, posterior and superior from the origin, as ITK does.
     Pixdim,
     /// NRRD's space directions and space origin.
     SpaceDirections,
@@ -90,14 +93,26 @@ impl Grid {
     }
 
     /// The grid a header describes; on failure the fields that were used and what is wrong with them.
+    ///
+    /// An sform or a qform that is not an affine is left out if the other one is.
     pub(crate) fn from_header(
         shape_ijk: [usize; 3],
         header: HeaderGeometry,
     ) -> Result<Self, (AffineSource, GeomError)> {
-        let (source, rows) = header.affine_rows_mm();
-        let world_from_ijk = Affine::new(rows).map_err(|error| (source, error))?;
-        let spacing_ijk_mm = spacing_ijk_mm(&world_from_ijk, header.pixdim_mm());
-        Ok(Self { shape_ijk, world_from_ijk, spacing_ijk_mm, source, header })
+        let (mut first_error, mut header) = (None, header);
+        for (source, rows) in header.candidates_mm() {
+            match Affine::new(rows.map(|row| row.map(|value| value + 0.0))) {
+                Ok(world_from_ijk) => {
+                    let spacing_ijk_mm = spacing_ijk_mm(&world_from_ijk, header.pixdim_mm());
+                    return Ok(Self { shape_ijk, world_from_ijk, spacing_ijk_mm, source, header });
+                }
+                Err(error) => {
+                    header = header.without(source);
+                    first_error.get_or_insert((source, error));
+                }
+            }
+        }
+        Err(first_error.unwrap_or((AffineSource::Pixdim, GeomError::AffineSingular { rows: [[0.0; 4]; 3] })))
     }
 
     /// Number of voxels along i, j and k.
@@ -143,7 +158,19 @@ impl Grid {
     pub(crate) fn warn_of_oddities(&self, path: &Path) {
         let (path, spacing_mm) = (path.display(), self.spacing_ijk_mm);
         if self.source == AffineSource::Pixdim {
-            tracing::warn!(%path, "the file does not say how its axes lie in the patient: they are taken to run to right, anterior, superior");
+            tracing::warn!(%path, "the file does not say how its axes lie in the patient: as in ITK, they are taken to run to left, posterior and superior from the origin");
+        }
+        let smallest_mm = spacing_mm.iter().copied().fold(f64::INFINITY, f64::min);
+        if let Some(apart_mm) = self.header.disagreement_mm(self.shape_ijk)
+            && apart_mm > LARGEST_DISAGREEMENT * smallest_mm
+        {
+            let HeaderGeometry { qform_code, sform_code, .. } = self.header;
+            tracing::warn!(
+                %path,
+                "sform (code {sform_code}) and qform (code {qform_code}) differ by up to {apart_mm:.2} mm: the {} is used; \
+                 as in ITK, that is the sform if its code is 1, else the qform",
+                self.source
+            );
         }
         if self.is_sheared() {
             tracing::warn!(%path, ?spacing_mm, "the affine is sheared: the lengths of its columns are used as spacing");
@@ -248,9 +275,32 @@ mod tests {
     fn without_codes_pixdim_is_all_there_is() {
         let grid = Grid::from_header([2, 3, 4], header([1.0, -2.0, 3.0])).unwrap();
         assert_eq!(grid.source(), AffineSource::Pixdim);
-        assert_eq!(grid.world_from_ijk().world_from_voxel([1.0, 1.0, 1.0]), [1.0, 2.0, 3.0]);
+        assert_eq!(grid.world_from_ijk().world_from_voxel([1.0, 1.0, 1.0]), [-1.0, -2.0, 3.0]);
         assert!(Grid::from_header([2, 3, 4], header([1.0, 0.0, 3.0])).is_err());
         assert!(Grid::from_header([2, 3, 4], header([1.0, f64::NAN, 3.0])).is_err());
+    }
+
+    /// ITK's table: the sform if its code is 1 or there is no qform, else the qform.
+    #[test]
+    fn one_rule_for_sform_and_qform() {
+        let srow = [[1.0, 0.0, 0.0, 7.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]];
+        let source = |qform_code, sform_code, srow, offset| {
+            let header = HeaderGeometry { qform_code, sform_code, srow, offset, ..header([1.0; 3]) };
+            Grid::from_header([2, 2, 2], header).map(|grid| (grid.source(), grid.header().sform_code))
+        };
+        for code in 1..=4 {
+            assert_eq!(source(0, code, srow, [0.0; 3]).unwrap().0, AffineSource::Sform);
+            assert_eq!(source(code, 0, srow, [0.0; 3]).unwrap().0, AffineSource::Qform);
+            assert_eq!(source(code, 1, srow, [0.0; 3]).unwrap().0, AffineSource::Sform);
+            assert_eq!(source(code, 2, srow, [0.0; 3]).unwrap().0, AffineSource::Qform);
+            // What is not an affine gives way to what is one.
+            let nan = [[f64::NAN; 4]; 3];
+            for unusable in [[[0.0; 4]; 3], nan] {
+                assert_eq!(source(code, 1, unusable, [0.0; 3]).unwrap(), (AffineSource::Qform, 0));
+                assert!(source(0, 1, unusable, [0.0; 3]).is_err());
+            }
+            assert_eq!(source(code, 3, srow, [f64::NAN; 3]).unwrap().0, AffineSource::Sform);
+        }
     }
 
     #[test]

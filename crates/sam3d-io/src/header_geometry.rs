@@ -59,10 +59,43 @@ impl HeaderGeometry {
         }
     }
 
-    /// The rows of the affine to RAS millimetres, not yet checked, and the fields they come from.
-    pub(crate) fn affine_rows_mm(&self) -> (AffineSource, [[f64; 4]; 3]) {
-        let (source, rows) = self.affine_rows();
-        (source, rows.map(|row| row.map(|value| value * self.millimetres_per_unit())))
+    /// The rows of the affine to RAS millimetres, not yet checked, and the fields they come from: first what the rule
+    /// takes, then what there is if that is not an affine.
+    ///
+    /// The rule is ITK's: the sform if its code is 1 (scanner coordinates) or there is no qform, else the qform; with
+    /// neither, the stored axes run to left, posterior and superior from the origin.
+    pub(crate) fn candidates_mm(&self) -> Vec<(AffineSource, [[f64; 4]; 3])> {
+        let (has_sform, has_qform) = (self.sform_code > 0, self.qform_code > 0);
+        let sform = has_sform.then_some((AffineSource::Sform, self.srow));
+        let qform = has_qform.then(|| (AffineSource::Qform, self.qform_rows()));
+        let in_order = if self.sform_code == 1 { [sform, qform] } else { [qform, sform] };
+        let mut candidates: Vec<_> = in_order.into_iter().flatten().collect();
+        if candidates.is_empty() {
+            let [x, y, z] = self.pixdim.map(f64::abs);
+            let rows = [[-x, 0.0, 0.0, 0.0], [0.0, -y, 0.0, 0.0], [0.0, 0.0, z, 0.0]];
+            candidates.push((AffineSource::Pixdim, rows));
+        }
+        let unit_mm = self.millimetres_per_unit();
+        candidates
+            .iter()
+            .map(|(source, rows)| (*source, rows.map(|row| row.map(|value| value * unit_mm))))
+            .collect()
+    }
+
+    /// How far sform and qform place a voxel of a volume of `shape_ijk` from each other at most, if both are there.
+    pub(crate) fn disagreement_mm(&self, shape_ijk: [usize; 3]) -> Option<f64> {
+        let candidates = self.candidates_mm();
+        let [(_, a), (_, b)] = candidates.as_slice() else { return None };
+        let [a, b] = [Affine::new(*a).ok()?, Affine::new(*b).ok()?];
+        Some(largest_offset_mm(&a, &b, shape_ijk))
+    }
+
+    /// The fields without those of `source`.
+    pub(crate) fn without(self, source: AffineSource) -> Self {
+        match source {
+            AffineSource::Sform => Self { sform_code: 0, srow: [[0.0; 4]; 3], ..self },
+            _ => Self { qform_code: 0, quaternion: [0.0; 3], offset: [0.0; 3], ..self },
+        }
     }
 
     /// `pixdim` in millimetres; a sign, which some files carry, means nothing.
@@ -70,24 +103,16 @@ impl HeaderGeometry {
         self.pixdim.map(|spacing| spacing.abs() * self.millimetres_per_unit())
     }
 
-    /// The affine's rows in the file's own unit.
-    fn affine_rows(&self) -> (AffineSource, [[f64; 4]; 3]) {
-        if self.sform_code > 0 {
-            return (AffineSource::Sform, self.srow);
-        }
+    /// The qform's rows in the file's own unit.
+    fn qform_rows(&self) -> [[f64; 4]; 3] {
         let [x, y, z] = self.pixdim.map(f64::abs);
-        if self.qform_code > 0 {
-            // qfac is 1 unless it is explicitly negative: 0 is found in files, too.
-            let lengths = [x, y, if self.qfac < 0.0 { -z } else { z }];
-            let rotation = rotation_from_quaternion(self.quaternion);
-            let rows = std::array::from_fn(|row| {
-                let [a, b, c]: [f64; 3] =
-                    std::array::from_fn(|column| rotation[row][column] * lengths[column]);
-                [a, b, c, self.offset[row]]
-            });
-            return (AffineSource::Qform, rows);
-        }
-        (AffineSource::Pixdim, [[x, 0.0, 0.0, 0.0], [0.0, y, 0.0, 0.0], [0.0, 0.0, z, 0.0]])
+        // qfac is 1 unless it is explicitly negative: 0 is found in files, too.
+        let lengths = [x, y, if self.qfac < 0.0 { -z } else { z }];
+        let rotation = rotation_from_quaternion(self.quaternion);
+        std::array::from_fn(|row| {
+            let [a, b, c]: [f64; 3] = std::array::from_fn(|column| rotation[row][column] * lengths[column]);
+            [a, b, c, self.offset[row]]
+        })
     }
 
     /// By the spatial part of `xyzt_units`; files that name no unit mean millimetres.
@@ -98,6 +123,26 @@ impl HeaderGeometry {
             _ => 1.0,
         }
     }
+}
+
+/// Largest distance between equal corners of two grids of one shape.
+pub(crate) fn largest_offset_mm(a: &Affine, b: &Affine, shape_ijk: [usize; 3]) -> f64 {
+    let offsets = (0..8usize).map(|corner| {
+        let index =
+            std::array::from_fn(|axis| ((corner >> axis & 1) * shape_ijk[axis].saturating_sub(1)) as f64);
+        let [a, b] = [a, b].map(|affine| affine.world_from_voxel(index));
+        a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()
+    });
+    // Written so that a distance that is not a number is infinitely far.
+    offsets.fold(0.0, |largest, offset| {
+        if offset <= largest {
+            largest
+        } else if offset.is_nan() {
+            f64::INFINITY
+        } else {
+            offset
+        }
+    })
 }
 
 /// NIfTI's code for millimetres.

@@ -43,6 +43,7 @@ pub mod prepare;
 pub mod prepared;
 mod read;
 pub mod resample;
+mod same_grid;
 pub mod sampling;
 mod source;
 pub mod splits;
@@ -51,10 +52,11 @@ mod volume;
 mod write;
 
 pub use error::IoError;
-pub use format::Format;
+pub use format::{Format, StandIn};
 pub use grid::{AffineSource, Grid};
 pub use limits::ReadLimits;
-pub use read::{read, read_label};
+pub use read::{LabelOptions, read, read_label, read_label_with};
+pub use same_grid::check_same_grid;
 pub use volume::{Rescale, ValueType, Volume};
 pub use write::{OutputFormat, write_f32, write_i16, write_mask, write_segmentation, write_u16};
 

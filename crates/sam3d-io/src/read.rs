@@ -25,16 +25,38 @@ pub fn read(path: &Path, limits: ReadLimits) -> Result<Volume, IoError> {
     }
 }
 
-/// Reads a label map: a volume as [`read()`], or the only structure of an RT structure set as 0 and 1 on `grid`, that of
-/// the image it was drawn on.
+/// How a mask, label map or ground truth is read.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct LabelOptions {
+    /// Make a mask of the values: 1 where they are above this one, 0 elsewhere.
+    pub threshold: Option<f32>,
+    /// How the contours of a structure set become a mask.
+    pub contours: dicom::MaskOptions,
+}
+
+/// Reads a label map: a volume of whole numbers as [`read()`], or the only structure of an RT structure set as 0 and 1 on
+/// `grid`, that of the image it was drawn on.
 ///
 /// # Errors
-/// As [`read()`] and [`dicom::read_mask`].
+/// As [`read()`] and [`dicom::read_mask`], and [`IoError::NotWholeNumbers`] for a probability map or an image.
 pub fn read_label(path: &Path, grid: &Grid, limits: ReadLimits) -> Result<Volume, IoError> {
+    read_label_with(path, grid, limits, LabelOptions::default())
+}
+
+/// As [`read_label`], with `options`.
+///
+/// # Errors
+/// As [`read_label`].
+pub fn read_label_with(
+    path: &Path,
+    grid: &Grid,
+    limits: ReadLimits,
+    options: LabelOptions,
+) -> Result<Volume, IoError> {
     if !dicom::StructureSet::is_at(path)? {
-        return read(path, limits);
+        return read(path, limits)?.into_labels(path, options.threshold);
     }
     limits.check(path, grid.shape_ijk())?;
-    let data = dicom::read_mask(path, None, grid, dicom::MaskOptions::default())?.mask.mapv(f32::from);
+    let data = dicom::read_mask(path, None, grid, options.contours)?.mask.mapv(f32::from);
     Ok(Volume { data, grid: grid.clone(), nan_voxels: 0, value_type: ValueType::Uint8, rescale: None })
 }

@@ -4,7 +4,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use flate2::bufread::{MultiGzDecoder, ZlibDecoder};
+use flate2::bufread::{GzDecoder, ZlibDecoder};
 
 use crate::IoError;
 
@@ -35,6 +35,66 @@ pub(crate) struct Source {
     consumed: u64,
 }
 
+/// The content of one gzip member after the other. What follows the last one and is no member is ignored with a warning:
+/// tapes and downloads leave padding there, and gzip ignores it too.
+struct GzipMembers<R> {
+    path: PathBuf,
+    /// `None` behind the last member.
+    member: Option<GzDecoder<R>>,
+    /// Whether nothing of the current member was read yet.
+    is_new: bool,
+    is_first: bool,
+}
+
+impl<R: BufRead> GzipMembers<R> {
+    fn new(path: &Path, file: R) -> Self {
+        Self { path: path.to_owned(), member: Some(GzDecoder::new(file)), is_new: true, is_first: true }
+    }
+
+    /// Moves to the member that follows, if anything does.
+    fn next_member(&mut self, mut file: R) -> io::Result<()> {
+        let start = file.fill_buf()?;
+        if start.is_empty() {
+            return Ok(());
+        }
+        if start.first() == Some(&GZIP_MAGIC[0]) {
+            (self.member, self.is_new, self.is_first) = (Some(GzDecoder::new(file)), true, false);
+        } else {
+            self.ignore_rest();
+        }
+        Ok(())
+    }
+
+    fn ignore_rest(&mut self) {
+        self.member = None;
+        tracing::warn!(path = %self.path.display(), "the bytes behind the compressed data are ignored");
+    }
+}
+
+impl<R: BufRead> Read for GzipMembers<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some(member) = &mut self.member {
+            match member.read(buffer) {
+                // The end of the member, whose checksum is right.
+                Ok(0) if !buffer.is_empty() => {
+                    if let Some(member) = self.member.take() {
+                        self.next_member(member.into_inner())?;
+                    }
+                }
+                Ok(count) => {
+                    self.is_new = false;
+                    return Ok(count);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
+                // What begins like a member and is none.
+                Err(_) if self.is_new && !self.is_first => self.ignore_rest(),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(0)
+    }
+}
+
 impl Source {
     /// The whole file, unpacked if it starts as gzip does, whatever its name.
     pub(crate) fn open(path: &Path) -> Result<Self, IoError> {
@@ -58,7 +118,7 @@ impl Source {
     fn new(path: &Path, file: impl BufRead + 'static, stored_bytes: u64, packing: Packing) -> Self {
         let reader: Box<dyn Read> = match packing {
             Packing::Plain => Box::new(file),
-            Packing::Gzip => Box::new(MultiGzDecoder::new(file)),
+            Packing::Gzip => Box::new(GzipMembers::new(path, file)),
             Packing::Zlib => Box::new(ZlibDecoder::new(file)),
         };
         let compressed = packing != Packing::Plain;

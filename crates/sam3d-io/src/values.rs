@@ -47,7 +47,10 @@ fn decode(
     end: u64,
 ) -> Result<(Vec<f32>, usize), IoError> {
     let mut values = Values { values: Vec::new(), nan: 0 };
-    values.values.try_reserve_exact(count).map_err(|_| IoError::OutOfMemory { voxels: count })?;
+    values
+        .values
+        .try_reserve_exact(count)
+        .map_err(|_| IoError::OutOfMemory { voxels: count }.of_file(source.path()))?;
     let mut chunk = vec![0; CHUNK_BYTES];
     let mut remaining = count * encoding.value_type.bytes();
     while remaining > 0 {

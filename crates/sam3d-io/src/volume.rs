@@ -1,8 +1,8 @@
-use std::fmt;
+use std::{fmt, path::Path};
 
 use ndarray::Array3;
 
-use crate::Grid;
+use crate::{Grid, IoError};
 
 /// A scalar volume as a file holds it: values after the file's own scaling, in the file's own axes.
 #[derive(Debug, Clone)]
@@ -20,6 +20,25 @@ pub struct Volume {
     pub value_type: ValueType,
     /// Scaling from the file's numbers to values; `None` if the file has none.
     pub rescale: Option<Rescale>,
+}
+
+impl Volume {
+    /// The volume at `path` as labels: as it is if its values are whole numbers; with a `threshold`, 1 where the value is
+    /// above it and 0 elsewhere.
+    ///
+    /// # Errors
+    /// [`IoError::NotWholeNumbers`] without a threshold, if a value is not a whole number.
+    pub fn into_labels(mut self, path: &Path, threshold: Option<f32>) -> Result<Self, IoError> {
+        if let Some(threshold) = threshold {
+            self.data.mapv_inplace(|value| f32::from(u8::from(value > threshold)));
+            (self.value_type, self.rescale) = (ValueType::Uint8, None);
+            return Ok(self);
+        }
+        match self.data.iter().find(|value| value.fract() != 0.0) {
+            None => Ok(self),
+            Some(value) => Err(IoError::NotWholeNumbers { path: path.to_owned(), value: *value }),
+        }
+    }
 }
 
 /// `value = slope * stored + intercept`.

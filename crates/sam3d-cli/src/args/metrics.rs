@@ -42,6 +42,14 @@ pub struct MetricsArgs {
     #[arg(long)]
     pub resample_pred: bool,
 
+    /// Take masks of probabilities: inside where the value is above P
+    #[arg(long, value_name = "P", conflicts_with = "label")]
+    pub threshold: Option<f32>,
+
+    /// Interpolate the slices in gaps between the contours of a structure set
+    #[arg(long)]
+    pub fill_gaps: bool,
+
     /// Print the result as CSV
     #[arg(long, conflicts_with = "json")]
     pub csv: bool,

@@ -7,7 +7,6 @@ pub mod info;
 pub mod mask;
 pub mod metrics;
 pub mod network;
-pub mod same_grid;
 pub mod segment;
 pub mod serve;
 pub mod train;

@@ -43,7 +43,7 @@ pub fn read(path: &Path, series: Option<&str>, limits: ReadLimits) -> Result<Vol
     grid.warn_of_oddities(path);
 
     let mut values = Vec::new();
-    values.try_reserve_exact(count).map_err(|_| IoError::OutOfMemory { voxels: count })?;
+    values.try_reserve_exact(count).map_err(|_| IoError::OutOfMemory { voxels: count }.of_file(path))?;
     values.resize(count, 0.0);
     let mut data = Array3::from_shape_vec(grid.shape_kji(), values)
         .map_err(|_| IoError::ShapeMismatch { expected: grid.shape_kji(), found: [count, 1, 1] })?;

@@ -42,9 +42,15 @@ impl Header {
         let (data_path, header_end) = fields.data_file()?;
         let data_offset = match fields.number::<i64>("HeaderSize")? {
             Some(-1) if packing == Packing::Plain => None,
+            Some(-1) => {
+                let reason = "HeaderSize = -1, which puts the voxels at the end of their file, needs uncompressed voxels; \
+                              expected HeaderSize to be 0 or more with CompressedData = True";
+                return Err(fields.invalid(reason.into()));
+            }
             Some(size) => {
-                let size = u64::try_from(size)
-                    .map_err(|_| fields.invalid(format!("expected HeaderSize from -1, found {size}")))?;
+                let size = u64::try_from(size).map_err(|_| {
+                    fields.invalid(format!("expected HeaderSize to be -1 or more, found {size}"))
+                })?;
                 Some(header_end.saturating_add(size))
             }
             None => Some(header_end),

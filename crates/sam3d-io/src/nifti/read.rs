@@ -33,6 +33,10 @@ fn grid(header: &Header, path: &Path) -> Result<Grid, IoError> {
     let grid = Grid::from_header(header.shape_ijk, header.geometry).map_err(|(origin, source)| {
         IoError::GeometryInvalid { path: path.to_owned(), origin, source: Box::new(source) }
     })?;
+    let ruled = header.geometry.candidates_mm().first().map(|(source, _)| *source);
+    if let Some(unusable) = ruled.filter(|source| *source != grid.source()) {
+        tracing::warn!(path = %path.display(), "the {unusable} is singular or not finite: the {} is used", grid.source());
+    }
     grid.warn_of_oddities(path);
     Ok(grid)
 }

@@ -5,10 +5,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot get its input has failed")]
 
+mod content;
 mod dicom_folders;
+mod geometry;
+mod masks;
 mod structure_sets;
 
-use std::path::{Path, PathBuf};
+use std::{
+    fmt::Write,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
 
 use ndarray::Array3;
 use sam3d_io::{IoError, ReadLimits, Volume};
@@ -19,6 +26,43 @@ fn fixture(name: &str) -> PathBuf {
 
 fn read(path: &Path) -> Result<Volume, IoError> {
     sam3d_io::read(path, ReadLimits::default())
+}
+
+/// What a call returns, and the warnings it logs on this thread.
+fn with_warnings<T>(call: impl FnOnce() -> T) -> (T, Vec<String>) {
+    let warnings = Warnings::default();
+    let result = tracing::subscriber::with_default(warnings.clone(), call);
+    let warnings = warnings.0.lock().unwrap().clone();
+    (result, warnings)
+}
+
+#[derive(Clone, Default)]
+struct Warnings(Arc<Mutex<Vec<String>>>);
+
+impl tracing::Subscriber for Warnings {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() <= tracing::Level::WARN
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut text = String::new();
+        event.record(&mut |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
+            write!(text, "{field}={value:?} ").unwrap();
+        });
+        self.0.lock().unwrap().push(text);
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
 }
 
 fn count(mask: &Array3<u8>) -> usize {

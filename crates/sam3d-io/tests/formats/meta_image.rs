@@ -47,6 +47,11 @@ fn what_is_refused() {
         (format!("{HEADER}ElementSpacing = 1 1 nan\n"), "gives no usable geometry"),
         (format!("{HEADER}TransformMatrix = 1 0 0 1 0 0 0 0 1\n"), "gives no usable geometry"),
         (HEADER.replace("NDims = 3", "NDims = 4").replace("4 5 6", "4 5 6 2"), "found 2 frames"),
+        (format!("{HEADER}HeaderSize = -2\n"), "expected HeaderSize to be -1 or more, found -2"),
+        (
+            format!("{HEADER}HeaderSize = -1\nCompressedData = True\n"),
+            "expected HeaderSize to be 0 or more with CompressedData = True",
+        ),
         ("ObjectType = Image\nno end".into(), "not a MetaImage file"),
     ];
     for (header, expected) in cases {

@@ -143,7 +143,7 @@ fn header_fields_that_cannot_be() {
         ("offset", patched(&[(108, &nan)]), "expected vox_offset"),
         ("offset in the header", patched(&[(108, &100f32.to_le_bytes())]), "expected vox_offset"),
         ("intercept", patched(&[(116, &nan)]), "expected a finite scl_inter"),
-        ("sform", patched(&[(280, &[0; 48])]), "the header's sform gives no usable geometry"),
+        ("sform", patched(&[(252, &[0; 2]), (280, &[0; 48])]), "the header's sform gives no usable geometry"),
     ];
     for (name, bytes, expected) in cases {
         let error = read_bytes("a.nii", &bytes).unwrap_err().to_string();

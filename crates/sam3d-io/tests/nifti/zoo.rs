@@ -1,6 +1,9 @@
 //! Files of other programs. They are not part of the project; without them these tests say that they are skipped.
 
+use std::io::Read;
+
 use approx::assert_abs_diff_eq;
+use flate2::read::GzDecoder;
 use sam3d_io::{AffineSource, IoError, ValueType, nifti::ReadLimits};
 use sam3d_testkit::test_volume;
 
@@ -48,8 +51,18 @@ fn pairs_and_single_files_in_big_endian_without_an_affine() {
 fn slope_and_intercept_of_a_sheared_volume() {
     let Some(path) = test_volume("nifti_zoo/shear.nii.gz") else { return };
     let volume = read(&path).unwrap();
-    assert!(volume.grid.is_sheared());
-    assert_eq!(volume.grid.spacing_ijk_mm(), volume.grid.world_from_ijk().column_lengths_mm());
+    // Both codes are 2, so that the qform decides, which cannot be sheared.
+    assert_eq!((volume.grid.source(), volume.grid.is_sheared()), (AffineSource::Qform, false));
+    // Without its qform the sheared sform is all there is.
+    let mut bytes = Vec::new();
+    GzDecoder::new(std::fs::File::open(&path).unwrap()).read_to_end(&mut bytes).unwrap();
+    bytes[252..254].fill(0);
+    let directory = tempfile::tempdir().unwrap();
+    let sheared = directory.path().join("sheared.nii");
+    std::fs::write(&sheared, bytes).unwrap();
+    let sheared = read(&sheared).unwrap().grid;
+    assert!(sheared.is_sheared());
+    assert_eq!(sheared.spacing_ijk_mm(), sheared.world_from_ijk().column_lengths_mm());
     let rescale = volume.rescale.unwrap();
     assert_abs_diff_eq!(rescale.slope, 7.109804153442383);
     assert_abs_diff_eq!(rescale.intercept, -1024.0);
@@ -99,19 +112,21 @@ fn big_endian_int16_and_qform() {
     assert_eq!(volume.grid.spacing_ijk_mm(), [4.0, 4.0, 6.0]);
 }
 
-/// A file whose two affines are meant to be the same, with a mirrored third axis: without the sform the qform says it.
+/// A file whose two affines are meant to be the same, with a mirrored third axis: without the qform the sform says it.
 #[test]
 fn qform_and_sform_of_one_file_agree() {
     let Some(path) = test_volume("nifti_zoo/anatomical.nii") else { return };
-    let by_sform = read(&path).unwrap().grid;
-    assert_eq!(by_sform.source(), AffineSource::Sform);
+    // Both codes are 2.
+    let by_qform = read(&path).unwrap().grid;
+    assert_eq!(by_qform.source(), AffineSource::Qform);
     let mut bytes = std::fs::read(path).unwrap();
-    bytes[254..256].fill(0);
+    // The file is big endian: a qform code of 0.
+    bytes[252..254].fill(0);
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.nii");
     std::fs::write(&path, bytes).unwrap();
-    let by_qform = read(&path).unwrap().grid;
-    assert_eq!(by_qform.source(), AffineSource::Qform);
+    let by_sform = read(&path).unwrap().grid;
+    assert_eq!(by_sform.source(), AffineSource::Sform);
     let rows = by_sform.world_from_ijk().rows();
     for (sform, qform) in rows.iter().flatten().zip(by_qform.world_from_ijk().rows().iter().flatten()) {
         assert_abs_diff_eq!(sform, qform, epsilon = 1e-4);

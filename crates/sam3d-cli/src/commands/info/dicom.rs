@@ -49,7 +49,7 @@ impl Personal {
 
 impl SeriesReport {
     pub(super) fn new(series: &SeriesSummary, phi: bool) -> Result<Self, IoError> {
-        let SeriesSummary { uid, modality, images, size: [columns, rows], file } = series;
+        let SeriesSummary { uid, modality, images, size: [columns, rows], file, .. } = series;
         let personal = Personal::read(file, phi)?;
         let (series_uid, modality) = (uid.clone(), modality.clone());
         Ok(Self { series_uid, modality, slices: *images, columns: *columns, rows: *rows, personal })

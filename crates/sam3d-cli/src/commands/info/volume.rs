@@ -139,7 +139,7 @@ impl fmt::Display for VolumeReport {
         let sheared = if self.sheared { "; the axes are not orthogonal" } else { "" };
         writeln!(f, "orientation  {} (from the {}{sheared})", self.orientation, self.affine_source)?;
         for (row, name) in self.affine_ras_mm.iter().zip(["affine (RAS)", "", ""]) {
-            let numbers: String = row.iter().map(|value| format!("{value:>12.4}")).collect();
+            let numbers: String = row.iter().map(|value| format!(" {value:>11.4}")).collect();
             writeln!(f, "{name:<12}{numbers}")?;
         }
         write!(f, "type         {}", self.value_type)?;

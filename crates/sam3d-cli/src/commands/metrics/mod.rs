@@ -6,13 +6,15 @@ mod table;
 
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use ndarray::Array3;
 use sam3d_geom::Spacing;
-use sam3d_io::{Volume, on_grid::nearest_on_grid};
+use sam3d_io::{
+    IoError, LabelOptions, Volume, check_same_grid, dicom::MaskOptions, on_grid::nearest_on_grid,
+    read_label_with,
+};
 use sam3d_metrics::{Comparison, compare_labels};
 
-use super::same_grid::check_same_grid;
 use crate::{
     args::{GlobalArgs, MetricsArgs},
     output,
@@ -59,11 +61,16 @@ pub fn run(args: &MetricsArgs, global: &GlobalArgs) -> anyhow::Result<()> {
 
 /// A report for each label, or one for all voxels that are not 0.
 fn compare(args: &MetricsArgs, pair: &Pair) -> anyhow::Result<Vec<Report>> {
-    let mut prediction = sam3d_io::read(&pair.prediction, args.reading.limits())?;
-    let truth = sam3d_io::read_label(&pair.truth, &prediction.grid, args.reading.limits())?;
+    let contours = MaskOptions { fill_gaps: args.fill_gaps };
+    let options = LabelOptions { threshold: args.threshold, contours };
+    let limits = args.reading.limits();
+    let advice = |error: IoError| with_advice(error, "--threshold P makes a mask of it");
+    let prediction = sam3d_io::read(&pair.prediction, limits)?;
+    let mut prediction = prediction.into_labels(&pair.prediction, args.threshold).map_err(advice)?;
+    let truth = read_label_with(&pair.truth, &prediction.grid, limits, options).map_err(advice)?;
     if let Err(error) = check_same_grid((&pair.truth, &truth.grid), (&pair.prediction, &prediction.grid)) {
         if !args.resample_pred {
-            bail!("{error:#}; --resample-pred does that for the prediction");
+            bail!("{error}; --resample-pred does that for the prediction");
         }
         prediction = nearest_on_grid(&prediction, &truth.grid);
     }
@@ -89,6 +96,14 @@ fn compare(args: &MetricsArgs, pair: &Pair) -> anyhow::Result<Vec<Report>> {
     }
     let report = |(label, comparison)| Report::new(pair, label, &comparison, spacing, &args.tolerance);
     Ok(compared.into_iter().map(report).collect())
+}
+
+/// The error; of a volume that is no mask, with what to do.
+fn with_advice(error: IoError, advice: &str) -> anyhow::Error {
+    match error {
+        IoError::NotWholeNumbers { .. } => anyhow!("{error}: {advice}"),
+        other => other.into(),
+    }
 }
 
 /// Labels as whole numbers; what is none, or is larger than a label may be, is no label's.

@@ -11,6 +11,7 @@ use sam3d_geom::{BoundingBox, PointLabel, Preprocessing};
 use sam3d_io::{
     OutputFormat, Volume,
     atomic::Overwrite,
+    check_same_grid,
     nrrd::Segment,
     orient::AxisMap,
     overlay::{self, Overlay},
@@ -19,7 +20,7 @@ use sam3d_io::{
 use sam3d_train::predict::mask_above;
 
 use self::report::Report;
-use super::{network, same_grid::check_same_grid, writable::check_writable};
+use super::{network, writable::check_writable};
 use crate::{
     args::{GlobalArgs, SegmentArgs},
     output, runtime,

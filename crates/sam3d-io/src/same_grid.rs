@@ -1,48 +1,42 @@
-//! Whether two files lie on one voxel grid.
-
 use std::path::Path;
 
-use anyhow::bail;
-use sam3d_io::Grid;
+use crate::{Grid, IoError, header_geometry::largest_offset_mm};
 
 /// How far apart the grids' corners may be, in voxels: rounding of two programs that write the same geometry stays far
 /// below it, and no mask is visibly displaced by it.
 const TOLERANCE_VOXELS: f64 = 0.1;
 
-/// Fails unless both grids have the same shape and lie in the same place.
+/// Fails unless the grids of two files have the same shape and lie in the same place, up to a tenth of a voxel.
 ///
 /// # Errors
-/// A message that names both files and says in what they differ.
-pub fn check_same_grid(first: (&Path, &Grid), second: (&Path, &Grid)) -> anyhow::Result<()> {
+/// [`IoError::GridsDiffer`], which names both files and says in what they differ.
+pub fn check_same_grid(first: (&Path, &Grid), second: (&Path, &Grid)) -> Result<(), IoError> {
     let ((first_path, first), (second_path, second)) = (first, second);
-    let names = format!("{} and {} do not lie on one grid", first_path.display(), second_path.display());
-    let advice = "resample one of them onto the other's grid";
+    match difference(first, second) {
+        None => Ok(()),
+        Some(difference) => Err(IoError::GridsDiffer {
+            first: first_path.to_owned(),
+            second: second_path.to_owned(),
+            difference,
+        }),
+    }
+}
+
+/// In what two grids differ; `None` if they have the same shape and lie in the same place.
+fn difference(first: &Grid, second: &Grid) -> Option<String> {
     if first.shape_ijk() != second.shape_ijk() {
-        bail!("{names}: {:?} and {:?} voxels (i, j, k); {advice}", first.shape_ijk(), second.shape_ijk());
+        return Some(format!("{:?} and {:?} voxels (i, j, k)", first.shape_ijk(), second.shape_ijk()));
     }
     let (a, b) = (first.spacing_ijk_mm(), second.spacing_ijk_mm());
-    let apart_mm = largest_offset_mm(first, second);
+    let apart_mm = largest_offset_mm(first.world_from_ijk(), second.world_from_ijk(), first.shape_ijk());
     let allowed_mm = TOLERANCE_VOXELS * a.into_iter().fold(f64::INFINITY, f64::min);
-    // Written so that a distance that is not a number fails.
     if apart_mm <= allowed_mm {
-        return Ok(());
+        return None;
     }
     let spacings_differ = a.iter().zip(b).any(|(a, b)| (a - b).abs() > 1e-3 * a);
     let spacings =
         if spacings_differ { format!("spacings {a:.3?} and {b:.3?} mm (i, j, k), ") } else { String::new() };
-    bail!("{names}: {spacings}corners up to {apart_mm:.2} mm apart; {advice}")
-}
-
-/// Largest distance between equal corners of two grids of one shape.
-fn largest_offset_mm(first: &Grid, second: &Grid) -> f64 {
-    let shape = first.shape_ijk();
-    let offsets = (0..8usize).map(|corner| {
-        let index = std::array::from_fn(|axis| ((corner >> axis & 1) * (shape[axis] - 1)) as f64);
-        let a = first.world_from_ijk().world_from_voxel(index);
-        let b = second.world_from_ijk().world_from_voxel(index);
-        a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()
-    });
-    offsets.fold(0.0, f64::max)
+    Some(format!("{spacings}corners up to {apart_mm:.2} mm apart"))
 }
 
 #[cfg(test)]
@@ -62,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn rounding_is_no_difference() {
+    fn rounding_makes_no_difference() {
         assert_eq!(check(&grid([4, 5, 6], 1.0, -250.0), &grid([4, 5, 6], 1.0 + 1e-6, -250.001)), Ok(()));
     }
 
