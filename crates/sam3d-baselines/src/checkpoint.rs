@@ -12,7 +12,7 @@ use crate::{Baseline, NetworkConfig};
 /// The version of the format this crate writes, and the newest it reads.
 pub const FORMAT_VERSION: u32 = 1;
 
-/// What a checkpoint says of itself.
+/// The description stored in a checkpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BaselineMetadata {
@@ -29,7 +29,7 @@ pub struct BaselineMetadata {
 impl Description for BaselineMetadata {
     const KEY: &'static str = "sam3d_baseline";
     const NEWEST: u32 = FORMAT_VERSION;
-    const ABSENT: &'static str = "not a checkpoint of a comparison network; was it trained with --method?";
+    const ABSENT: &'static str = "not a checkpoint of a comparison network";
 
     fn format_version(&self) -> u32 {
         self.format_version
@@ -39,7 +39,7 @@ impl Description for BaselineMetadata {
 /// A checkpoint in memory, not yet bound to a network.
 #[derive(Debug)]
 pub struct BaselineCheckpoint {
-    /// What the file says of itself.
+    /// The file's description.
     pub metadata: BaselineMetadata,
     /// The tensors by name, on the CPU.
     pub tensors: BTreeMap<String, Tensor>,
@@ -66,10 +66,10 @@ impl BaselineCheckpoint {
         Ok(network)
     }
 
-    /// Writes the weights of `network` with `metadata` to `path`: to a temporary file beside it, then renamed.
+    /// Writes the weights of `network` with `metadata` to `path`: to a temporary file next to it, then renamed.
     ///
     /// # Errors
-    /// [`ModelError::File`] if the file cannot be written; what was at `path` is then still there.
+    /// [`ModelError::File`] if the file cannot be written; an earlier file at `path` is then unchanged.
     pub fn write(network: &Baseline, metadata: &BaselineMetadata, path: &Path) -> Result<(), ModelError> {
         TensorFile::write_described(metadata, network.tensors(), path)
     }

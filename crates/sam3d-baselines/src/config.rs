@@ -1,4 +1,4 @@
-//! The methods, and what fixes each network.
+//! The comparison methods and their configurations.
 
 use sam3d_model::ModelError;
 use serde::{Deserialize, Serialize};
@@ -26,7 +26,7 @@ pub enum Method {
     UxNet,
 }
 
-/// How large a preset is.
+/// The size of a preset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Size {
@@ -160,14 +160,14 @@ impl NetworkConfig {
     /// of Swin-UNETR and the relative positions of nnFormer.
     ///
     /// # Errors
-    /// [`ModelError::Weights`] for a network without such a fault.
+    /// [`ModelError::Config`] for a network without such a fault.
     pub fn correct(&mut self) -> Result<(), ModelError> {
         match self {
             Self::SwinUnetr(config) => config.corrected = true,
             Self::Nnformer(config) => config.corrected = true,
             _ => {
-                let detail = format!("{} has no fault to correct", self.method().title());
-                return Err(ModelError::Weights { detail });
+                let rule = format!("false: {} has no fault to correct", self.method().title());
+                return Err(ModelError::Config { field: "corrected", found: "true".to_owned(), rule });
             }
         }
         Ok(())
@@ -182,10 +182,10 @@ impl NetworkConfig {
         }
     }
 
-    /// Checks that the sizes fit each other.
+    /// Checks that the sizes are compatible.
     ///
     /// # Errors
-    /// [`ModelError::Config`], naming the field and what it must satisfy.
+    /// [`ModelError::Config`] with the field and the values allowed.
     pub fn validate(&self) -> Result<(), ModelError> {
         match self {
             Self::Nnunet(config) => config.validate(),
@@ -225,7 +225,12 @@ mod tests {
             let mut config = method.config(Size::Small);
             let has_fault = matches!(method, Method::SwinUnetr | Method::Nnformer);
             assert_eq!(config.is_corrected(), has_fault.then_some(false));
-            assert_eq!(config.correct().is_ok(), has_fault);
+            match config.correct() {
+                Ok(()) => assert!(has_fault, "{method:?}"),
+                Err(error) => {
+                    assert!(!has_fault && matches!(error, ModelError::Config { .. }), "{method:?}: {error}");
+                }
+            }
             assert_eq!(config.is_corrected(), has_fault.then_some(true));
         }
     }

@@ -1,9 +1,9 @@
-//! Weights that PyTorch programs saved, under this crate's names. Nothing in a file is executed.
+//! Import of the published programs' weights. Nothing in a file is executed.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
-use sam3d_model::{ImportError, ModelError, Provenance, TensorFile};
-use sam3d_pickle::{Limits, Value, read_file};
+use sam3d_model::{ModelError, Provenance, read_tensors};
+use sam3d_pickle::Limits;
 use tch::{Device, Tensor};
 
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     nnunet::{is_version_1, name_from_version_1},
 };
 
-/// Where a file may keep its weights: the published training code, MONAI and nnU-Net's version 1, nnU-Net's version 2.
+/// Keys of the state dictionary in a file: of the published training code, MONAI and nnU-Net's version 1, nnU-Net's version 2.
 const PARTS: [&str; 3] = ["network_dict", "state_dict", "network_weights"];
 
 /// Prefix of Swin-UNETR's encoder.
@@ -29,7 +29,7 @@ pub fn convert(
     layouts: &[NetworkConfig],
     limits: &Limits,
 ) -> Result<(Baseline, BaselineMetadata), ModelError> {
-    let saved = saved(path, limits)?;
+    let saved = read_tensors(path, &PARTS, limits)?;
     let mut first = None;
     for config in layouts {
         match network(&saved, config) {
@@ -44,8 +44,8 @@ pub fn convert(
 }
 
 /// The network of `config` with the tensors of a published file.
-fn network(saved: &[(String, Tensor)], config: &NetworkConfig) -> Result<Baseline, ModelError> {
-    let named = |(name, tensor): &(String, Tensor)| Some((published(name, config)?, tensor.shallow_clone()));
+fn network(saved: &BTreeMap<String, Tensor>, config: &NetworkConfig) -> Result<Baseline, ModelError> {
+    let named = |(name, tensor): (&String, &Tensor)| Some((published(name, config)?, tensor.shallow_clone()));
     let mut network = Baseline::new(config, Device::Cpu, 0)?;
     network.load(&saved.iter().filter_map(named).collect())?;
     Ok(network)
@@ -66,7 +66,7 @@ fn metadata(path: &Path, config: &NetworkConfig) -> BaselineMetadata {
 }
 
 impl Baseline {
-    /// Starts Swin-UNETR's encoder from MONAI's self-supervised weights, as published; everything else stays as it is.
+    /// Starts Swin-UNETR's encoder from MONAI's self-supervised weights, as published; other weights are unchanged.
     ///
     /// # Errors
     /// [`ModelError`] if the file is refused or lacks a part of the encoder, or this is another network.
@@ -79,7 +79,7 @@ impl Baseline {
         let mut tensors = self.tensors();
         let mut missing: Vec<String> =
             tensors.keys().filter(|name| name.starts_with(SWIN_ENCODER)).cloned().collect();
-        for (name, tensor) in saved(path, limits)? {
+        for (name, tensor) in read_tensors(path, &PARTS, limits)? {
             // The file holds heads of the self-supervised tasks as well.
             let name = monai_encoder(&name);
             if let Some(index) = missing.iter().position(|other| *other == name) {
@@ -90,33 +90,11 @@ impl Baseline {
         if let Some(name) = missing.first() {
             return Err(broken(
                 path,
-                format!("{name} is missing; is it MONAI's file of Swin-UNETR's encoder?"),
+                format!("{name} is missing, expected MONAI's file of Swin-UNETR's encoder"),
             ));
         }
         self.load(&tensors).map_err(|error| broken(path, error.to_string()))
     }
-}
-
-/// The tensors of the file at `path`, without the prefix that PyTorch's `DataParallel` adds.
-fn saved(path: &Path, limits: &Limits) -> Result<Vec<(String, Tensor)>, ModelError> {
-    let named = |name: &str, tensor| (name.strip_prefix("module.").unwrap_or(name).to_owned(), tensor);
-    if path.extension().is_some_and(|extension| extension == "safetensors") {
-        let file = TensorFile::read(path)?;
-        return Ok(file.tensors.into_iter().map(|(name, tensor)| named(&name, tensor)).collect());
-    }
-    let value = read_file(path, limits).map_err(ImportError::from)?;
-    let state = PARTS.into_iter().find_map(|part| value.get(part)).unwrap_or(&value);
-    let Some(dict) = state.as_dict() else {
-        return Err(broken(path, format!("expected a dictionary of tensors, found {}", state.kind())));
-    };
-    let tensor = |(key, value): (&sam3d_pickle::Key, &Value)| {
-        let key = key.to_string();
-        let tensor = value
-            .as_tensor()
-            .ok_or_else(|| broken(path, format!("expected a tensor {key:?}, found {}", value.kind())))?;
-        Ok(named(&key, to_torch(tensor)?))
-    };
-    dict.iter().map(|(key, value)| tensor((key, value))).collect()
 }
 
 /// The name here of what a published checkpoint of `config`'s network calls `name`; `None` for what is computed, counted
@@ -149,12 +127,6 @@ fn monai_encoder(name: &str) -> String {
     )
 }
 
-fn to_torch(tensor: &sam3d_pickle::Tensor) -> Result<Tensor, ModelError> {
-    let shape: Vec<i64> = tensor.shape().iter().map(|side| *side as i64).collect();
-    let values = tensor.to_f32_vec().map_err(ImportError::from)?;
-    Ok(Tensor::f_from_slice(&values)?.f_reshape(shape.as_slice())?)
-}
-
 fn broken(path: &Path, detail: String) -> ModelError {
     ModelError::Checkpoint { path: path.to_owned(), detail }
 }
@@ -163,6 +135,7 @@ fn broken(path: &Path, detail: String) -> ModelError {
 mod tests {
     use std::collections::BTreeSet;
 
+    use sam3d_model::TensorFile;
     use sam3d_testkit::golden_json;
 
     use super::*;
@@ -207,7 +180,7 @@ mod tests {
             assert_eq!(found.tensors()[&name], tensor, "{name}");
         }
         let error = convert(&path, &Method::UnetrPp.layouts(), &Limits::default()).unwrap_err().to_string();
-        assert!(error.contains("does not fit UNETR++") && error.contains("is missing"), "{error}");
+        assert!(error.contains("does not fit UNETR++") && error.contains("missing"), "{error}");
     }
 
     #[test]

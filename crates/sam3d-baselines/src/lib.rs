@@ -10,21 +10,20 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod blocks;
 mod check;
 mod checkpoint;
 mod config;
 #[cfg(test)]
 mod golden_tests;
 mod import;
+mod layers;
 mod network;
 mod nnformer;
 mod nnunet;
-mod res_block;
 mod swin_unetr;
-mod tch_ext;
 mod transbts;
 mod unetr_pp;
-mod up_block;
 mod ux_net;
 mod window_attention;
 mod windows;

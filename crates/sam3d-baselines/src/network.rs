@@ -1,28 +1,25 @@
-//! The networks behind one type: build, name the parameters, run.
+//! One type for all comparison networks.
 
 use std::collections::BTreeMap;
 
-use sam3d_model::ModelError;
-use tch::{
-    Device, Kind, Tensor,
-    nn::{Path, VarStore},
-};
+use sam3d_model::{ModelError, load_all};
+use tch::{Device, Kind, Tensor, nn::VarStore};
 
 use crate::{
-    config::NetworkConfig, nnformer::Nnformer, nnunet::Nnunet, swin_unetr::SwinUnetr, transbts,
+    config::NetworkConfig, layers::Path, nnformer::Nnformer, nnunet::Nnunet, swin_unetr::SwinUnetr,
     transbts::Transbts, unetr_pp::UnetrPp, ux_net::UxNet,
 };
 
-/// What a forward pass is for.
+/// Mode of a forward pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Values and branches are dropped at random, and batch statistics are used and remembered.
+    /// With dropout, and with batch statistics, which update the running ones.
     Train,
-    /// Nothing is random, and remembered statistics are used: no sample influences another.
+    /// Without dropout, and with running statistics: samples are independent.
     Evaluate,
 }
 
-/// Is shown activations by name during a forward pass.
+/// Receives activations by name during a forward pass.
 pub(crate) type Observe<'a> = dyn FnMut(&str, &Tensor) + 'a;
 
 /// One of the networks.
@@ -60,7 +57,7 @@ impl Network {
     }
 }
 
-/// A comparison network. Holds its parameters; every parameter has the name it has in a published checkpoint.
+/// A comparison network with its parameters, which have the same names as in published checkpoints.
 #[derive(Debug)]
 pub struct Baseline {
     config: NetworkConfig,
@@ -72,13 +69,11 @@ impl Baseline {
     /// A network of `config` on `device`, with random parameters drawn from `seed`.
     ///
     /// # Errors
-    /// [`ModelError::Config`] if the sizes do not fit each other.
+    /// [`ModelError::Config`] if the sizes are not compatible.
     pub fn new(config: &NetworkConfig, device: Device, seed: u64) -> Result<Self, ModelError> {
         config.validate()?;
-        // libtorch draws initial values from one generator for the process.
-        tch::manual_seed(seed as i64);
         let store = VarStore::new(device);
-        let network = Network::new(&store.root(), config);
+        let network = Network::new(&Path::root(&store, seed), config);
         Ok(Self { config: config.clone(), store, network })
     }
 
@@ -87,7 +82,7 @@ impl Baseline {
         &self.config
     }
 
-    /// Where the parameters live.
+    /// The device of the parameters.
     pub fn device(&self) -> Device {
         self.store.device()
     }
@@ -106,20 +101,6 @@ impl Baseline {
     /// Number of values in the parameters.
     pub fn count_parameters(&self) -> usize {
         self.parameters().values().map(Tensor::numel).sum()
-    }
-
-    /// Names of the parameters that never influence the logits and therefore get no gradient: two unused layers of
-    /// TransBTS, and the heads of nnU-Net that are for deep supervision.
-    pub fn parameters_without_gradient(&self) -> Vec<String> {
-        let unused = |name: &str| match &self.config {
-            NetworkConfig::Transbts(_) => transbts::UNUSED.iter().any(|prefix| name.starts_with(prefix)),
-            NetworkConfig::Nnunet(config) => {
-                let last = format!("decoder.seg_layers.{}.", config.decoder_kernels.len() - 1);
-                name.starts_with("decoder.seg_layers.") && !name.starts_with(&last)
-            }
-            _ => false,
-        };
-        self.parameters().into_keys().filter(|name| unused(name)).collect()
     }
 
     /// The logits of background and target.
@@ -148,7 +129,7 @@ impl Baseline {
         Ok(self.network.forward(image, mode, observe))
     }
 
-    /// Adds the gradient of `loss` to the gradient of every parameter and gives the loss. A loss that is no finite number
+    /// Adds the gradient of `loss` to the gradient of every parameter and gives the loss. A loss that is not finite
     /// adds nothing.
     ///
     /// # Shapes
@@ -192,28 +173,6 @@ impl Baseline {
     /// # Errors
     /// [`ModelError::Weights`] for the first difference; the network is then unchanged.
     pub fn load(&mut self, tensors: &BTreeMap<String, Tensor>) -> Result<(), ModelError> {
-        let own = self.tensors();
-        let differs = |detail: String| Err(ModelError::Weights { detail });
-        if let Some(name) = own.keys().find(|name| !tensors.contains_key(*name)) {
-            return differs(format!("{name} is missing"));
-        }
-        for (name, tensor) in tensors {
-            let Some(own) = own.get(name) else {
-                return differs(format!("{name} is not a tensor of {}", self.config.method().title()));
-            };
-            if own.size() != tensor.size() {
-                return differs(format!("{name} has shape {:?}, expected {:?}", tensor.size(), own.size()));
-            }
-            if own.kind() != tensor.kind() {
-                return differs(format!("{name} has type {:?}, expected {:?}", tensor.kind(), own.kind()));
-            }
-        }
-        let _no_grad = tch::no_grad_guard();
-        for (name, tensor) in tensors {
-            if let Some(own) = own.get(name) {
-                own.shallow_clone().f_copy_(tensor)?;
-            }
-        }
-        Ok(())
+        load_all(&self.tensors(), tensors, self.config.method().title())
     }
 }

@@ -3,18 +3,14 @@
 
 use sam3d_model::ModelError;
 use serde::{Deserialize, Serialize};
-use tch::{
-    Tensor,
-    nn::{Init, Path},
-};
+use tch::Tensor;
 
 use crate::{
     Mode,
+    blocks::{ResBlock, UpBlock, head},
     check::{self, PUBLISHED_CROP},
+    layers::{Conv, Conv3d, Init, LayerNorm, Path, gelu},
     network::Observe,
-    res_block::ResBlock,
-    tch_ext::{Conv, Conv3d, LayerNorm, gelu},
-    up_block::{UpBlock, head},
 };
 
 /// Added to the variances of the encoder's norms.

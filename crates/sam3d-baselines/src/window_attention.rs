@@ -1,11 +1,11 @@
 //! Attention within the windows of a token grid, with a table of relative positions, for Swin-UNETR and nnFormer.
 
-use tch::{
-    Kind, Tensor,
-    nn::{Init, Path},
-};
+use tch::{Kind, Tensor};
 
-use crate::{tch_ext::Linear, windows::Windows};
+use crate::{
+    layers::{Init, Linear, Path},
+    windows::Windows,
+};
 
 /// Which entry of the table of relative positions belongs to each pair of tokens of a window.
 #[derive(Debug, Clone)]
@@ -65,7 +65,7 @@ impl WindowAttention {
         positions: &RelativePositions,
         queries: Queries,
     ) -> Self {
-        let init = Init::Randn { mean: 0.0, stdev: 0.02 };
+        let init = Init::Normal { stdev: 0.02 };
         let fused = match queries {
             Queries::Projected => Linear::new(&path / "qkv", channels, 3 * channels),
             Queries::Given => Linear::new(&path / "kv", channels, 2 * channels),

@@ -1,9 +1,9 @@
-//! A token grid cut into windows: padding, shift, partition, its inverse, and which tokens of a window may meet
+//! A token grid cut into windows: padding, shift, partition, its inverse, and the mask of shifted windows
 //! (Liu et al., "Swin Transformer", 2021).
 
 use tch::{Device, Kind, Tensor};
 
-/// What two tokens of one window lose in score if they come from different regions of the grid.
+/// Added to the score of two tokens of a window from different regions of the grid.
 const OTHER_REGION: f64 = -100.0;
 
 /// How a grid of tokens is cut into windows. Sizes are along (D, H, W).
@@ -69,8 +69,8 @@ impl Windows {
         xs.narrow(1, 0, d).narrow(2, 0, h).narrow(3, 0, w)
     }
 
-    /// What to add to the scores of a shifted grid's tokens; `None` for an unshifted grid, where padded tokens are met
-    /// like any other.
+    /// The mask added to the scores of a shifted grid's tokens; `None` for an unshifted grid, where padded tokens are not
+    /// masked.
     ///
     /// # Shapes
     /// `[windows, L, L]`.

@@ -5,6 +5,8 @@ use std::{
     io::{self, Write},
 };
 
+use sam3d_model::ModelError;
+use sam3d_train::TrainError;
 use serde::{Serialize, Serializer};
 
 /// Writes a report to standard output: as JSON if `json`, else as text.
@@ -38,10 +40,29 @@ pub fn is_closed_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// The error and its causes, joined by colons, on one line.
+/// The error and its causes, joined by colons, on one line, with what to type where that is known.
 pub fn one_line(error: &anyhow::Error) -> String {
-    let text = format!("{error:#}");
+    let hint = hint(error).map_or_else(String::new, |hint| format!("; {hint}"));
+    let text = format!("{error:#}{hint}");
     text.split('\n').map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
+/// What to type against an error of a library.
+fn hint(error: &anyhow::Error) -> Option<&'static str> {
+    let of_model = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref::<TrainError>() {
+        Some(TrainError::Model(error)) => hint_of_model(error),
+        _ => cause.downcast_ref::<ModelError>().and_then(hint_of_model),
+    };
+    error.chain().find_map(of_model)
+}
+
+fn hint_of_model(error: &ModelError) -> Option<&'static str> {
+    match error {
+        ModelError::BaseMissing { .. } | ModelError::BaseDiffers { .. } => Some("give it with --base FILE"),
+        ModelError::NotSafetensors { .. } => Some("convert it with `sam3d convert`"),
+        ModelError::SizeUnknown { .. } => Some("name the size with --model"),
+        _ => None,
+    }
 }
 
 /// A measured number that may be undefined or infinite. In JSON: a number, `null`, or the string `"inf"`.
@@ -78,6 +99,21 @@ mod tests {
     fn causes_share_one_line() {
         let error = anyhow!("line 3\n  |\n3 | x\nexpected a number").context("run.toml").context("train");
         assert_eq!(one_line(&error), "train: run.toml: line 3; |; 3 | x; expected a number");
+    }
+
+    #[test]
+    fn what_to_type_is_said_by_the_program_alone() {
+        let text = |error: ModelError| {
+            let alone = anyhow::Error::from(TrainError::Model(error)).context("weights");
+            one_line(&alone)
+        };
+        let unknown = ModelError::SizeUnknown { path: "a.pth".into() };
+        assert!(!unknown.to_string().contains("--"), "{unknown}");
+        assert!(text(unknown).ends_with("no size was given; name the size with --model"));
+        let damaged = ModelError::NotSafetensors { path: "a.pth".into(), detail: "cut off".into() };
+        assert!(!damaged.to_string().contains("sam3d"), "{damaged}");
+        assert!(one_line(&damaged.into()).ends_with("; convert it with `sam3d convert`"));
+        assert_eq!(text(ModelError::DensePromptsUnsupported).matches(';').count(), 0);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The project's own checkpoint: safetensors with everything needed to use it.
+//! The project's own checkpoints: safetensors with everything needed to use them.
 //!
 //! One file holds the tensors by name and, as metadata, the model's configuration, how intensities were preprocessed,
 //! and where the weights come from. Nothing in it is executed.
@@ -10,14 +10,14 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
 use crate::{
-    base::Base, config::ModelConfig, description::Description, error::ModelError, network::Sam3d,
-    tensor_file::TensorFile,
+    Base, Description, ModelConfig, ModelError, Sam3d, TensorFile,
+    weights::{load_all, load_some},
 };
 
 /// The version of the format this crate writes, and the newest it reads.
 pub const FORMAT_VERSION: u32 = 2;
 
-/// What a checkpoint says of itself.
+/// The description stored in a checkpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Metadata {
@@ -38,7 +38,7 @@ impl Description for Metadata {
     const KEY: &'static str = "sam3d";
     const NEWEST: u32 = FORMAT_VERSION;
     const ABSENT: &'static str =
-        "not a checkpoint of 3DSAM-adapter; was it written by another program, or trained with --method?";
+        "not a checkpoint of 3DSAM-adapter: it was written by another program, or holds a comparison network";
 
     fn format_version(&self) -> u32 {
         self.format_version
@@ -49,11 +49,11 @@ impl Description for Metadata {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Provenance {
-    /// What wrote the file, with its version.
+    /// The program that wrote the file, with its version.
     pub written_by: String,
-    /// One sentence: trained on what, or converted from what.
+    /// One sentence: the training data, or the file that was converted.
     pub source: String,
-    /// Epochs of training behind the weights.
+    /// Epochs for which the weights were trained.
     pub epoch: Option<u64>,
     /// Validation score (soft Dice loss) of these weights.
     pub validation_loss: Option<f64>,
@@ -62,7 +62,7 @@ pub struct Provenance {
 /// A checkpoint in memory, not yet bound to a network.
 #[derive(Debug)]
 pub struct Checkpoint {
-    /// What the file says of itself.
+    /// The file's description.
     pub metadata: Metadata,
     /// The tensors by name, on the CPU.
     pub tensors: BTreeMap<String, Tensor>,
@@ -93,10 +93,10 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
-    /// As [`read`](Self::read), without the tensors of its base: what the file itself holds.
+    /// As [`read`](Self::read), but only the tensors in the file itself, without those of its base.
     ///
     /// # Errors
-    /// As [`read`](Self::read), but for those of the base.
+    /// As [`read`](Self::read), except for errors of the base.
     pub fn read_alone(path: &Path) -> Result<Self, ModelError> {
         let (metadata, tensors) = TensorFile::read_described(path)?;
         Ok(Self { metadata, tensors })
@@ -112,11 +112,11 @@ impl Checkpoint {
         Ok(network)
     }
 
-    /// Writes the weights of `network` with `metadata` to `path`: to a temporary file beside it, then renamed. If the
-    /// metadata name a base, the trained tensors alone.
+    /// Writes the weights of `network` with `metadata` to `path`: to a temporary file next to it, then renamed. If the
+    /// metadata name a base, only the trained tensors are written.
     ///
     /// # Errors
-    /// [`ModelError::File`] if the file cannot be written; what was at `path` is then still there.
+    /// [`ModelError::File`] if the file cannot be written; an earlier file at `path` is then unchanged.
     pub fn write(network: &Sam3d, metadata: &Metadata, path: &Path) -> Result<(), ModelError> {
         let tensors =
             if metadata.base.is_some() { network.trained_parameters() } else { network.parameters() };
@@ -130,13 +130,7 @@ impl Sam3d {
     /// # Errors
     /// [`ModelError::Weights`] for the first difference; the network is then unchanged.
     pub fn load(&mut self, tensors: &BTreeMap<String, Tensor>) -> Result<(), ModelError> {
-        let missing: Vec<String> =
-            self.parameters().into_keys().filter(|name| !tensors.contains_key(name)).collect();
-        if let Some(first) = missing.first() {
-            let detail = format!("{} tensors are missing, the first is {first}", missing.len());
-            return Err(ModelError::Weights { detail });
-        }
-        self.load_some(tensors)
+        load_all(&self.parameters(), tensors, "the model")
     }
 
     /// Copies `tensors` into the parameters of the same names and leaves the other parameters as they are.
@@ -145,26 +139,6 @@ impl Sam3d {
     /// [`ModelError::Weights`] for the first name that the network does not have, or whose shape or type differs; the
     /// network is then unchanged.
     pub fn load_some(&mut self, tensors: &BTreeMap<String, Tensor>) -> Result<(), ModelError> {
-        let parameters = self.parameters();
-        for (name, tensor) in tensors {
-            let Some(own) = parameters.get(name) else {
-                return Err(ModelError::Weights { detail: format!("{name} is not a tensor of the model") });
-            };
-            if own.size() != tensor.size() {
-                let detail = format!("{name} has shape {:?}, expected {:?}", tensor.size(), own.size());
-                return Err(ModelError::Weights { detail });
-            }
-            if own.kind() != tensor.kind() {
-                let detail = format!("{name} has type {:?}, expected {:?}", tensor.kind(), own.kind());
-                return Err(ModelError::Weights { detail });
-            }
-        }
-        let _no_grad = tch::no_grad_guard();
-        for (name, tensor) in tensors {
-            if let Some(own) = parameters.get(name) {
-                own.shallow_clone().f_copy_(tensor)?;
-            }
-        }
-        Ok(())
+        load_some(&self.parameters(), tensors, "the model")
     }
 }

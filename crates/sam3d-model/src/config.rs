@@ -32,8 +32,8 @@ pub struct EncoderConfig {
     pub num_heads: usize,
     /// Hidden width of a block's MLP over `embed_dim`.
     pub mlp_ratio: usize,
-    /// Blocks that attend globally in SAM. Here they attend in windows like the others, but SAM's relative positions
-    /// are longer in them.
+    /// Blocks with global attention in SAM. Here they attend in windows like the others, but their tables of relative
+    /// positions are longer.
     pub global_blocks: Vec<usize>,
     /// Side of the token grid (G).
     pub token_grid: usize,
@@ -45,7 +45,7 @@ pub struct EncoderConfig {
     pub sam_window: usize,
     /// Channels of the four feature maps.
     pub neck_channels: usize,
-    /// What is added to SAM's encoder and what of it is trained.
+    /// How the encoder is tuned.
     #[serde(default)]
     pub tuning: Tuning,
 }
@@ -69,14 +69,14 @@ pub struct PromptConfig {
     /// Levels of feature maps, from 1 (shallow) to 4, at which prompts are inserted, each by an encoder of its own.
     #[serde(default = "deepest_level")]
     pub levels: Vec<usize>,
-    /// What stands for a click.
+    /// The features that represent a click.
     #[serde(default)]
     pub features: PointFeatures,
     /// Whether a learned embedding of a point's label is added to its feature. An extension of this project: the
-    /// published network knows no labels.
+    /// published network has no labels.
     #[serde(default, skip_serializing_if = "is_false")]
     pub point_labels: bool,
-    /// Whether dense prompts (previous mask, regions, scribbles) are encoded and added to the deepest map. Wants
+    /// Whether dense prompts (previous mask, regions, scribbles) are encoded and added to the deepest map. Requires
     /// `point_labels`. An extension of this project.
     #[serde(default, skip_serializing_if = "is_false")]
     pub dense_prompts: bool,
@@ -103,7 +103,7 @@ pub struct DecoderConfig {
     pub levels: Vec<usize>,
 }
 
-/// Feature maps that leave the encoder, one after each quarter of its blocks.
+/// Number of the encoder's feature maps: one after each quarter of its blocks.
 pub(crate) const LEVELS: usize = 4;
 
 fn is_false(value: &bool) -> bool {
@@ -118,7 +118,7 @@ pub(crate) fn all_levels() -> Vec<usize> {
     (1..=LEVELS).collect()
 }
 
-/// What stands for a click in the prompt encoder.
+/// The features that represent a click in the prompt encoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PointFeatures {
@@ -156,10 +156,10 @@ impl ModelConfig {
         self
     }
 
-    /// Checks that the sizes fit each other.
+    /// Checks that the sizes are compatible.
     ///
     /// # Errors
-    /// [`ModelError::Config`], naming the field and what it must satisfy.
+    /// [`ModelError::Config`] with the field and the values allowed.
     pub fn validate(&self) -> Result<(), ModelError> {
         let encoder = &self.encoder;
         let positive = [
@@ -187,7 +187,7 @@ impl ModelConfig {
         divides(2 * encoder.token_grid, self.crop, "crop", "2 * encoder.token_grid")?;
         let aggregated = &self.decoder.levels;
         check_levels("decoder.levels", aggregated, &all_levels())?;
-        // Blocks behind the last map would be dead weight.
+        // Blocks after the last aggregated map would have no effect.
         let rule = format!("a list with level {LEVELS}");
         check(aggregated.contains(&LEVELS), "decoder.levels", format!("{aggregated:?}"), &rule)?;
         if let Some(prompt) = &self.prompt {
@@ -237,7 +237,7 @@ fn check(holds: bool, field: &'static str, found: impl Display, rule: &str) -> R
     Err(ModelError::Config { field, found: found.to_string(), rule: rule.to_owned() })
 }
 
-/// A list of levels ascends, has at least one, and all of `allowed`.
+/// A list of levels is not empty, ascends, and has only levels of `allowed`.
 fn check_levels(field: &'static str, found: &[usize], allowed: &[usize]) -> Result<(), ModelError> {
     let ascends = found.windows(2).all(|pair| pair[0] < pair[1]);
     let holds = ascends && !found.is_empty() && found.iter().all(|level| allowed.contains(level));
@@ -286,7 +286,7 @@ mod tests {
         assert!(broken(|c| c.decoder.levels = vec![1, 2]).contains("a list with level 4"));
         assert!(broken(|c| c.decoder.levels = vec![4, 3]).contains("ascending"));
         assert!(broken(|c| c.decoder.levels = vec![]).contains("decoder.levels"));
-        // A prompt in a map that nobody reads would be lost.
+        // A prompt in a map that is not aggregated would have no effect.
         let lost = broken(|c| {
             c.decoder.levels = vec![3, 4];
             c.prompt.as_mut().unwrap().levels = vec![2, 4];

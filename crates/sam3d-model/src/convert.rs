@@ -1,4 +1,4 @@
-//! Weights of other programs become a checkpoint of this project.
+//! Conversion of other programs' weights to this project's checkpoints.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -9,6 +9,7 @@ use crate::{
     Checkpoint, FORMAT_VERSION, Metadata, ModelConfig, ModelError, Preset, Provenance, Role, Sam3d,
     TensorFile,
     import::{CheckpointKind, read_state},
+    weights::{from_pickle, is_safetensors},
 };
 
 /// Crop of the published prompt-free variant.
@@ -18,7 +19,7 @@ const AUTO_CROP: usize = 256;
 const ADDED_BY_DENSE_PROMPTS: [fn(&str) -> bool; 2] =
     [|name| name.starts_with("prompt_encoder.dense."), |name| name.ends_with(".point_labels")];
 
-/// What a conversion is to know beside the file.
+/// Options of a conversion.
 #[derive(Debug, Clone, Default)]
 pub struct ConvertOptions {
     /// Size of the network; by the tensors' shapes if not given.
@@ -41,16 +42,16 @@ pub struct ConvertOptions {
 /// [`ModelError`] if the file is refused, is of no known layout, does not fit the size, or is to take dense prompts but has
 /// no prompt encoder.
 pub fn convert(path: &Path, options: &ConvertOptions) -> Result<(Sam3d, Metadata), ModelError> {
-    if path.extension().is_some_and(|extension| extension == "safetensors") {
+    if is_safetensors(path) {
         return convert_safetensors(path, options);
     }
     let state = read_state(path, &options.limits)?;
-    let mut tensors = BTreeMap::new();
-    for (name, tensor) in &state.tensors {
-        let shape: Vec<i64> = tensor.shape().iter().map(|n| *n as i64).collect();
-        let values = tensor.to_f32_vec().map_err(|error| ModelError::Import(error.into()))?;
-        tensors.insert(name.clone(), Tensor::f_from_slice(&values)?.f_reshape(shape.as_slice())?);
-    }
+    tracing::debug!(path = %path.display(), ignored = ?state.ignored, "entries that are not weights of the network");
+    let tensors = state
+        .tensors
+        .iter()
+        .map(|(name, tensor)| Ok((name.clone(), from_pickle(tensor)?)))
+        .collect::<Result<BTreeMap<_, _>, ModelError>>()?;
     let epoch = state.epoch.and_then(|epoch| u64::try_from(epoch).ok());
     let provenance = Provenance { epoch, validation_loss: state.best_val_loss, ..Provenance::default() };
     build(path, state.kind, &tensors, options, provenance)
@@ -60,7 +61,7 @@ fn convert_safetensors(path: &Path, options: &ConvertOptions) -> Result<(Sam3d, 
     let mut file = TensorFile::read(path)?;
     if file.is_described_by::<Metadata>() {
         let Checkpoint { metadata, tensors } = Checkpoint::read(path)?;
-        // What is written from the network will hold every tensor.
+        // The checkpoint written from this network holds every tensor.
         let mut metadata = Metadata { base: None, ..metadata };
         if options.dense_prompts {
             enable_dense_prompts(path, &mut metadata.model)?;
@@ -91,11 +92,7 @@ fn build(
     let broken = |detail: String| ModelError::Checkpoint { path: path.to_owned(), detail };
     let preset = match options.preset {
         Some(preset) => preset,
-        None => preset_of(tensors).ok_or_else(|| {
-            broken(
-                "the tensors fit none of tiny, vit_b, vit_l and vit_h; name the size with --model".to_owned(),
-            )
-        })?,
+        None => preset_of(tensors).ok_or_else(|| ModelError::SizeUnknown { path: path.to_owned() })?,
     };
     let mut config = match kind {
         CheckpointKind::Published if !tensors.keys().any(|name| name.starts_with("prompt_encoder.")) => {
@@ -118,7 +115,9 @@ fn build(
             check_backbone(&network, tensors).map_err(fits)?;
             network.load_some(tensors).map_err(fits)?;
             network.reset_depth_positions();
-            format!("image encoder converted from {name} (SAM), everything else at random and to be trained")
+            format!(
+                "image encoder converted from {name} (SAM), all other weights random and still to be trained"
+            )
         }
     };
     let metadata = Metadata {
@@ -165,10 +164,10 @@ fn load(
     network.load(&tensors)
 }
 
-/// Everything that stays frozen must come from SAM; a missing tensor would stay random for good.
+/// Checks that every frozen tensor is in the file: training would never change a random one.
 fn check_backbone(network: &Sam3d, tensors: &BTreeMap<String, Tensor>) -> Result<(), ModelError> {
     let missing = network.parameters().into_keys().find(|name| {
-        // `lr` is the method's own constant, 1.
+        // `lr` is a constant of the method, 1.
         network.role(name) == Role::Frozen && !name.ends_with(".attn.lr") && !tensors.contains_key(name)
     });
     match missing {

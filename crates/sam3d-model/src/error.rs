@@ -4,7 +4,7 @@ use sam3d_geom::{Extent, GeomError};
 
 use crate::{DenseChannel, import::ImportError};
 
-/// What can go wrong with a network or its checkpoint.
+/// Errors of networks and their checkpoints.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
@@ -15,7 +15,7 @@ pub enum ModelError {
         field: &'static str,
         /// Its value.
         found: String,
-        /// What it must satisfy.
+        /// The values allowed.
         rule: String,
     },
     /// An image does not have the shape the network takes.
@@ -26,7 +26,7 @@ pub enum ModelError {
         /// The shape the network takes.
         expected: Vec<i64>,
     },
-    /// The number of prompts differs from the batch size.
+    /// There are more or fewer prompts than crops in the batch.
     #[error("found {found} prompts for a batch of {expected}")]
     PromptCount {
         /// Prompts handed in.
@@ -34,10 +34,10 @@ pub enum ModelError {
         /// Batch size.
         expected: usize,
     },
-    /// A prompt is on another grid than the crop.
-    #[error("a prompt is on a grid of {found} voxels, expected a crop of side {side}")]
+    /// Clicks are given on another grid than the crop's.
+    #[error("clicks are on a grid of {found} voxels, expected a crop of side {side}")]
     PromptExtent {
-        /// The prompt's grid.
+        /// The clicks' grid.
         found: Extent,
         /// The crop's side.
         side: usize,
@@ -48,11 +48,11 @@ pub enum ModelError {
         /// The crop's number in the batch, from 0.
         sample: usize,
     },
-    /// Dense prompts for a network that does not know them.
+    /// Dense prompts were given to a network without an encoder of them.
     #[error("the network was built without dense prompts: it takes clicks, but no mask, region or scribble")]
     DensePromptsUnsupported,
-    /// A channel of dense prompts has another number of voxels than the crop.
-    #[error("the {channel} has {found} voxels, expected those of a crop of side {side}")]
+    /// A channel of dense prompts does not have as many voxels as the crop.
+    #[error("the {channel} has {found} voxels, expected {} (a crop of side {side})", side.pow(3))]
     DenseSize {
         /// The channel.
         channel: DenseChannel,
@@ -61,7 +61,7 @@ pub enum ModelError {
         /// The crop's side.
         side: usize,
     },
-    /// A channel of dense prompts has a value that is not from 0 to 1.
+    /// A channel of dense prompts has a value outside 0 to 1.
     #[error("the {channel} has the value {found}, expected values from 0 to 1")]
     DenseValue {
         /// The channel.
@@ -69,55 +69,71 @@ pub enum ModelError {
         /// The value.
         found: f32,
     },
-    /// A tensor of a checkpoint is missing, of another shape or type, or unknown.
+    /// A checkpoint's tensors differ from the network's in names, shapes or types.
     #[error("weights do not fit the model: {detail}")]
     Weights {
-        /// What differs.
+        /// The first difference.
         detail: String,
     },
-    /// A checkpoint file is not what it should be.
+    /// A checkpoint file is damaged, of another kind or of a newer version.
     #[error("{path}: {detail}")]
     Checkpoint {
         /// The file.
         path: PathBuf,
-        /// What is wrong and what to do.
+        /// The fault.
         detail: String,
     },
     /// A file could not be read or written.
     #[error("cannot {action} {path}")]
     File {
-        /// What was attempted.
+        /// The action that failed: read or write.
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The operating system's error.
         source: std::io::Error,
     },
-    /// The file with the tensors that a checkpoint leaves out is not there.
+    /// A file is not safetensors, or is truncated.
     #[error(
-        "{checkpoint} holds the trained tensors only, and {base} with the others is not there; give it with --base FILE \
-         (SHA-256 {sha256})"
+        "{path}: not a complete safetensors file ({detail}); files of PyTorch (.pth, .pth.tar) have to be converted first"
+    )]
+    NotSafetensors {
+        /// The file.
+        path: PathBuf,
+        /// The fault.
+        detail: String,
+    },
+    /// The size of a network does not follow from its tensors.
+    #[error("{path}: the tensors fit none of tiny, vit_b, vit_l and vit_h, and no size was given")]
+    SizeUnknown {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file with the tensors that a checkpoint leaves out does not exist.
+    #[error(
+        "{checkpoint} holds the trained tensors only, and {base} with the other tensors (SHA-256 {sha256}) does not exist"
     )]
     BaseMissing {
         /// The checkpoint.
         checkpoint: PathBuf,
-        /// Where the other file was.
+        /// The other file's path.
         base: PathBuf,
         /// Its SHA-256.
         sha256: String,
     },
     /// The file with the tensors that a checkpoint leaves out is not the one it was trained with.
     #[error(
-        "{path} is not the file that {checkpoint} was trained on: its SHA-256 is {found}; give the right one with \
-         --base FILE"
+        "{path} is not the file that {checkpoint} was trained on: its SHA-256 is {found}, expected {expected}"
     )]
     BaseDiffers {
         /// The checkpoint.
         checkpoint: PathBuf,
         /// The other file.
         path: PathBuf,
-        /// Its SHA-256, which is not the one in the checkpoint.
+        /// Its SHA-256.
         found: String,
+        /// The SHA-256 in the checkpoint.
+        expected: String,
     },
     /// A checkpoint of another program could not be read.
     #[error(transparent)]
@@ -125,7 +141,7 @@ pub enum ModelError {
     /// A geometry is not valid.
     #[error(transparent)]
     Geometry(#[from] GeomError),
-    /// libtorch refused an operation whose failure depends on the input.
+    /// An operation of libtorch failed.
     #[error("libtorch: {0}")]
     Torch(#[from] tch::TchError),
 }

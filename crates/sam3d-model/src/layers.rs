@@ -5,7 +5,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::{CropPrompt, Embedding, ModelConfig, ModelError, Sam3d};
 
-/// A network with the inputs of its layers, so that each can be run alone.
+/// A network with inputs for each of its layers.
 #[derive(Debug)]
 pub struct Layers {
     network: Sam3d,
@@ -23,13 +23,13 @@ pub struct Layer {
     pub name: &'static str,
     /// Runs it once.
     pub run: fn(&Layers) -> Tensor,
-    /// How often a first click runs it, given the encoder's blocks; 0 for what others make up.
+    /// Runs in the forward pass of a first click, given the number of blocks; 0 for combinations of other layers.
     pub times: fn(usize) -> usize,
-    /// Multiplications and additions of one run in matrix products and convolutions, as it is computed here.
+    /// Floating-point operations of one run in matrix products and convolutions, as computed here.
     pub operations: fn(&Sizes) -> f64,
 }
 
-/// The sizes on which the work of a layer depends, as numbers to calculate with.
+/// The sizes that determine the operations of a layer.
 #[derive(Debug, Clone, Copy)]
 pub struct Sizes {
     blocks: f64,
@@ -101,25 +101,25 @@ impl Sizes {
         2.0 * 2.0 * self.tokens * (self.map.powi(2) + self.queries * self.map)
     }
 
-    fn share_of_map(&self) -> f64 {
+    fn map_contribution(&self) -> f64 {
         let head = 27.0 * self.head * (self.map + self.head);
         let products = 27.0 * self.head * self.hidden;
         let doubling = self.hidden * self.doubled * (27.0 + 9.0 * 2.0 + 3.0 * 4.0);
         2.0 * self.tokens * (head + products + doubling)
     }
 
-    fn share_of_image(&self) -> f64 {
+    fn image_contribution(&self) -> f64 {
         2.0 * 27.0 * self.doubled.powi(3) * self.hidden
     }
 
     /// The last convolution has two outputs.
     fn finish(&self) -> f64 {
-        2.0 * self.share_of_image()
+        2.0 * self.image_contribution()
     }
 }
 
 impl Layers {
-    /// Every layer, in the order of the forward pass, then what they make up.
+    /// Every layer in the order of the forward pass, then combinations of them.
     pub const ALL: [Layer; 15] = [
         Layer {
             name: "patch_embedding",
@@ -164,20 +164,20 @@ impl Layers {
             operations: Sizes::prompt_encoder,
         },
         Layer {
-            name: "decoder_share_of_map",
-            run: |l| l.network.mask_decoder.share_of_map(0, &l.maps[0]),
+            name: "decoder_map",
+            run: |l| l.network.mask_decoder.map_contribution(0, &l.maps[0]),
             times: |_| 4,
-            operations: Sizes::share_of_map,
+            operations: Sizes::map_contribution,
         },
         Layer {
-            name: "decoder_share_of_image",
-            run: |l| l.network.mask_decoder.share_of_image(&l.image),
+            name: "decoder_image",
+            run: |l| l.network.mask_decoder.image_contribution(&l.image),
             times: |_| 1,
-            operations: Sizes::share_of_image,
+            operations: Sizes::image_contribution,
         },
         Layer {
             name: "decoder_finish",
-            run: |l| l.network.mask_decoder.finish(l.embedding.shares.copy()),
+            run: |l| l.network.mask_decoder.finish(l.embedding.contributions.copy()),
             times: |_| 1,
             operations: Sizes::finish,
         },
@@ -197,13 +197,13 @@ impl Layers {
             name: "decoder",
             run: |l| l.decoded(),
             times: |_| 0,
-            operations: |s| 4.0 * s.share_of_map() + s.share_of_image() + s.finish(),
+            operations: |s| 4.0 * s.map_contribution() + s.image_contribution() + s.finish(),
         },
         Layer {
             name: "warm_click",
             run: |l| l.network.decode(&l.embedding, std::slice::from_ref(&l.prompt)).unwrap_or_default(),
             times: |_| 0,
-            operations: |s| s.prompt_encoder() + s.share_of_map() + s.finish(),
+            operations: |s| s.prompt_encoder() + s.map_contribution() + s.finish(),
         },
         Layer {
             name: "cold_forward",
@@ -211,7 +211,7 @@ impl Layers {
             times: |_| 0,
             operations: |s| {
                 let blocks = s.blocks * (s.adapter() + s.attention(4.0) + s.mlp());
-                let decoder = 4.0 * s.share_of_map() + s.share_of_image() + s.finish();
+                let decoder = 4.0 * s.map_contribution() + s.image_contribution() + s.finish();
                 s.embedding() + blocks + 4.0 * s.neck() + s.prompt_encoder() + decoder
             },
         },
@@ -227,7 +227,7 @@ impl Layers {
         let side = config.crop as i64;
         let image = Tensor::randn([1, 1, side, side, side], (Kind::Float, Device::Cpu));
         let tokens = network.image_encoder.embed.forward(&image);
-        // The layers behind the blocks take the same time whatever is in their maps.
+        // The time of the layers after the blocks does not depend on the maps' values.
         let maps: Vec<Tensor> = (0..4).map(|level| network.image_encoder.neck(level, &tokens)).collect();
         let shared = maps.iter().map(Tensor::shallow_clone).collect();
         let embedding = network.encode_maps(shared, &image);
@@ -245,6 +245,6 @@ impl Layers {
     fn decoded(&self) -> Tensor {
         let decoder = &self.network.mask_decoder;
         let maps: Vec<(usize, Tensor)> = self.maps.iter().map(Tensor::shallow_clone).enumerate().collect();
-        decoder.finish(decoder.shares(&maps, &self.image))
+        decoder.finish(decoder.contributions(&maps, &self.image))
     }
 }

@@ -1,14 +1,14 @@
 //! The number format of matrix products and convolutions.
 //!
-//! It belongs to the thread, as gradient mode does: the network sets it for the duration of a pass, and the few functions
-//! that multiply ask for it. Parameters, gradients, norms, softmax, interpolation and loss stay float32.
+//! It is a property of the thread, like gradient mode: the network sets it for the duration of a pass, and the few functions
+//! that multiply read it. Parameters, gradients, norms, softmax, interpolation and loss stay float32.
 
 use std::{cell::Cell, fmt, marker::PhantomData};
 
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-/// In what matrix products and convolutions are computed.
+/// The number format of matrix products and convolutions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
@@ -39,7 +39,7 @@ impl Precision {
         }
     }
 
-    /// Makes this the thread's precision until the guard is dropped.
+    /// Sets the thread's precision until the guard is dropped.
     pub(crate) fn enter(self) -> PrecisionGuard {
         PrecisionGuard { before: CURRENT.replace(self), _this_thread: PhantomData }
     }
@@ -55,7 +55,7 @@ thread_local! {
     static CURRENT: Cell<Precision> = const { Cell::new(Precision::F32) };
 }
 
-/// Gives the thread its earlier precision back when dropped.
+/// Restores the thread's earlier precision when dropped.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct PrecisionGuard {
@@ -70,12 +70,12 @@ impl Drop for PrecisionGuard {
     }
 }
 
-/// `xs` in the number format in which this thread multiplies.
+/// `xs` in the number format of this thread's products.
 pub(crate) fn operand(xs: &Tensor) -> Tensor {
     xs.to_kind(CURRENT.get().kind())
 }
 
-/// `xs` in float32, for what must not be rounded.
+/// `xs` in float32, for operations that must not be rounded.
 pub(crate) fn full(xs: &Tensor) -> Tensor {
     xs.to_kind(Kind::Float)
 }

@@ -7,7 +7,7 @@ use crate::{
     config::{all_levels, deepest_level},
 };
 
-/// A preset's name on the command line.
+/// A preset, by its name on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Preset {

@@ -6,18 +6,18 @@ use sam3d_geom::Prompt;
 
 use crate::ModelError;
 
-/// A dense prompt's meaning; each is one channel on the crop's grid.
+/// A kind of dense prompt; each is one channel on the crop's grid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DenseChannel {
-    /// The mask of the answer before, or one to begin from.
+    /// The mask of the previous answer, or an initial mask.
     PreviousMask,
-    /// A region that holds the target: a box or a filled lasso.
+    /// A region that contains the target: a box or a filled lasso.
     RegionInside,
     /// A region without the target.
     RegionOutside,
     /// Strokes on the target.
     ScribbleInside,
-    /// Strokes beside the target.
+    /// Strokes outside the target.
     ScribbleOutside,
 }
 
@@ -51,7 +51,7 @@ pub struct DensePrompts {
 }
 
 impl DensePrompts {
-    /// These prompts with `values` as `channel`, in place of what it held.
+    /// Replaces the values of `channel`.
     ///
     /// # Shapes
     /// `values` holds P^3 numbers from 0 to 1 in C order over (D, H, W); masks hold 0 and 1.
@@ -79,7 +79,7 @@ impl DensePrompts {
     }
 }
 
-/// The prompts of one crop. Valid with clicks, with dense prompts or with both.
+/// The prompts of one crop: clicks, dense prompts or both.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CropPrompt {
     /// Clicks in the crop's voxels.
@@ -89,8 +89,8 @@ pub struct CropPrompt {
 }
 
 impl CropPrompt {
-    /// Whether this prompts a crop of side `side` in a network that `accepts_dense` prompts or does not. `sample` is the
-    /// number of the crop in its batch.
+    /// Checks the prompts of a crop of side `side`, which is number `sample` of its batch, for a network that does or does not
+    /// accept dense prompts.
     pub(crate) fn check(&self, sample: usize, side: usize, accepts_dense: bool) -> Result<(), ModelError> {
         if let Some(clicks) = &self.clicks
             && clicks.extent().sizes() != [side; 3]

@@ -1,15 +1,15 @@
-//! Which parameters are trained: the one place that decides.
+//! Which parameters are trained, decided here for the whole project.
 
 use crate::Tuning;
 
-/// What training does with a tensor of the network.
+/// The role of a tensor in training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// Receives gradients and is updated.
     Trained,
-    /// Kept as SAM has it.
+    /// Frozen at SAM's value.
     Frozen,
-    /// A constant that checkpoints hold; neither trained nor counted.
+    /// A constant in checkpoints, neither trained nor counted.
     Buffer,
 }
 

@@ -1,4 +1,4 @@
-//! Named tensors in a safetensors file, with text as metadata. Nothing in such a file is executed.
+//! Safetensors files: named tensors with text metadata. Nothing in such a file is executed.
 
 use std::{
     borrow::Cow,
@@ -8,12 +8,13 @@ use std::{
 };
 
 use safetensors::{Dtype, SafeTensorError, SafeTensors, View};
+use serde::{Serialize, de::DeserializeOwned};
 use tch::{Device, Kind, Tensor};
 
 use crate::ModelError;
 
-/// First part of the names of directories in which files are written before they are renamed. What a process leaves
-/// there when it is killed may be removed.
+/// Prefix of the temporary directories in which files are written before they are renamed. Those that a killed process left
+/// may be removed.
 pub const TEMPORARY_PREFIX: &str = ".checkpoint-";
 
 /// A safetensors file in memory.
@@ -25,11 +26,25 @@ pub struct TensorFile {
     pub metadata: HashMap<String, String>,
 }
 
+/// A description stored in a file of tensors: JSON under one key of the file's metadata.
+pub trait Description: Serialize + DeserializeOwned {
+    /// The key.
+    const KEY: &'static str;
+    /// The version of the format that is written, and the newest that is read.
+    const NEWEST: u32;
+    /// The error text for a file without the key.
+    const ABSENT: &'static str;
+
+    /// The version of the file's format.
+    fn format_version(&self) -> u32;
+}
+
 impl TensorFile {
     /// Reads the file at `path`.
     ///
     /// # Errors
-    /// [`ModelError::File`] if it cannot be read; [`ModelError::Checkpoint`] if it is not safetensors of a float type.
+    /// [`ModelError::File`] if it cannot be read; [`ModelError::NotSafetensors`], or [`ModelError::Checkpoint`] if a tensor is not
+    /// of a float type.
     pub fn read(path: &Path) -> Result<Self, ModelError> {
         let broken = |detail: String| ModelError::Checkpoint { path: path.to_owned(), detail };
         let bytes = fs::read(path).map_err(|source| ModelError::File {
@@ -37,10 +52,9 @@ impl TensorFile {
             path: path.to_owned(),
             source,
         })?;
-        let not_safetensors = |error: SafeTensorError| {
-            broken(format!(
-                "not a complete safetensors file ({error}); a .pth or .pth.tar file is first converted with `sam3d convert`"
-            ))
+        let not_safetensors = |error: SafeTensorError| ModelError::NotSafetensors {
+            path: path.to_owned(),
+            detail: error.to_string(),
         };
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(not_safetensors)?;
         let file = SafeTensors::deserialize(&bytes).map_err(not_safetensors)?;
@@ -61,16 +75,16 @@ impl TensorFile {
     /// Writes the file to `path`: to a temporary directory beside it, to the disk, then renamed.
     ///
     /// # Errors
-    /// [`ModelError::File`] if it cannot be written; what was at `path` is then still there.
+    /// [`ModelError::File`] if it cannot be written; an earlier file at `path` is then unchanged.
     pub fn write(self, path: &Path) -> Result<(), ModelError> {
         let failed = |source| ModelError::File { action: "write", path: path.to_owned(), source };
         let directory =
             path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        // A directory, because safetensors makes a temporary file of its own beside the one it is to write.
+        // A directory, because safetensors creates a temporary file of its own next to its target.
         let place =
             tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempdir_in(directory).map_err(failed)?;
         let temporary = place.path().join("tensors");
-        // That file is private; weights shall be as readable as any other file the user creates.
+        // safetensors makes that file private; weights get the permissions of any file that the user creates.
         let permissions = fs::File::create(&temporary)
             .and_then(|file| Ok(file.metadata()?.permissions()))
             .map_err(failed)?;
@@ -91,7 +105,48 @@ impl TensorFile {
     }
 }
 
-/// A tensor that is copied to the CPU only when its bytes are asked for, so that a file of 2.5 GB is written without a
+impl TensorFile {
+    /// Whether the file has a description of type `D`.
+    pub fn is_described_by<D: Description>(&self) -> bool {
+        self.metadata.contains_key(D::KEY)
+    }
+
+    /// Reads the file at `path` with its description.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read); [`ModelError::Checkpoint`] if there is no description of this kind, it is not understood, or
+    /// is of a newer format.
+    pub fn read_described<D: Description>(path: &Path) -> Result<(D, BTreeMap<String, Tensor>), ModelError> {
+        let broken = |detail: String| ModelError::Checkpoint { path: path.to_owned(), detail };
+        let file = Self::read(path)?;
+        let text = file.metadata.get(D::KEY).ok_or_else(|| broken(D::ABSENT.to_owned()))?;
+        let description: D = serde_json::from_str(text)
+            .map_err(|error| broken(format!("metadata not understood: {error}")))?;
+        let (found, newest) = (description.format_version(), D::NEWEST);
+        if found > newest {
+            return Err(broken(format!(
+                "checkpoint format {found} is newer than this program's {newest}; update the program"
+            )));
+        }
+        Ok((description, file.tensors))
+    }
+
+    /// Writes `tensors` with their description to `path`, as [`write`](Self::write) does.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn write_described<D: Description>(
+        description: &D,
+        tensors: BTreeMap<String, Tensor>,
+        path: &Path,
+    ) -> Result<(), ModelError> {
+        let text = serde_json::to_string(description)
+            .map_err(|error| ModelError::Checkpoint { path: path.to_owned(), detail: error.to_string() })?;
+        Self { tensors, metadata: HashMap::from([(D::KEY.to_owned(), text)]) }.write(path)
+    }
+}
+
+/// A tensor that is copied to the CPU only when its bytes are requested, so that a file of 2.5 GB is written without a
 /// second copy of it in memory.
 struct TensorView {
     tensor: Tensor,

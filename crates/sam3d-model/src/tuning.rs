@@ -2,27 +2,28 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What is added to SAM's image encoder and what of it is trained. All but the first are what the paper compares with.
+/// A way of tuning SAM's image encoder: the modules added to it and the weights trained. The paper compares the first with the
+/// others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tuning {
-    /// This method: an adapter with a depth-wise 3 x 3 x 3 convolution in front of each block, and the layer norms.
+    /// This method: an adapter with a depth-wise 3 x 3 x 3 convolution before each block, and the layer norms.
     #[default]
     SpatialAdapter,
     /// Full fine-tuning: nothing is added, everything is trained.
     Full,
-    /// Bottlenecks behind attention and MLP (Houlsby et al. 2019), and the layer norms.
+    /// Bottlenecks after attention and MLP (Houlsby et al. 2019), and the layer norms.
     Adapter,
     /// A prompt made from each block's features (Nie et al. 2022).
     ProTuning,
-    /// A bottleneck with a convolution along depth in front of each block (Pan et al. 2022).
+    /// A bottleneck with a convolution along depth before each block (Pan et al. 2022).
     StAdapter,
-    /// An adapter with convolutions at two scales and a filter of the spectrum behind each block (Shen et al. 2023).
+    /// An adapter with convolutions at two scales and a filter of the spectrum after each block (Shen et al. 2023).
     MedTuning,
 }
 
 impl Tuning {
-    /// Every way.
+    /// Every way of tuning.
     pub const ALL: [Self; 6] =
         [Self::SpatialAdapter, Self::Full, Self::Adapter, Self::ProTuning, Self::StAdapter, Self::MedTuning];
 

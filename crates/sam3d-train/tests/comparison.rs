@@ -126,7 +126,10 @@ fn settings_that_do_not_go_together_are_refused() {
         |change: &dyn Fn(&mut BaselineConfig)| refused(&|config| config.baseline.iter_mut().for_each(change));
     assert!(baseline(&|baseline| baseline.corrected = true).contains("no fault to correct"));
     let other = Method::Nnunet.config(Size::Small);
-    assert!(baseline(&|baseline| baseline.network = Some(other.clone())).contains("sizes of nnunet"));
+    assert!(
+        baseline(&|baseline| baseline.network = Some(other.clone()))
+            .contains("baseline.network.method is nnunet, expected it to be")
+    );
     assert!(refused(&|config| config.point_labels = true).contains("point_labels"));
 }
 

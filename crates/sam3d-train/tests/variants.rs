@@ -1,10 +1,7 @@
 //! Every variant of the network learns: the loss falls in a few steps, and what is to be trained moves.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, PoisonError},
-};
+use std::collections::BTreeMap;
 
 use sam3d_geom::{Extent, Point, Prompt};
 use sam3d_model::{
@@ -43,11 +40,8 @@ fn model(variant: &VariantConfig) -> ModelConfig {
     model
 }
 
-/// The network of `model`, always the same. libtorch draws initial values from one generator for all threads, and tests
-/// share it; a network in which a ReLU is dead from the start would not move in all its parts.
+/// The network of `model`, always the same.
 fn network(model: &ModelConfig) -> Sam3d {
-    static DRAWING: Mutex<()> = Mutex::new(());
-    let _alone = DRAWING.lock().unwrap_or_else(PoisonError::into_inner);
     Sam3d::new(model, Device::Cpu, 11).unwrap()
 }
 

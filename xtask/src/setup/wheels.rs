@@ -1,14 +1,13 @@
 //! The Python packages that libtorch is taken from: which, and that they are the ones meant.
 
 use std::{
-    fs::{self, File},
-    io::Read,
+    fs,
     path::{Path, PathBuf},
     process::Stdio,
 };
 
 use anyhow::{Context, Result, bail};
-use sha2::{Digest, Sha256};
+use sam3d_geom::sha256_of_file;
 
 use super::{Flavour, tools::Tools};
 
@@ -97,7 +96,7 @@ pub(super) fn verify(pinned: &[Wheel], directory: &Path) -> Result<()> {
         };
         let path =
             found.iter().find(name_matches).with_context(|| format!("pip downloaded no {prefix}*.whl"))?;
-        let sha256 = sha256_of(path)?;
+        let sha256 = sha256_of_file(path).with_context(|| format!("cannot read {}", path.display()))?;
         if sha256 != wheel.sha256 {
             bail!(
                 "{} has SHA-256 {sha256}, expected {}: it is not the published file, nothing was installed",
@@ -118,20 +117,6 @@ fn wheels_in(directory: &Path) -> Result<Vec<PathBuf>> {
         .collect();
     wheels.sort();
     Ok(wheels)
-}
-
-fn sha256_of(path: &Path) -> Result<String> {
-    let mut file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        let count = file.read(&mut buffer).with_context(|| format!("cannot read {}", path.display()))?;
-        if count == 0 {
-            break;
-        }
-        hasher.update(&buffer[..count]);
-    }
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 #[cfg(test)]

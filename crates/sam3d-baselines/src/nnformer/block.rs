@@ -1,11 +1,11 @@
-//! What a block of encoder and decoder consists of: norms, windowed attention and an MLP.
+//! The block of encoder and decoder: norms, windowed attention and an MLP.
 
-use tch::{Tensor, nn::Path};
+use tch::Tensor;
 
 use super::NnformerConfig;
 use crate::{
     Mode,
-    tch_ext::{LayerNorm, Linear, drop_path, gelu},
+    layers::{LayerNorm, Linear, Path, drop_path, gelu},
     window_attention::{Queries, RelativePositions, WindowAttention, place_in_cube},
     windows::Windows,
 };

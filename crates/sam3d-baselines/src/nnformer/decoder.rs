@@ -1,11 +1,11 @@
 //! A stage of the decoder: twice the sides, a block that joins the skip, and an ordinary shifted block.
 
-use tch::{Tensor, nn::Path};
+use tch::Tensor;
 
 use super::{NnformerConfig, block::Block};
 use crate::{
     Mode,
-    tch_ext::{Conv, ConvTranspose3d, LayerNorm, channels_first, channels_last},
+    layers::{Conv, ConvTranspose3d, LayerNorm, Path, channels_first, channels_last},
     window_attention::Queries,
 };
 

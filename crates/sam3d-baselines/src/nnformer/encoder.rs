@@ -1,6 +1,6 @@
 //! The encoder: a convolutional patch embedding and four stages of two blocks.
 
-use tch::{Tensor, nn::Path};
+use tch::Tensor;
 
 use super::{
     NnformerConfig,
@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{
     Mode,
+    layers::{Conv, Conv3d, LayerNorm, Path, channels_first, channels_last, gelu},
     network::Observe,
-    tch_ext::{Conv, Conv3d, LayerNorm, channels_first, channels_last, gelu},
     window_attention::Queries,
 };
 

@@ -6,15 +6,15 @@ mod config;
 mod decoder;
 mod encoder;
 
-use tch::{Tensor, nn::Path};
+use tch::Tensor;
 
 pub use self::config::NnformerConfig;
 use self::{decoder::DecoderStage, encoder::Encoder};
 use crate::{
     Mode,
+    blocks::CLASSES,
+    layers::{Conv, ConvTranspose3d, Path, channels_first},
     network::Observe,
-    tch_ext::{Conv, ConvTranspose3d, channels_first},
-    up_block::CLASSES,
 };
 
 /// Voxels (D, H, W) of a token of the first stage.

@@ -30,7 +30,7 @@ pub struct NnunetStage {
 }
 
 impl NnunetConfig {
-    /// What nnU-Net's planning rule gives for a patch of 64 x 160 x 160 at the spacings of the comparison.
+    /// The result of nnU-Net's planning rule for a patch of 64 x 160 x 160 at the spacings of the comparison.
     pub fn published() -> Self {
         let strides = [[1; 3], [2; 3], [2; 3], [2; 3], [2; 3], [1, 2, 2]];
         let stage = |(features, stride)| NnunetStage { features, kernel: [3; 3], stride };

@@ -5,15 +5,15 @@
 mod config;
 mod published_names;
 
-use tch::{Tensor, nn::Path};
+use tch::Tensor;
 
 pub use self::config::{NnunetConfig, NnunetStage};
 pub(crate) use self::published_names::{is_version_1, name_from_version_1};
 use crate::{
     Mode,
+    blocks::CLASSES,
+    layers::{Conv, Conv3d, ConvTranspose3d, InstanceNorm, Path, Start, leaky_relu},
     network::Observe,
-    tch_ext::{Conv, Conv3d, ConvTranspose3d, InstanceNorm, Start, leaky_relu},
-    up_block::CLASSES,
 };
 
 /// Convolutions of a stage.

@@ -1,6 +1,6 @@
 //! Names in checkpoints of nnU-Net's version 1.
 
-/// Whether a version-1 checkpoint could call a tensor `name`.
+/// Whether `name` is a tensor's name in checkpoints of version 1.
 pub(crate) fn is_version_1(name: &str) -> bool {
     ["conv_blocks_context.", "conv_blocks_localization.", "tu.", "seg_outputs."]
         .iter()

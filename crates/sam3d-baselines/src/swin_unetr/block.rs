@@ -1,9 +1,9 @@
 //! A block of the Swin encoder: windowed attention and an MLP, each on the normalised tokens and added to them.
 
-use tch::{Tensor, nn::Path};
+use tch::Tensor;
 
 use crate::{
-    tch_ext::{LayerNorm, Linear, gelu},
+    layers::{LayerNorm, Linear, Path, gelu},
     window_attention::{Queries, RelativePositions, WindowAttention, place_in_cube},
     windows::Windows,
 };

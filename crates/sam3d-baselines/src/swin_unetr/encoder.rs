@@ -1,13 +1,13 @@
 //! The Swin encoder: patches of 2 x 2 x 2 voxels, and four stages of two blocks and a patch merging.
 
-use tch::{Tensor, nn::Path};
+use tch::Tensor;
 
 use super::{
     SwinUnetrConfig,
     block::{Block, windows},
     merging::PatchMerging,
 };
-use crate::tch_ext::{Conv, Conv3d, channels_first, channels_last, layer_norm};
+use crate::layers::{Conv, Conv3d, Path, channels_first, channels_last, layer_norm};
 
 /// Side of a patch.
 const PATCH: i64 = 2;

@@ -1,8 +1,8 @@
 //! Patch merging: 2 x 2 x 2 neighbouring tokens become one of twice the channels.
 
-use tch::{Tensor, nn::Path};
+use tch::Tensor;
 
-use crate::tch_ext::{LayerNorm, Linear};
+use crate::layers::{LayerNorm, Linear, Path};
 
 /// Places (d, h, w) of the neighbours in the order of the published weights: two occur twice, (1, 1, 0) and (0, 1, 1)
 /// never.

@@ -6,23 +6,22 @@ mod config;
 mod encoder;
 mod merging;
 
-use tch::{Tensor, nn::Path};
+use tch::Tensor;
 
 pub use self::config::SwinUnetrConfig;
 use self::encoder::SwinVit;
 use crate::{
     Mode,
+    blocks::{ResBlock, UpBlock, head},
+    layers::{Conv3d, Path},
     network::Observe,
-    res_block::ResBlock,
-    tch_ext::Conv3d,
-    up_block::{UpBlock, head},
 };
 
 /// The network.
 #[derive(Debug)]
 pub(crate) struct SwinUnetr {
     swin_vit: SwinVit,
-    /// On the image and on maps 0, 1, 2 and 4; map 3 goes to the decoder as it is.
+    /// On the image and on maps 0, 1, 2 and 4; map 3 goes to the decoder unchanged.
     encoders: [ResBlock; 5],
     /// From the deepest, `decoder5`, to `decoder1`.
     decoders: [UpBlock; 5],

@@ -1,10 +1,10 @@
 //! Parts of the convolutional decoder.
 
-use tch::{Tensor, nn::Path};
+use tch::Tensor;
 
 use crate::{
     Mode,
-    tch_ext::{BatchNorm, Conv, Conv3d, ConvTranspose3d},
+    layers::{BatchNorm, Conv, Conv3d, ConvTranspose3d, Path},
 };
 
 /// Twice a convolution, batch normalisation and ReLU.

@@ -1,11 +1,11 @@
 //! The convolutional encoder: residual blocks with group normalisation, and three steps down.
 
-use tch::{Tensor, nn::Path};
+use tch::Tensor;
 
 use super::TransbtsConfig;
 use crate::{
     Mode,
-    tch_ext::{Conv, Conv3d, GroupNorm},
+    layers::{Conv, Conv3d, GroupNorm, Path},
 };
 
 /// Groups of the norms.

@@ -6,10 +6,7 @@ mod decoder;
 mod encoder;
 mod transformer;
 
-use tch::{
-    Tensor,
-    nn::{Init, Path},
-};
+use tch::Tensor;
 
 pub use self::config::TransbtsConfig;
 use self::{
@@ -19,9 +16,9 @@ use self::{
 };
 use crate::{
     Mode,
+    blocks::CLASSES,
+    layers::{BatchNorm, Conv, Conv3d, Init, LayerNorm, Linear, Path},
     network::Observe,
-    tch_ext::{BatchNorm, Conv, Conv3d, LayerNorm, Linear},
-    up_block::CLASSES,
 };
 
 /// The network.
@@ -41,15 +38,12 @@ pub(crate) struct Transbts {
     _unused: Unused,
 }
 
-/// What the published network has and never uses, so that its checkpoints fit.
+/// Layers that the published network has but never uses, kept so that its checkpoints fit.
 #[derive(Debug)]
 struct Unused {
     _linear_encoding: Linear,
     _pre_head_ln: LayerNorm,
 }
-
-/// Prefixes of the parameters that never influence the output.
-pub(crate) const UNUSED: [&str; 2] = ["linear_encoding.", "pre_head_ln."];
 
 impl Transbts {
     pub(crate) fn new(path: &Path<'_>, config: &TransbtsConfig) -> Self {

@@ -1,11 +1,11 @@
 //! The transformer: attention over all tokens and an MLP, each on the normalised tokens and added to them.
 
-use tch::{Kind, Tensor, nn::Path};
+use tch::{Kind, Tensor};
 
 use super::TransbtsConfig;
 use crate::{
     Mode,
-    tch_ext::{LayerNorm, Linear, gelu},
+    layers::{LayerNorm, Linear, Path, gelu},
 };
 
 #[derive(Debug)]

@@ -1,12 +1,12 @@
 //! Paired attention: between channels, and between tokens and a few projected keys, with shared queries and keys.
 
-use tch::{
-    Kind, Tensor,
-    nn::{Init, Path},
-};
+use tch::{Kind, Tensor};
 
 use super::{UnetrPpConfig, block::BlockShape};
-use crate::{Mode, tch_ext::Linear};
+use crate::{
+    Mode,
+    layers::{Init, Linear, Path},
+};
 
 #[derive(Debug)]
 pub(super) struct PairedAttention {
@@ -28,16 +28,15 @@ impl PairedAttention {
     pub(super) fn new(path: Path<'_>, config: &UnetrPpConfig, shape: &BlockShape) -> Self {
         let BlockShape { channels, tokens, width, start } = *shape;
         let heads = config.num_heads as i64;
-        let linear = |name: &str, inputs: i64, outputs: i64, bias: bool| {
-            Linear::starting(&path / name, inputs, outputs, bias, start)
-        };
+        let linear =
+            |name: &str, inputs: i64, outputs: i64| Linear::starting(&path / name, inputs, outputs, start);
         Self {
             temperature: path.var("temperature", &[heads, 1, 1], Init::Const(1.0)),
             temperature2: path.var("temperature2", &[heads, 1, 1], Init::Const(1.0)),
-            qkvv: linear("qkvv", channels, 4 * channels, false),
-            project: linear("E", tokens, width, true),
-            out_proj: linear("out_proj", channels, channels / 2, true),
-            out_proj2: linear("out_proj2", channels, channels / 2, true),
+            qkvv: Linear::starting_without_bias(&path / "qkvv", channels, 4 * channels, start),
+            project: linear("E", tokens, width),
+            out_proj: linear("out_proj", channels, channels / 2),
+            out_proj2: linear("out_proj2", channels, channels / 2),
             heads,
             dropout: config.attention_dropout,
         }

@@ -1,15 +1,12 @@
 //! A block: paired attention on the tokens, and a residual convolution block on the map.
 
-use tch::{
-    Tensor,
-    nn::{Init, Path},
-};
+use tch::Tensor;
 
 use super::{UnetrPpConfig, attention::PairedAttention};
 use crate::{
     Mode,
-    res_block::ResBlock,
-    tch_ext::{Conv, Conv3d, LayerNorm, Start},
+    blocks::ResBlock,
+    layers::{Conv, Conv3d, Init, LayerNorm, Path, Start},
 };
 
 /// Sizes of a stage's blocks.
@@ -19,7 +16,7 @@ pub(super) struct BlockShape {
     pub(super) tokens: i64,
     /// Width of the projected keys and values.
     pub(super) width: i64,
-    /// What the linear layers start from.
+    /// Initial values of the linear layers.
     pub(super) start: Start,
 }
 

@@ -5,16 +5,15 @@ mod attention;
 mod block;
 mod config;
 
-use tch::{Tensor, nn::Path};
+use tch::Tensor;
 
 use self::block::{Block, BlockShape};
 pub use self::config::UnetrPpConfig;
 use crate::{
     Mode,
+    blocks::{ResBlock, head},
+    layers::{Conv, Conv3d, ConvTranspose3d, GroupNorm, Path, Start},
     network::Observe,
-    res_block::ResBlock,
-    tch_ext::{Conv, Conv3d, ConvTranspose3d, GroupNorm, Start},
-    up_block::head,
 };
 
 /// Voxels (D, H, W) of a token of the first stage.

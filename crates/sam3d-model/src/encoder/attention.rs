@@ -7,15 +7,17 @@
 //! `k' = [k, h, w, d, region]` with one-hot h, w, d and region. Adding 100 within a region is adding -100 across
 //! regions, for a softmax.
 
-use tch::{
-    Tensor,
-    nn::{Init, Path},
-};
+use tch::Tensor;
 
 use super::window::TokenCodes;
-use crate::{config::EncoderConfig, precision::operand, relative_position::resized, tch_ext::Linear};
+use crate::{
+    config::EncoderConfig,
+    precision::operand,
+    relative_position::resized,
+    tch_ext::{Init, Linear, Path},
+};
 
-/// What the score of two tokens of one region has over that of two regions.
+/// Added to the score of two tokens of the same region.
 const REGION_SCORE: f64 = 100.0;
 
 /// Multi-head attention over the tokens of one window.
@@ -36,8 +38,7 @@ impl Attention {
         let channels = config.embed_dim as i64;
         let heads = config.num_heads as i64;
         let rows = config.rel_pos_rows(block) as i64;
-        let table =
-            |name: &str| path.var(name, &[rows, channels / heads], Init::Randn { mean: 0.0, stdev: 0.02 });
+        let table = |name: &str| path.var(name, &[rows, channels / heads], Init::Normal { stdev: 0.02 });
         Self {
             rel_pos_h: table("rel_pos_h"),
             rel_pos_w: table("rel_pos_w"),
@@ -78,7 +79,7 @@ impl Attention {
         self.proj.forward(&mixed)
     }
 
-    /// Queries, keys and values with what is appended to them.
+    /// Queries and keys with the features appended to them, and padded values.
     ///
     /// # Shapes
     /// As [`Self::forward`]; gives three of `[N, heads, L, E / heads + 3 side]`, with regions 8 wider.
@@ -176,7 +177,7 @@ mod tests {
             ..ModelConfig::tiny().encoder
         };
         let store = VarStore::new(Device::Cpu);
-        let mut attention = Attention::new(store.root(), &config, 0);
+        let mut attention = Attention::new(Path::root(&store, 1), &config, 0);
         let unit = |rows: i64| Tensor::randn([rows, 6], (Kind::Float, Device::Cpu));
         for table in [&mut attention.rel_pos_h, &mut attention.rel_pos_w, &mut attention.rel_pos_d] {
             table.copy_(&unit(5));

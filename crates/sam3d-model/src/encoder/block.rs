@@ -1,6 +1,6 @@
-//! One block: windowed attention and MLP, each with a residual, and what is tuned beside them.
+//! A transformer block: windowed attention and MLP, each with a residual, and the tuned modules.
 
-use tch::{Tensor, nn::Path};
+use tch::Tensor;
 
 use super::{
     attention::Attention,
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     config::EncoderConfig,
-    tch_ext::{LayerNorm, Linear, add_residual, records_graph},
+    tch_ext::{LayerNorm, Linear, Path, add_residual, records_graph},
 };
 
 const NORM_EPS: f64 = 1e-6;
@@ -18,7 +18,7 @@ const NORM_EPS: f64 = 1e-6;
 /// below the size from which the allocator asks the system for fresh memory each time.
 const ROWS_AT_ONCE: i64 = 2048;
 
-/// A transformer block of SAM with the modules that are tuned beside it. Blocks with an even index attend in shifted windows.
+/// A transformer block of SAM with its tuned modules. Blocks with an even index attend in shifted windows.
 #[derive(Debug)]
 pub(crate) struct Block {
     pub(crate) tuning: BlockTuning,
@@ -34,9 +34,9 @@ impl Block {
     pub(crate) fn new(path: Path<'_>, config: &EncoderConfig, index: usize) -> Self {
         let channels = config.embed_dim as i64;
         Self {
-            norm1: LayerNorm::new(&path / "norm1", channels, NORM_EPS),
+            norm1: LayerNorm::with_eps(&path / "norm1", channels, NORM_EPS),
             attn: Attention::new(&path / "attn", config, index),
-            norm2: LayerNorm::new(&path / "norm2", channels, NORM_EPS),
+            norm2: LayerNorm::with_eps(&path / "norm2", channels, NORM_EPS),
             mlp: Mlp::new(&path / "mlp", channels, channels * config.mlp_ratio as i64),
             tuning: BlockTuning::new(&path, config, index),
             windows: Windows { grid: config.token_grid as i64, side: config.window as i64 },
@@ -71,7 +71,7 @@ impl Block {
         if records_graph() {
             return add_residual(self.mlp_branch(&xs), &xs);
         }
-        // Nothing here looks beyond its own token, so a part that fits the cache goes all the way, and into place.
+        // Every token is processed independently, so parts that fit the cache are processed in turn, in place.
         for mut rows in xs.view([-1, xs.size()[4]]).split(ROWS_AT_ONCE, 0) {
             rows += self.mlp_branch(&rows);
         }
@@ -169,7 +169,7 @@ mod tests {
         let codes = Windows { grid: 12, side: 4 }.codes(Device::Cpu);
         for index in [0, 1] {
             let store = VarStore::new(Device::Cpu);
-            let block = Block::new(store.root(), &config, index);
+            let block = Block::new(Path::root(&store, 5), &config, index);
             let xs = Tensor::randn([2, 12, 12, 12, 12], (Kind::Float, Device::Cpu));
             let before = xs.copy();
             let recorded = block.forward(&xs, &codes);

@@ -8,7 +8,7 @@ mod peft;
 mod recompute;
 mod window;
 
-use tch::{Tensor, nn::Path};
+use tch::Tensor;
 
 use self::{
     block::Block,
@@ -16,7 +16,7 @@ use self::{
     patch_embed::PatchEmbed,
     window::{TokenCodes, Windows},
 };
-use crate::config::EncoderConfig;
+use crate::{config::EncoderConfig, tch_ext::Path};
 
 /// Patch and slice embedding, the blocks, and a neck for each level whose map is used.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub(crate) struct ImageEncoder {
     pub(crate) embed: PatchEmbed,
     blocks: Vec<Block>,
     neck_3d: Vec<Neck>,
-    /// The blocks behind which the necks stand.
+    /// The blocks after which the necks read the tokens.
     levels: Vec<usize>,
     codes: TokenCodes,
 }
@@ -75,7 +75,7 @@ impl ImageEncoder {
     }
 }
 
-/// Layers by themselves, for benches. Tokens are `[B, G, G, G, E]` in (H, W, D).
+/// Single layers, for benches. Tokens are `[B, G, G, G, E]` in (H, W, D).
 #[cfg(feature = "bench")]
 impl ImageEncoder {
     pub(crate) fn adapter(&self, block: usize, tokens: &Tensor) -> Tensor {

@@ -4,14 +4,11 @@
 //! with 16 taps and stride 16 is one convolution with `16 / s + 2` taps and stride `16 / s` on the crop padded by one
 //! replicated voxel, with the interpolation folded into the kernel. So nothing of size `S^3` exists where s divides 16.
 
-use tch::{
-    Device, Kind, Tensor,
-    nn::{Init, Path},
-};
+use tch::{Device, Kind, Tensor};
 
 use crate::{
     config::EncoderConfig,
-    tch_ext::{Corners, linear, resize},
+    tch_ext::{Corners, Init, Path, linear, resize},
 };
 
 /// Patch embedding (SAM's, frozen), slice embedding and positions (new, trained).
@@ -31,19 +28,15 @@ impl PatchEmbed {
     pub(crate) fn new(path: &Path<'_>, config: &EncoderConfig) -> Self {
         let channels = config.embed_dim as i64;
         let (grid, patch) = (config.token_grid as i64, config.patch_size as i64);
-        let within = |fan_in: i64| {
-            let bound = 1.0 / (fan_in as f64).sqrt();
-            Init::Uniform { lo: -bound, up: bound }
-        };
-        let patch_fan_in = 3 * patch * patch;
-        let small = Init::Randn { mean: 0.0, stdev: 0.02 };
+        let (in_plane, along_depth) = (Init::default_of(3 * patch * patch), Init::default_of(patch));
+        let small = Init::Normal { stdev: 0.02 };
         let project = path / "patch_embed" / "proj";
         let slice = path / "slice_embed";
         Self {
-            patch_weight: project.var("weight", &[channels, 3, patch, patch], within(patch_fan_in)),
-            patch_bias: project.var("bias", &[channels], within(patch_fan_in)),
-            slice_weight: slice.var("weight", &[channels, 1, 1, 1, patch], within(patch)),
-            slice_bias: slice.var("bias", &[channels], within(patch)),
+            patch_weight: project.var("weight", &[channels, 3, patch, patch], in_plane),
+            patch_bias: project.var("bias", &[channels], in_plane),
+            slice_weight: slice.var("weight", &[channels, 1, 1, 1, patch], along_depth),
+            slice_bias: slice.var("bias", &[channels], along_depth),
             pos_embed: path.var("pos_embed", &[1, 2 * grid, 2 * grid, channels], small),
             depth_embed: path.var("depth_embed", &[1, grid, channels], Init::Const(1.0)),
             grid,
@@ -138,10 +131,10 @@ impl Fold {
         for tap in 0..patch {
             // Where the original tap reads, in padded voxels from the start of the patch.
             let position = (tap as f64 + 0.5) / scale as f64 - 0.5 + 1.0;
-            let (left, share) = (position.floor(), position.fract());
+            let (left, fraction) = (position.floor(), position.fract());
             let row = (tap * taps + left as i64) as usize;
-            weights[row] += (1.0 - share) as f32;
-            weights[row + 1] += share as f32;
+            weights[row] += (1.0 - fraction) as f32;
+            weights[row + 1] += fraction as f32;
         }
         let weights = Tensor::from_slice(&weights).view([patch, taps]).to_device(device);
         Self { weights, stride, padding: 1 }
@@ -175,7 +168,7 @@ mod tests {
         tch::manual_seed(2);
         let config = EncoderConfig { embed_dim: 6, token_grid: 4, window: 2, ..ModelConfig::tiny().encoder };
         let store = VarStore::new(Device::Cpu);
-        let embed = PatchEmbed::new(&store.root(), &config);
+        let embed = PatchEmbed::new(&Path::root(&store, 2), &config);
         // Scales 8, 4, 2, 1 and, where the fold does not hold, 8/3.
         for crop in [8, 16, 32, 64, 24] {
             let image = Tensor::randn([2, 1, crop, crop, crop], (Kind::Float, Device::Cpu));

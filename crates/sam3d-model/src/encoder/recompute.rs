@@ -7,7 +7,7 @@ use tch::{Kind, Tensor};
 
 use super::ImageEncoder;
 
-/// What the reverse sweep needs: the input of every block, and the tokens that went into each neck.
+/// The inputs that the backward sweep needs: of every block, and of each neck.
 #[derive(Debug)]
 pub(crate) struct Tape {
     inputs: Vec<Tensor>,

@@ -85,9 +85,9 @@ fn an_embedding_is_as_large_as_it_says() {
     let _no_grad = tch::no_grad_guard();
     let config = ModelConfig::tiny();
     let network = Sam3d::new(&config, Device::Cpu, 1).unwrap();
-    let (map, shares) = (32 * 16usize.pow(3), 16 * 32usize.pow(3));
+    let (map, contributions) = (32 * 16usize.pow(3), 16 * 32usize.pow(3));
     let two = Tensor::zeros([2, 1, 64, 64, 64], (Kind::Float, Device::Cpu));
-    assert_eq!(network.encode(&two).unwrap().bytes(), 2 * 4 * (map + shares));
+    assert_eq!(network.encode(&two).unwrap().bytes(), 2 * 4 * (map + contributions));
 }
 
 #[test]

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 
 use sam3d_testkit::golden_json;
-use tch::Device;
+use tch::{Device, Kind, Tensor};
 
-use crate::{ModelConfig, Module, Role, Sam3d};
+use crate::{
+    ModelConfig, Module, Preset, Role, Sam3d,
+    sam2d::{Sam2d, Sam2dConfig},
+};
 
 #[test]
 fn tiny_names_and_shapes() {
@@ -53,6 +56,35 @@ fn vit_b_names_and_published_counts() {
     assert_eq!(millions(total(Module::PromptEncoder, true)), 3.16);
     assert_eq!(millions(total(Module::MaskDecoder, true)), 7.09);
     assert_eq!(millions(network.count_parameters().trained), 25.46);
+}
+
+/// libtorch has one generator for the process; a network that reseeded it would change what others draw.
+#[test]
+fn building_a_network_leaves_libtorchs_generator_alone() {
+    let draw = || Vec::<f32>::try_from(Tensor::randn([4], (Kind::Float, Device::Cpu))).unwrap();
+    let same = |seed: i64| {
+        tch::manual_seed(seed);
+        let before = draw();
+        tch::manual_seed(seed);
+        let network = Sam3d::new(&ModelConfig::tiny(), Device::Cpu, 3).unwrap();
+        drop((network, Sam2d::new(&Sam2dConfig::of(Preset::Tiny), Device::Cpu, 3)));
+        draw() == before
+    };
+    // Other tests may draw from it at the same time, now and then.
+    assert!((0..20).any(same));
+}
+
+#[test]
+fn a_seed_decides_every_parameter_and_dense_prompts_change_no_other() {
+    let of = |config: &ModelConfig, seed: u64| Sam3d::new(config, Device::Cpu, seed).unwrap().parameters();
+    let mut dense = ModelConfig::tiny();
+    dense.prompt.as_mut().unwrap().enable_dense_prompts();
+    let (first, dense, other) = (of(&ModelConfig::tiny(), 4), of(&dense, 4), of(&ModelConfig::tiny(), 5));
+    for (name, tensor) in of(&ModelConfig::tiny(), 4) {
+        assert!(tensor.equal(&first[&name]) && tensor.equal(&dense[&name]), "{name}");
+    }
+    let name = "mask_decoder.cls.0.weight";
+    assert!(!first[name].equal(&other[name]));
 }
 
 fn assert_names(network: &Sam3d, golden: &serde_json::Value) {

@@ -1,8 +1,8 @@
-//! Weights saved by PyTorch under this crate's names.
+//! Import of PyTorch checkpoints of SAM and of the published network.
 //!
 //! Two layouts are known. SAM's own `.pth` is one state dictionary, of which only the image encoder is used. The
-//! published `.pth.tar` holds a state dictionary for each part of the network, optimiser states and where training
-//! stood. Nothing here knows what the network expects: that is compared when the weights are loaded.
+//! published `.pth.tar` holds a state dictionary for each part of the network, optimiser states and the progress of
+//! training. Names and shapes are compared with the network's when the weights are loaded.
 
 use std::{
     collections::BTreeMap,
@@ -13,27 +13,27 @@ use sam3d_pickle::{Dict, Limits, PickleError, Tensor, Value, read_file};
 
 /// Who wrote a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CheckpointKind {
+pub(crate) enum CheckpointKind {
     /// SAM's state dictionary: weights of the image encoder to start from.
     Sam,
     /// The published layout of a trained network: all weights.
     Published,
 }
 
-/// The weights of a checkpoint. Their numbers are still in the file.
+/// The weights of a checkpoint, whose values are read from the file when they are needed.
 #[derive(Debug, Clone)]
-pub struct ImportedState {
+pub(crate) struct ImportedState {
     /// Who wrote it.
-    pub kind: CheckpointKind,
+    pub(crate) kind: CheckpointKind,
     /// The weights by this crate's names: `image_encoder.`, `prompt_encoder.` or `mask_decoder.` and the name in the
     /// published checkpoint.
-    pub tensors: BTreeMap<String, Tensor>,
-    /// What the file holds besides, by its path in the file, in the file's order.
-    pub ignored: Vec<String>,
+    pub(crate) tensors: BTreeMap<String, Tensor>,
+    /// The file's other entries, by their path in the file, in the file's order.
+    pub(crate) ignored: Vec<String>,
     /// Epochs trained, if the file says so.
-    pub epoch: Option<i64>,
+    pub(crate) epoch: Option<i64>,
     /// Lowest validation loss, if the file says so.
-    pub best_val_loss: Option<f64>,
+    pub(crate) best_val_loss: Option<f64>,
 }
 
 /// Why a checkpoint cannot be imported.
@@ -43,7 +43,7 @@ pub enum ImportError {
     /// The file cannot be read, or holds more than data.
     #[error(transparent)]
     Read(#[from] PickleError),
-    /// The file holds neither of the known layouts.
+    /// The file has none of the known layouts.
     #[error(
         "{}: neither SAM's state dictionary (names starting with image_encoder.) nor a published checkpoint (an \
          entry encoder_dict); found {found}",
@@ -52,30 +52,38 @@ pub enum ImportError {
     UnknownLayout {
         /// The file.
         path: PathBuf,
-        /// What it holds instead.
+        /// Its content.
         found: String,
     },
-    /// A part of a published checkpoint is missing, or is no dictionary.
+    /// A part of a published checkpoint is missing, or is not a dictionary.
     #[error("{}: expected a dictionary {part}, found {found}", path.display())]
     PartInvalid {
         /// The file.
         path: PathBuf,
         /// The part's path in the file.
         part: String,
-        /// What stands there.
+        /// The value found instead.
         found: &'static str,
     },
-    /// An entry of a state dictionary is no tensor.
+    /// The file holds something else than a dictionary of tensors.
+    #[error("{}: expected a dictionary of tensors, found {found}", path.display())]
+    NotADictionary {
+        /// The file.
+        path: PathBuf,
+        /// Its content.
+        found: &'static str,
+    },
+    /// An entry of a state dictionary is not a tensor.
     #[error("{}: expected a tensor {name:?}, found {found}", path.display())]
     NotATensor {
         /// The file.
         path: PathBuf,
         /// The entry's path in the file.
         name: String,
-        /// What stands there.
+        /// The value found instead.
         found: &'static str,
     },
-    /// A weight stands in the file with and without the prefix `module.`.
+    /// The file has a weight both with and without the prefix `module.`.
     #[error("{}: holds {name:?} twice, with and without module.", path.display())]
     Repeated {
         /// The file.
@@ -89,7 +97,7 @@ pub enum ImportError {
 ///
 /// # Errors
 /// If the file cannot be read, holds more than data, exceeds `limits`, or has neither of the known layouts.
-pub fn read_state(path: &Path, limits: &Limits) -> Result<ImportedState, ImportError> {
+pub(crate) fn read_state(path: &Path, limits: &Limits) -> Result<ImportedState, ImportError> {
     import(path, &read_file(path, limits)?)
 }
 
@@ -144,14 +152,14 @@ fn import_published(path: &Path, dict: &Dict) -> Result<ImportedState, ImportErr
             _ => collected.ignored.push(key.to_string()),
         }
     }
-    // The prompt-free variant has no feature_dict; a network without decoder does not exist.
+    // The prompt-free variant has no feature_dict, but every network has a decoder.
     if dict.get("decoder_dict").is_none() {
         return Err(collected.part_invalid("decoder_dict", "nothing"));
     }
     Ok(ImportedState { epoch, best_val_loss, ..collected.into_state(CheckpointKind::Published) })
 }
 
-/// What has been gathered from a file so far.
+/// The weights collected from a file so far.
 struct Collected<'a> {
     path: &'a Path,
     tensors: BTreeMap<String, Tensor>,
@@ -224,11 +232,11 @@ fn number(value: &Value) -> Result<Option<f64>, ImportError> {
 }
 
 /// `name` without the prefix that PyTorch's `DataParallel` adds.
-fn without_wrapper(name: &str) -> &str {
+pub(crate) fn without_wrapper(name: &str) -> &str {
     name.strip_prefix("module.").unwrap_or(name)
 }
 
-/// What a file of no known layout holds: its kind, and the first entries of a dictionary.
+/// Describes a file of unknown layout: its kind, and the first entries of a dictionary.
 fn summary(checkpoint: &Value) -> String {
     const SHOWN: usize = 5;
     let Some(dict) = checkpoint.as_dict() else { return checkpoint.kind().to_owned() };

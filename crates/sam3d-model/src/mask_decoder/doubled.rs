@@ -33,11 +33,11 @@ impl Doubling {
                 }
                 let position = read as f64 * (grid - 1) as f64 / (doubled - 1) as f64;
                 let left = (position.floor() as i64).min(grid - 2).max(0);
-                let share = position - left as f64;
+                let fraction = position - left as f64;
                 let at = ((tap as i64 * doubled + voxel) * grid + left) as usize;
-                weights[at] += (1.0 - share) as f32;
-                if share > 0.0 {
-                    weights[at + 1] += share as f32;
+                weights[at] += (1.0 - fraction) as f32;
+                if fraction > 0.0 {
+                    weights[at + 1] += fraction as f32;
                 }
             }
         }

@@ -1,20 +1,17 @@
 //! The mask decoder: feature maps (four as published) and the intensities become logits (spec: "Mask decoder").
 //!
-//! The classifier's first convolution is linear in its inputs, so each map's share of it is computed by itself, at half
+//! The classifier's first convolution is linear in its inputs, so each map's contribution to it is computed separately, at half
 //! the resolution ([`doubled`]), and what a click does not change is computed once.
 
 mod doubled;
 
-use tch::{Device, Tensor, nn::Path};
+use tch::{Device, Tensor};
 
 use self::doubled::Doubling;
 use crate::{
     config::ModelConfig,
     precision::full,
-    tch_ext::{
-        Conv3d, Conv3dShape, Corners, INSTANCE_NORM_EPS, add_residual, conv3d, instance_norm, records_graph,
-        resize,
-    },
+    tch_ext::{Conv, Conv3d, Corners, EPS, Path, add_residual, conv3d, instance_norm, records_graph, resize},
 };
 
 /// Voxels normalised at a time, so that they stay in the cache.
@@ -56,58 +53,58 @@ impl MaskDecoder {
         }
     }
 
-    /// The share of one map in the classifier's first convolution; `slot` is its number among those aggregated, from 0.
+    /// The contribution of one map to the classifier's first convolution; `slot` is its number among the aggregated maps, from 0.
     ///
     /// # Shapes
     /// Map `[B, C, G, G, G]` in (H, W, D) to `[B, hidden, 2G, 2G, 2G]`.
-    pub(crate) fn share_of_map(&self, slot: usize, map: &Tensor) -> Tensor {
+    pub(crate) fn map_contribution(&self, slot: usize, map: &Tensor) -> Tensor {
         let features = instance_norm(&self.heads[slot].forward(map)).relu_();
         let kernel = self.classifier.first.weight();
         self.doubling
             .convolve(&features, &kernel.narrow(1, slot as i64 * self.head_channels, self.head_channels))
     }
 
-    /// The sum of the shares of `maps`, each with its number among those aggregated, and of the intensities.
+    /// The sum of the contributions of `maps`, each with its number among the aggregated maps, and of the intensities.
     ///
     /// # Shapes
     /// Maps `[B, C, G, G, G]` in (H, W, D), intensities `[B, 1, D, H, W]`; gives `[B, hidden, 2G, 2G, 2G]`.
-    pub(crate) fn shares(&self, maps: &[(usize, Tensor)], image: &Tensor) -> Tensor {
-        // The shares of maps have their channels together in memory and are added to each other quickest.
-        let maps = maps.iter().map(|(slot, map)| self.share_of_map(*slot, map));
-        let sum = maps.reduce(|sum, share| add_residual(sum, &share));
-        let image = self.share_of_image(image);
+    pub(crate) fn contributions(&self, maps: &[(usize, Tensor)], image: &Tensor) -> Tensor {
+        // The contributions of maps have contiguous channels and are added to each other fastest.
+        let maps = maps.iter().map(|(slot, map)| self.map_contribution(*slot, map));
+        let sum = maps.reduce(|sum, contribution| add_residual(sum, &contribution));
+        let image = self.image_contribution(image);
         sum.map_or_else(|| full(&image), |sum| add_residual(sum, &full(&image)))
     }
 
-    /// The share of the intensities in the classifier's first convolution.
+    /// The contribution of the intensities to the classifier's first convolution.
     ///
     /// # Shapes
     /// Intensities `[B, 1, D, H, W]` to `[B, hidden, 2G, 2G, 2G]` in (H, W, D).
-    pub(crate) fn share_of_image(&self, image: &Tensor) -> Tensor {
+    pub(crate) fn image_contribution(&self, image: &Tensor) -> Tensor {
         let intensities = resize(&image.permute([0, 1, 3, 4, 2]), 2 * self.grid, Corners::Edges);
         let kernel = self.classifier.first.weight();
-        conv3d(&intensities, &kernel.narrow(1, self.heads.len() as i64 * self.head_channels, 1), None, 1, 1)
+        conv3d(&intensities, &kernel.narrow(1, self.heads.len() as i64 * self.head_channels, 1))
     }
 
-    /// The logits from the sum of all shares; without a graph its memory may be written to.
+    /// The logits from the sum of all contributions, which is overwritten if no graph is recorded.
     ///
     /// # Shapes
     /// `[B, hidden, 2G, 2G, 2G]` in (H, W, D) to `[B, 2, D, H, W]`.
-    pub(crate) fn finish(&self, shares: Tensor) -> Tensor {
-        let logits = if records_graph() || shares.device() != Device::Cpu {
-            self.classifier.second.forward(&instance_norm(&shares).relu_())
+    pub(crate) fn finish(&self, contributions: Tensor) -> Tensor {
+        let logits = if records_graph() || contributions.device() != Device::Cpu {
+            self.classifier.second.forward(&instance_norm(&contributions).relu_())
         } else {
-            self.classify_in_place(&full(&shares))
+            self.classify_in_place(&full(&contributions))
         };
         resize(&full(&logits), self.crop, Corners::Centres).permute([0, 1, 4, 2, 3])
     }
 
-    /// What follows the classifier's first convolution, in the memory of that one's result if its channels lie together.
+    /// The classifier after its first convolution, in place if the channels of that one's result are contiguous.
     ///
     /// `relu((x - mean) / std)` is `relu(x - mean) / std`, and the division can as well be one of the next kernel: what is left
     /// to do for each voxel is done while it is in the cache.
-    fn classify_in_place(&self, shares: &Tensor) -> Tensor {
-        let logits = shares.unbind(0).into_iter().map(|sample| {
+    fn classify_in_place(&self, contributions: &Tensor) -> Tensor {
+        let logits = contributions.unbind(0).into_iter().map(|sample| {
             let voxels = sample.permute([1, 2, 3, 0]).contiguous();
             let rows = voxels.view([-1, sample.size()[0]]);
             let count = rows.size()[0] as f64;
@@ -122,9 +119,9 @@ impl MaskDecoder {
                 squares
             };
             let squares: Vec<Tensor> = parts.into_iter().map(centre).collect();
-            let scale = (sum(&Tensor::stack(&squares, 0)) / count + INSTANCE_NORM_EPS).rsqrt();
+            let scale = (sum(&Tensor::stack(&squares, 0)) / count + EPS).rsqrt();
             let kernel = self.classifier.second.weight() * scale.view([1, -1, 1, 1, 1]);
-            conv3d(&voxels.permute([3, 0, 1, 2]).unsqueeze(0), &kernel, None, 1, 1)
+            conv3d(&voxels.permute([3, 0, 1, 2]).unsqueeze(0), &kernel)
         });
         Tensor::cat(&logits.collect::<Vec<_>>(), 0)
     }
@@ -139,7 +136,7 @@ struct TwoConvolutions {
 
 impl TwoConvolutions {
     fn new(path: Path<'_>, [inputs, hidden, outputs]: [i64; 3]) -> Self {
-        let conv = |inputs, outputs| Conv3dShape { inputs, outputs, kernel: 3, groups: 1, bias: false };
+        let conv = |inputs, outputs| Conv::same(inputs, outputs, [3; 3]).bias(false);
         Self {
             first: Conv3d::new(&path / "0", conv(inputs, hidden)),
             second: Conv3d::new(&path / "3", conv(hidden, outputs)),
@@ -164,15 +161,15 @@ mod tests {
     fn in_place_is_as_by_the_definition() {
         tch::manual_seed(8);
         let config = ModelConfig::tiny();
-        let decoder = MaskDecoder::new(&VarStore::new(Device::Cpu).root(), &config);
+        let decoder = MaskDecoder::new(&Path::root(&VarStore::new(Device::Cpu), 8), &config);
         let (hidden, side) = (config.decoder.hidden_channels as i64, 2 * config.encoder.token_grid as i64);
         let together = Tensor::randn([2, side, side, side, hidden], (Kind::Float, Device::Cpu)) * 3.0 + 5.0;
-        let shares = together.permute([0, 4, 1, 2, 3]);
-        let expected = decoder.finish(shares.copy()).detach();
+        let contributions = together.permute([0, 4, 1, 2, 3]);
+        let expected = decoder.finish(contributions.copy()).detach();
         // With channels together in memory, and apart.
-        for shares in [shares.copy(), shares.contiguous()] {
+        for contributions in [contributions.copy(), contributions.contiguous()] {
             let _no_grad = tch::no_grad_guard();
-            let found = decoder.finish(shares);
+            let found = decoder.finish(contributions);
             assert_eq!(found.size(), expected.size());
             assert!((found - &expected).abs().max().double_value(&[]) < 1e-5);
         }

@@ -1,6 +1,5 @@
 //! The whole network: build, name its parameters, run.
 
-mod embedding;
 mod training;
 
 use std::collections::BTreeMap;
@@ -16,13 +15,12 @@ use crate::{
     prompt::CropPrompt,
     prompt_encoder::PromptEncoders,
     role::{Role, role},
-    tch_ext::add_residual,
+    tch_ext::{Path, add_residual},
 };
 
-pub use embedding::Embedding;
 pub use training::Recompute;
 
-/// A part of the network that has an optimiser and a gradient norm of its own.
+/// A part of the network whose gradients are clipped separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Module {
     /// Parameters under `image_encoder.`
@@ -34,10 +32,10 @@ pub enum Module {
 }
 
 impl Module {
-    /// Every part.
+    /// Every module.
     pub const ALL: [Self; 3] = [Self::ImageEncoder, Self::PromptEncoder, Self::MaskDecoder];
 
-    /// First part of the names of its parameters.
+    /// Prefix of its parameters' names.
     pub fn prefix(self) -> &'static str {
         match self {
             Self::ImageEncoder => "image_encoder.",
@@ -47,7 +45,7 @@ impl Module {
     }
 }
 
-/// The network. Holds its parameters; every parameter has the name it has in a checkpoint.
+/// The network with its parameters, which have the same names as in checkpoints.
 #[derive(Debug)]
 pub struct Sam3d {
     config: ModelConfig,
@@ -59,16 +57,14 @@ pub struct Sam3d {
 }
 
 impl Sam3d {
-    /// A network of `config` on `device`, with random parameters drawn from `seed`. What is frozen takes no gradient.
+    /// A network of `config` on `device`, with random parameters drawn from `seed`. Frozen parameters take no gradient.
     ///
     /// # Errors
     /// [`ModelError::Config`] if the sizes do not fit each other.
     pub fn new(config: &ModelConfig, device: Device, seed: u64) -> Result<Self, ModelError> {
         config.validate()?;
-        // libtorch draws initial values from one generator for the process.
-        tch::manual_seed(seed as i64);
         let store = VarStore::new(device);
-        let root = store.root();
+        let root = Path::root(&store, seed);
         let mut image_encoder =
             ImageEncoder::new(&(&root / "image_encoder"), &config.encoder, &config.decoder.levels);
         image_encoder.reset_depth_positions();
@@ -97,17 +93,17 @@ impl Sam3d {
         &self.config
     }
 
-    /// In what products and convolutions are computed; float32 at first.
+    /// The number format of products and convolutions; float32 by default.
     pub fn precision(&self) -> Precision {
         self.precision
     }
 
-    /// Chooses in what products and convolutions are computed. Parameters stay float32.
+    /// Sets the number format of products and convolutions. Parameters stay float32.
     pub fn set_precision(&mut self, precision: Precision) {
         self.precision = precision;
     }
 
-    /// Where the parameters live.
+    /// The device of the parameters.
     pub fn device(&self) -> Device {
         self.store.device()
     }
@@ -117,7 +113,7 @@ impl Sam3d {
         self.store.variables().into_iter().collect()
     }
 
-    /// What training does with the tensor `name`.
+    /// The role of the tensor `name` in training.
     pub fn role(&self, name: &str) -> Role {
         role(name, self.config.encoder.tuning)
     }
@@ -127,7 +123,7 @@ impl Sam3d {
         self.parameters().into_iter().filter(|(name, _)| self.role(name) == Role::Trained).collect()
     }
 
-    /// Number of values of each role: trained and frozen.
+    /// Numbers of trained and frozen values.
     pub fn count_parameters(&self) -> ParameterCount {
         let mut count = ParameterCount::default();
         for (name, tensor) in self.parameters() {
@@ -157,7 +153,7 @@ impl Sam3d {
         self.decode(&self.encode(image)?, prompts)
     }
 
-    /// What of a batch of crops does not depend on prompts.
+    /// The part of the forward pass that does not depend on prompts.
     ///
     /// # Shapes
     /// Normalised intensities `[B, 1, P, P, P]` in (D, H, W).
@@ -188,7 +184,7 @@ impl Sam3d {
         };
         let (prompted, others): (Vec<_>, Vec<_>) =
             maps.into_iter().enumerate().partition(|(slot, _)| is_prompted(*slot));
-        Embedding { prompted, shares: self.mask_decoder.shares(&others, image) }
+        Embedding { prompted, contributions: self.mask_decoder.contributions(&others, image) }
     }
 
     /// The logits for prompts on an encoded crop.
@@ -203,9 +199,9 @@ impl Sam3d {
         let _precision = self.precision.enter();
         let Some(encoders) = &self.prompt_encoder else {
             check_count(prompts, 0)?;
-            return Ok(self.mask_decoder.finish(embedding.shares.copy()));
+            return Ok(self.mask_decoder.finish(embedding.contributions.copy()));
         };
-        check_count(prompts, embedding.shares.size()[0] as usize)?;
+        check_count(prompts, embedding.contributions.size()[0] as usize)?;
         let accepts_dense = self.config.prompt.as_ref().is_some_and(|prompt| prompt.dense_prompts);
         for (sample, prompt) in prompts.iter().enumerate() {
             prompt.check(sample, self.config.crop, accepts_dense)?;
@@ -213,10 +209,11 @@ impl Sam3d {
         let mut sum = None;
         for (slot, map) in &embedding.prompted {
             let level = self.config.decoder.levels[*slot];
-            let share = self.mask_decoder.share_of_map(*slot, &encoders.forward(level, map, prompts));
-            sum = Some(add_residual(share, sum.as_ref().unwrap_or(&embedding.shares)));
+            let contribution =
+                self.mask_decoder.map_contribution(*slot, &encoders.forward(level, map, prompts));
+            sum = Some(add_residual(contribution, sum.as_ref().unwrap_or(&embedding.contributions)));
         }
-        Ok(self.mask_decoder.finish(sum.unwrap_or_else(|| embedding.shares.copy())))
+        Ok(self.mask_decoder.finish(sum.unwrap_or_else(|| embedding.contributions.copy())))
     }
 
     /// The probability of the target in every voxel of one crop, without gradients.
@@ -263,12 +260,33 @@ impl Sam3d {
     }
 }
 
-/// Numbers of values in a network's parameters.
+/// The part of the forward pass of one batch of crops that does not depend on prompts.
+///
+/// It holds the map that prompts change, the deepest (C G^3 values), and the decoder's contributions of the other maps and of
+/// the intensities (hidden (2G)^3 values), all float32: 168 MB for each crop at ViT-B, 2.6 MB at tiny.
+#[derive(Debug)]
+pub struct Embedding {
+    /// The maps that prompts change, `[B, C, G, G, G]`, by their number among those aggregated; none for the prompt-free
+    /// variant.
+    prompted: Vec<(usize, Tensor)>,
+    /// The sum of the contributions that prompts do not change, `[B, hidden, 2G, 2G, 2G]`.
+    pub(crate) contributions: Tensor,
+}
+
+impl Embedding {
+    /// Its memory on the device, in bytes.
+    pub fn bytes(&self) -> usize {
+        let tensors = self.prompted.iter().map(|(_, map)| map).chain([&self.contributions]);
+        tensors.map(|tensor| tensor.numel() * tensor.kind().elt_size_in_bytes()).sum()
+    }
+}
+
+/// Numbers of trained and frozen values.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ParameterCount {
     /// Values that training updates.
     pub trained: usize,
-    /// Values kept as SAM has them.
+    /// Values frozen at SAM's.
     pub frozen: usize,
 }
 

@@ -6,14 +6,14 @@ use tch::Tensor;
 use super::{Embedding, Sam3d};
 use crate::{CropPrompt, ModelError};
 
-/// What is computed again in the backward pass instead of being kept from the forward pass. The gradients are the same.
+/// The activations that are recomputed in the backward pass instead of being kept. The gradients are the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Recompute {
-    /// Nothing: fastest, and every activation is in memory at once.
+    /// None: fastest, with all activations in memory at once.
     #[default]
     None,
-    /// Each block of the image encoder: its forward runs twice, and one block's activations are in memory at a time.
+    /// Those of the image encoder's blocks: each block runs twice, and one block's activations are in memory at a time.
     Blocks,
 }
 

@@ -1,8 +1,11 @@
-//! Multi-head attention with separate projections and an internal width of its own.
+//! Multi-head attention with separate projections to an internal width.
 
-use tch::{Kind, Tensor, nn::Path};
+use tch::{Kind, Tensor};
 
-use crate::{precision::operand, tch_ext::Linear};
+use crate::{
+    precision::operand,
+    tch_ext::{Linear, Path},
+};
 
 /// `out_proj(softmax(q k^T / sqrt(width / heads)) v)`.
 #[derive(Debug)]

@@ -1,14 +1,11 @@
-//! Dense prompts become features that are added to the deepest map, as SAM does with masks, but in 3D.
+//! The encoder of dense prompts: SAM's encoder of masks in 3D, whose features are added to the deepest map.
 
-use tch::{
-    Device, Kind, Tensor,
-    nn::{Init, Path},
-};
+use tch::{Device, Kind, Tensor};
 
 use crate::{
-    precision::{full, operand},
+    precision::full,
     prompt::{DenseChannel, DensePrompts},
-    tch_ext::{Corners, LayerNorm, resize, uniform},
+    tch_ext::{Conv, Conv3d, Corners, LayerNorm, Path, Start, resize},
 };
 
 /// Voxels of the resized channels along each axis of a token.
@@ -21,11 +18,11 @@ const NORM_EPS: f64 = 1e-6;
 /// sequence in SAM's mask encoder.
 #[derive(Debug)]
 pub(super) struct DenseEncoder {
-    first: PatchConv,
+    first: Conv3d,
     norm1: LayerNorm,
-    second: PatchConv,
+    second: Conv3d,
     norm2: LayerNorm,
-    project: PatchConv,
+    project: Conv3d,
 }
 
 impl DenseEncoder {
@@ -33,17 +30,17 @@ impl DenseEncoder {
     pub(super) fn new(path: &Path<'_>, channels: i64) -> Self {
         let [narrow, wide] = WIDTHS;
         Self {
-            first: PatchConv::new(&(path / "0"), [DenseChannel::ALL.len() as i64, narrow], 2),
-            norm1: LayerNorm::new(path / "1", narrow, NORM_EPS),
-            second: PatchConv::new(&(path / "3"), [narrow, wide], 2),
-            norm2: LayerNorm::new(path / "4", wide, NORM_EPS),
+            first: Conv3d::new(path / "0", Conv::patches(DenseChannel::ALL.len() as i64, narrow, [2; 3])),
+            norm1: LayerNorm::with_eps(path / "1", narrow, NORM_EPS),
+            second: Conv3d::new(path / "3", Conv::patches(narrow, wide, [2; 3])),
+            norm2: LayerNorm::with_eps(path / "4", wide, NORM_EPS),
             // Zero at the start: the network then begins as one without dense prompts.
-            project: PatchConv::zero(&(path / "6"), [wide, channels]),
+            project: Conv3d::new(path / "6", Conv::same(wide, channels, [1; 3]).start(Start::Zero)),
         }
     }
 
-    /// What is added to a map of side `grid`. Each token depends on its own block of voxels alone, so without prompts one
-    /// token stands for all of them.
+    /// The features to add to a map of side `grid`. Each token depends on its own block of voxels only, so without prompts all
+    /// tokens are equal and one is computed.
     ///
     /// # Shapes
     /// `[1, C, grid, grid, grid]` in (H, W, D); `[1, C, 1, 1, 1]` without prompts.
@@ -91,53 +88,22 @@ fn resized(channels: &Tensor, side: i64) -> Tensor {
     }
 }
 
-/// A convolution whose stride is the side of its kernel.
-#[derive(Debug)]
-struct PatchConv {
-    weight: Tensor,
-    bias: Tensor,
-}
-
-impl PatchConv {
-    /// Kernels of side `side`, with PyTorch's initial values.
-    fn new(path: &Path<'_>, [inputs, outputs]: [i64; 2], side: i64) -> Self {
-        let fan_in = inputs * side.pow(3);
-        Self {
-            weight: uniform(path, "weight", &[outputs, inputs, side, side, side], fan_in),
-            bias: uniform(path, "bias", &[outputs], fan_in),
-        }
-    }
-
-    /// Kernels of side 1, all zero at the start.
-    fn zero(path: &Path<'_>, [inputs, outputs]: [i64; 2]) -> Self {
-        Self {
-            weight: path.var("weight", &[outputs, inputs, 1, 1, 1], Init::Const(0.0)),
-            bias: path.var("bias", &[outputs], Init::Const(0.0)),
-        }
-    }
-
-    /// # Shapes
-    /// `[B, inputs, X, Y, Z]` to `[B, outputs, X / side, Y / side, Z / side]`.
-    fn forward(&self, xs: &Tensor) -> Tensor {
-        let side = self.weight.size()[4];
-        operand(xs).conv3d(&operand(&self.weight), Some(operand(&self.bias)), side, 0, 1, 1)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use tch::nn::VarStore;
 
     use super::*;
+    use crate::tch_ext::Init;
 
     const GRID: i64 = 4;
 
     /// An encoder whose projection is not zero.
     fn encoder(store: &VarStore) -> DenseEncoder {
-        let encoder = DenseEncoder::new(&store.root(), 6);
+        let encoder = DenseEncoder::new(&Path::root(store, 5), 6);
         let _no_grad = tch::no_grad_guard();
-        let _ = encoder.project.weight.shallow_clone().uniform_(-1.0, 1.0);
-        let _ = encoder.project.bias.shallow_clone().fill_(0.5);
+        let weight = encoder.project.weight();
+        let values = Path::root(store, 6).var("values", &weight.size(), Init::Uniform { bound: 1.0 });
+        weight.shallow_clone().copy_(&values);
         encoder
     }
 
@@ -162,7 +128,7 @@ mod tests {
                 let dense = voxel(channel, side, [at(3), at(0), at(1)]);
                 let found = encoder.forward(&dense, GRID, Device::Cpu);
                 assert_eq!(found.size(), [1, 6, GRID, GRID, GRID]);
-                let changed = (&found - &empty).abs().amax([1], false).gt(1e-6).squeeze_dim(0);
+                let changed = (&found - &empty).abs().amax([1], false).gt(1e-4).squeeze_dim(0);
                 // Tokens are laid out (H, W, D).
                 assert_eq!(changed.int64_value(&[0, 1, 3]), 1, "{channel}, side {side}");
                 let distance = |[h, w, d]: [i64; 3]| h.max((w - 1).abs()).max((d - 3).abs());
@@ -173,7 +139,7 @@ mod tests {
                 seen.push(found);
             }
             for (a, b) in seen.iter().zip(&seen[1..]) {
-                assert!((a - b).abs().max().double_value(&[]) > 1e-6, "side {side}");
+                assert!((a - b).abs().max().double_value(&[]) > 1e-4, "side {side}");
             }
         }
     }

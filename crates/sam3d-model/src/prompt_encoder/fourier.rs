@@ -1,4 +1,4 @@
-//! Random Fourier features of places (Tancik et al. 2020), as SAM encodes its points: what the visual sampler replaces.
+//! Random Fourier features of positions (Tancik et al. 2020), as SAM encodes its points; the visual sampler replaces them.
 
 use std::f64::consts::PI;
 
@@ -7,7 +7,7 @@ use tch::{Kind, Tensor};
 
 use super::sampler::coordinates;
 
-/// The features of the clicks' places.
+/// The features of the clicks' positions.
 ///
 /// # Shapes
 /// `matrix` `[3, F]`; gives `[1, N, 2 F]`.
@@ -16,7 +16,7 @@ pub(super) fn of_points(matrix: &Tensor, prompt: &Prompt) -> Tensor {
     features(matrix, &places)
 }
 
-/// The features of the tokens' places in a grid of side `grid`, in (H, W, D).
+/// The features of the tokens' positions in a grid of side `grid`, in (H, W, D).
 ///
 /// # Shapes
 /// `matrix` `[3, F]`; gives `[1, G^3, 2 F]`.

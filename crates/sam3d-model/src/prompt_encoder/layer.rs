@@ -1,14 +1,11 @@
-//! One layer of the prompt encoder: queries and points exchange, then the image reads the queries.
+//! One layer of the prompt encoder: self-attention over queries and points, then cross-attention of the image to the queries.
 
-use tch::{
-    Tensor,
-    nn::{Init, Path},
-};
+use tch::Tensor;
 
 use super::attention::PromptAttention;
 use crate::{
     config::PromptConfig,
-    tch_ext::{LayerNorm, Linear},
+    tch_ext::{Init, LayerNorm, Linear, Path},
 };
 
 const NORM_EPS: f64 = 1e-5;
@@ -32,7 +29,7 @@ impl PromptLayer {
         let heads = config.num_heads as i64;
         let narrow = channels / config.attention_downsample_rate as i64;
         let hidden = config.mlp_dim as i64;
-        let norm = |name: &str| LayerNorm::new(&path / name, channels, NORM_EPS);
+        let norm = |name: &str| LayerNorm::with_eps(&path / name, channels, NORM_EPS);
         let mlp = &path / "mlp";
         // Checkpoints hold this attention and count it as trained, but the published forward never calls it.
         let _unused = PromptAttention::new(&path / "cross_attn_token_to_image", channels, narrow, heads);
@@ -40,7 +37,7 @@ impl PromptLayer {
             global_query: path.var(
                 "global_query",
                 &[1, config.global_queries as i64, channels],
-                Init::Randn { mean: 0.0, stdev: 1.0 },
+                Init::Normal { stdev: 1.0 },
             ),
             self_attn: PromptAttention::new(&path / "self_attn", channels, channels, heads),
             norm1: norm("norm1"),

@@ -4,30 +4,67 @@ mod attention;
 mod dense;
 mod fourier;
 mod layer;
-mod levels;
 mod sampler;
 
 use sam3d_geom::{Point, PointLabel};
-use tch::{
-    Kind, Tensor,
-    nn::{Init, Path},
-};
+use tch::{Kind, Tensor};
 
 pub(crate) use self::attention::PromptAttention;
-pub(crate) use self::levels::PromptEncoders;
 use self::{dense::DenseEncoder, layer::PromptLayer};
 use crate::{
-    config::{PointFeatures, PromptConfig},
+    config::{LEVELS, PointFeatures, PromptConfig},
     prompt::CropPrompt,
+    tch_ext::{Init, Path},
 };
+
+/// A prompt encoder for each prompted feature map. The published network has one, for the deepest.
+#[derive(Debug)]
+pub(crate) struct PromptEncoders {
+    /// Levels, counted from 1, with their encoders.
+    encoders: Vec<(usize, PromptEncoder)>,
+}
+
+impl PromptEncoders {
+    /// The parameters of the deepest level's encoder live at `path` itself, as in published checkpoints; those of level n
+    /// at `level_n` below it.
+    pub(crate) fn new(path: &Path<'_>, config: &PromptConfig, channels: i64) -> Self {
+        let encoder = |level: &usize| {
+            let encoder = if *level == LEVELS {
+                PromptEncoder::new(path, config, channels)
+            } else {
+                // Dense prompts are added to the deepest map alone.
+                let config = PromptConfig { dense_prompts: false, ..config.clone() };
+                PromptEncoder::new(&(path / format!("level_{level}")), &config, channels)
+            };
+            (*level, encoder)
+        };
+        Self { encoders: config.levels.iter().map(encoder).collect() }
+    }
+
+    /// Whether prompts are inserted at `level`, counted from 1.
+    pub(crate) fn has(&self, level: usize) -> bool {
+        self.encoders.iter().any(|(own, _)| *own == level)
+    }
+
+    /// The map of `level`, counted from 1, with the prompts inserted; unchanged if the level is not prompted.
+    ///
+    /// # Shapes
+    /// Feature map `[B, C, G, G, G]` in (H, W, D), unchanged.
+    pub(crate) fn forward(&self, level: usize, map: &Tensor, prompts: &[CropPrompt]) -> Tensor {
+        self.encoders
+            .iter()
+            .find(|(own, _)| *own == level)
+            .map_or_else(|| map.shallow_clone(), |(_, encoder)| encoder.forward(map, prompts))
+    }
+}
 
 /// Visual sampler and layers of global queries.
 #[derive(Debug)]
 pub(crate) struct PromptEncoder {
     layers: Vec<PromptLayer>,
-    /// The random Fourier matrix, if clicks and tokens are known by their place.
+    /// The random Fourier matrix, if clicks and tokens are encoded by their positions.
     places: Option<Tensor>,
-    /// What is added to the feature of a negative and of a positive point, `[2, C]`.
+    /// Embeddings of negative and positive points, added to their features, `[2, C]`.
     labels: Option<Tensor>,
     dense: Option<DenseEncoder>,
 }
@@ -38,7 +75,7 @@ impl PromptEncoder {
         let matrix = path.var(
             "positional_encoding_gaussian_matrix",
             &[3, config.num_pos_feats as i64],
-            Init::Randn { mean: 0.0, stdev: 1.0 },
+            Init::Normal { stdev: 1.0 },
         );
         // Zero at the start: the network then begins as one without labels.
         let labels = config.point_labels.then(|| path.var("point_labels", &[2, channels], Init::Const(0.0)));
@@ -119,7 +156,7 @@ mod tests {
         let mut config = ModelConfig::tiny().prompt.unwrap();
         config.point_labels = true;
         let store = VarStore::new(Device::Cpu);
-        let encoder = PromptEncoder::new(&store.root(), &config, 32);
+        let encoder = PromptEncoder::new(&Path::root(&store, 0), &config, 32);
         let map = Tensor::randn([1, 32, 4, 4, 4], (Kind::Float, Device::Cpu));
         let prompt = |label| {
             let point = Point { index: [1, 2, 3], label };

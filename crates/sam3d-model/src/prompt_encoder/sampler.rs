@@ -1,4 +1,4 @@
-//! The visual sampler: a click becomes the feature under it.
+//! The visual sampler: a click is represented by the image feature at its voxel.
 
 use sam3d_geom::Prompt;
 use tch::Tensor;
@@ -22,8 +22,8 @@ pub(crate) fn sample(map: &Tensor, prompt: &Prompt) -> Tensor {
     sampled.view([1, -1, count]).transpose(1, 2)
 }
 
-/// The clicks' places in the crop, from -1 to 1, each as depth, width, height: coordinates are given from the last axis of a
-/// map to the first, and maps are laid out (H, W, D).
+/// The clicks' positions in the crop, from -1 to 1, each as depth, width, height: `grid_sample` takes coordinates from the last
+/// axis to the first, and maps are laid out (H, W, D).
 pub(super) fn coordinates(prompt: &Prompt) -> Vec<f32> {
     let sizes = prompt.extent().sizes();
     prompt

@@ -4,12 +4,13 @@
 //! As in the volume's encoder the relative scores are products of per-token features, which are appended to queries and
 //! keys, so that no score matrix is stored: of a global block at 64 x 64 tokens and 12 heads it would take 805 MB.
 
-use tch::{
-    Device, Kind, Tensor,
-    nn::{Init, Path},
-};
+use tch::{Device, Kind, Tensor};
 
-use crate::{EncoderConfig, relative_position::offsets, tch_ext::Linear};
+use crate::{
+    EncoderConfig,
+    relative_position::offsets,
+    tch_ext::{Init, Linear, Path},
+};
 
 /// Multi-head attention of every token of a square to every other.
 #[derive(Debug)]
@@ -25,8 +26,7 @@ impl Attention {
     pub(super) fn new(path: Path<'_>, config: &EncoderConfig, block: usize) -> Self {
         let (channels, heads) = (config.embed_dim as i64, config.num_heads as i64);
         let rows = config.rel_pos_rows(block) as i64;
-        let table =
-            |name: &str| path.var(name, &[rows, channels / heads], Init::Randn { mean: 0.0, stdev: 0.02 });
+        let table = |name: &str| path.var(name, &[rows, channels / heads], Init::Normal { stdev: 0.02 });
         Self {
             rel_pos_h: table("rel_pos_h"),
             rel_pos_w: table("rel_pos_w"),
@@ -145,7 +145,7 @@ mod tests {
         let config =
             EncoderConfig { embed_dim: 12, num_heads: 2, sam_window: 3, ..ModelConfig::tiny().encoder };
         let store = VarStore::new(Device::Cpu);
-        let mut attention = Attention::new(store.root(), &config, 0);
+        let mut attention = Attention::new(Path::root(&store, 1), &config, 0);
         for table in [&mut attention.rel_pos_h, &mut attention.rel_pos_w] {
             table.copy_(&Tensor::randn([5, 6], (Kind::Float, Device::Cpu)));
         }

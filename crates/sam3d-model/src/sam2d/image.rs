@@ -1,4 +1,4 @@
-//! What the 2D SAM sees: a colour image of the network's side.
+//! Input images of the 2D SAM.
 
 use tch::{Kind, Tensor};
 
@@ -20,7 +20,7 @@ impl RgbImage {
     /// The image of three planes (red, green, blue), each row by row: `[3, height, width]`.
     ///
     /// # Errors
-    /// [`ModelError::ImageShape`] if there are no pixels or their number is not that of the size.
+    /// [`ModelError::ImageShape`] if there are no pixels or their number differs from height times width.
     pub fn new(planes: &[f32], [height, width]: [usize; 2]) -> Result<Self, ModelError> {
         if planes.is_empty() || planes.len() != 3 * height * width {
             let expected = vec![3, height as i64, width as i64];

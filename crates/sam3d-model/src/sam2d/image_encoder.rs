@@ -1,16 +1,13 @@
-//! SAM's image encoder: a vision transformer whose blocks attend in windows, but for four that attend globally.
+//! SAM's image encoder: a vision transformer with windowed attention in all but four blocks.
 
-use tch::{
-    Tensor,
-    nn::{Init, Path},
-};
+use tch::Tensor;
 
 use super::{
     attention::{Attention, Grid},
     config::Sam2dConfig,
     layers::{Conv2d, norm_channels},
 };
-use crate::tch_ext::{LayerNorm, Linear};
+use crate::tch_ext::{Init, LayerNorm, Linear, Path};
 
 const NORM_EPS: f64 = 1e-6;
 
@@ -31,11 +28,7 @@ impl ImageEncoder2d {
         let blocks = path / "blocks";
         Self {
             patch_embed: Conv2d::new(path / "patch_embed" / "proj", [3, channels, patch, patch], true),
-            pos_embed: path.var(
-                "pos_embed",
-                &[1, grid, grid, channels],
-                Init::Randn { mean: 0.0, stdev: 0.02 },
-            ),
+            pos_embed: path.var("pos_embed", &[1, grid, grid, channels], Init::Normal { stdev: 0.02 }),
             blocks: (0..encoder.depth).map(|i| Block::new(&blocks / i, config, i)).collect(),
             neck: Neck::new(path / "neck", channels, config.channels as i64),
         }
@@ -71,9 +64,9 @@ impl Block {
         let hidden = channels * encoder.mlp_ratio as i64;
         let mlp = &path / "mlp";
         Self {
-            norm1: LayerNorm::new(&path / "norm1", channels, NORM_EPS),
+            norm1: LayerNorm::with_eps(&path / "norm1", channels, NORM_EPS),
             attn: Attention::new(&path / "attn", encoder, index),
-            norm2: LayerNorm::new(&path / "norm2", channels, NORM_EPS),
+            norm2: LayerNorm::with_eps(&path / "norm2", channels, NORM_EPS),
             lin1: Linear::new(&mlp / "lin1", channels, hidden),
             lin2: Linear::new(&mlp / "lin2", hidden, channels),
             window: (!encoder.global_blocks.contains(&index)).then_some(encoder.sam_window as i64),
@@ -109,9 +102,9 @@ impl Neck {
     fn new(path: Path<'_>, inputs: i64, outputs: i64) -> Self {
         Self {
             project: Conv2d::new(&path / "0", [inputs, outputs, 1, 1], false),
-            norm1: LayerNorm::new(&path / "1", outputs, NORM_EPS),
+            norm1: LayerNorm::with_eps(&path / "1", outputs, NORM_EPS),
             smooth: Conv2d::new(&path / "2", [outputs, outputs, 3, 1], false),
-            norm2: LayerNorm::new(&path / "3", outputs, NORM_EPS),
+            norm2: LayerNorm::with_eps(&path / "3", outputs, NORM_EPS),
         }
     }
 

@@ -1,13 +1,10 @@
-//! What the parts of the 2D SAM share.
+//! Layers of the 2D SAM.
 
-use tch::{
-    Tensor,
-    nn::{Init, Path},
-};
+use tch::Tensor;
 
-use crate::tch_ext::{LayerNorm, Linear};
+use crate::tch_ext::{Init, LayerNorm, Linear, Path};
 
-/// A 2D convolution with SAM's names, without padding of its own choice.
+/// A 2D convolution.
 #[derive(Debug)]
 pub(super) struct Conv2d {
     weight: Tensor,
@@ -18,8 +15,7 @@ pub(super) struct Conv2d {
 impl Conv2d {
     /// A kernel of `[outputs, inputs, side, side]`.
     pub(super) fn new(path: Path<'_>, [inputs, outputs, side, stride]: [i64; 4], bias: bool) -> Self {
-        let bound = 1.0 / ((inputs * side * side) as f64).sqrt();
-        let within = Init::Uniform { lo: -bound, up: bound };
+        let within = Init::default_of(inputs * side * side);
         Self {
             weight: path.var("weight", &[outputs, inputs, side, side], within),
             bias: bias.then(|| path.var("bias", &[outputs], within)),
@@ -44,8 +40,7 @@ pub(super) struct Doubled {
 
 impl Doubled {
     pub(super) fn new(path: Path<'_>, inputs: i64, outputs: i64) -> Self {
-        let bound = 1.0 / ((outputs * 4) as f64).sqrt();
-        let within = Init::Uniform { lo: -bound, up: bound };
+        let within = Init::default_of(outputs * 4);
         Self {
             weight: path.var("weight", &[inputs, outputs, 2, 2], within),
             bias: path.var("bias", &[outputs], within),

@@ -1,9 +1,6 @@
-//! SAM's mask decoder: tokens of masks and clicks exchange with the image, and each mask token becomes a mask.
+//! SAM's mask decoder: two-way attention between tokens (of masks and clicks) and the image, then a mask for each mask token.
 
-use tch::{
-    Tensor,
-    nn::{Init, Path},
-};
+use tch::Tensor;
 
 use super::{
     config::{MASKS, Sam2dConfig},
@@ -11,7 +8,7 @@ use super::{
 };
 use crate::{
     prompt_encoder::PromptAttention,
-    tch_ext::{LayerNorm, Linear},
+    tch_ext::{Init, LayerNorm, Linear, Path},
 };
 
 const NORM_EPS: f64 = 1e-5;
@@ -35,14 +32,14 @@ impl MaskDecoder2d {
     pub(super) fn new(path: &Path<'_>, config: &Sam2dConfig) -> Self {
         let (channels, heads) = (config.channels as i64, config.decoder_heads as i64);
         let token = |name: &str, count: i64| {
-            (path / name).var("weight", &[count, channels], Init::Randn { mean: 0.0, stdev: 1.0 })
+            (path / name).var("weight", &[count, channels], Init::Normal { stdev: 1.0 })
         };
         let transformer = path / "transformer";
         let layers = &transformer / "layers";
         let upscaling = path / "output_upscaling";
         let hypernetworks = path / "output_hypernetworks_mlps";
         let hidden = config.iou_hidden as i64;
-        // One more than MASKS: SAM's first token is for prompts that leave nothing open.
+        // One more than MASKS: SAM's first token is for unambiguous prompts.
         let tokens = MASKS + 1;
         Self {
             layers: (0..config.decoder_depth).map(|i| TwoWayLayer::new(&layers / i, config, i)).collect(),
@@ -52,11 +49,11 @@ impl MaskDecoder2d {
                 channels / 2,
                 heads,
             ),
-            norm_final_attn: LayerNorm::new(&transformer / "norm_final_attn", channels, NORM_EPS),
+            norm_final_attn: LayerNorm::with_eps(&transformer / "norm_final_attn", channels, NORM_EPS),
             iou_token: token("iou_token", 1),
             mask_tokens: token("mask_tokens", tokens),
             upscale1: Doubled::new(&upscaling / 0, channels, channels / 4),
-            norm: LayerNorm::new(&upscaling / 1, channels / 4, 1e-6),
+            norm: LayerNorm::with_eps(&upscaling / 1, channels / 4, 1e-6),
             upscale2: Doubled::new(&upscaling / 3, channels / 4, channels / 8),
             hypernetworks: (0..tokens)
                 .map(|i| Perceptron::new(&hypernetworks / i, &[channels, channels, channels, channels / 8]))
@@ -71,7 +68,7 @@ impl MaskDecoder2d {
     /// The logits of three masks and the IoU that each is predicted to have.
     ///
     /// # Shapes
-    /// Image embedding (with the mask prompt's share) and places `[1, C, G, G]`, prompt tokens `[1, N, C]`; gives
+    /// Image embedding (with the mask prompt added) and places `[1, C, G, G]`, prompt tokens `[1, N, C]`; gives
     /// `[1, 3, 4 G, 4 G]` and `[1, 3]`.
     pub(super) fn forward(&self, image: &Tensor, places: &Tensor, prompts: &Tensor) -> (Tensor, Tensor) {
         let size = image.size();
@@ -119,7 +116,7 @@ impl TwoWayLayer {
     fn new(path: Path<'_>, config: &Sam2dConfig, index: usize) -> Self {
         let (channels, heads) = (config.channels as i64, config.decoder_heads as i64);
         let hidden = config.decoder_mlp_dim as i64;
-        let norm = |name: &str| LayerNorm::new(&path / name, channels, NORM_EPS);
+        let norm = |name: &str| LayerNorm::with_eps(&path / name, channels, NORM_EPS);
         let attention = |name: &str, width: i64| PromptAttention::new(&path / name, channels, width, heads);
         let mlp = &path / "mlp";
         Self {

@@ -9,14 +9,14 @@ use super::{
     config::Sam2dConfig, image::RgbImage, image_encoder::ImageEncoder2d, mask_decoder::MaskDecoder2d,
     prompt_encoder::PromptEncoder2d,
 };
-use crate::ModelError;
+use crate::{ModelError, tch_ext::Path};
 
 /// A click on an image.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PixelPoint {
     /// Column and row of a pixel, counted from 0, fractions allowed.
     pub xy: [f64; 2],
-    /// Whether the pixel is target.
+    /// Whether the pixel belongs to the target.
     pub label: PointLabel,
 }
 
@@ -34,14 +34,14 @@ pub struct ImageEmbedding {
 pub struct Masks {
     /// Logits at a quarter of the network's image side, `[3, S / 4, S / 4]`.
     pub low_resolution: Tensor,
-    /// The IoU each mask is predicted to have with what was meant.
+    /// The predicted IoU of each mask.
     pub iou: [f64; 3],
     size: [usize; 2],
     scaled: [usize; 2],
     side: i64,
 }
 
-/// The 2D SAM. Holds its parameters, which have the names of SAM's checkpoints.
+/// The 2D SAM with its parameters, which have the names in SAM's checkpoints.
 #[derive(Debug)]
 pub struct Sam2d {
     config: Sam2dConfig,
@@ -54,11 +54,9 @@ pub struct Sam2d {
 impl Sam2d {
     /// The network of `config` on `device` with random parameters drawn from `seed`.
     pub fn new(config: &Sam2dConfig, device: Device, seed: u64) -> Self {
-        // libtorch draws initial values from one generator for the process.
-        tch::manual_seed(seed as i64);
         let _no_grad = tch::no_grad_guard();
         let store = VarStore::new(device);
-        let root = store.root();
+        let root = Path::root(&store, seed);
         Self {
             image_encoder: ImageEncoder2d::new(&(&root / "image_encoder"), config),
             prompt_encoder: PromptEncoder2d::new(&(&root / "prompt_encoder"), config),

@@ -6,13 +6,10 @@
 use std::f64::consts::PI;
 
 use sam3d_geom::PointLabel;
-use tch::{
-    Device, Kind, Tensor,
-    nn::{Init, Path},
-};
+use tch::{Device, Kind, Tensor};
 
 use super::{config::Sam2dConfig, layers::Conv2d, network::PixelPoint};
-use crate::tch_ext::LayerNorm;
+use crate::tch_ext::{Init, LayerNorm, Path};
 
 /// Channels of the last of the two convolutions that shrink a mask prompt.
 const MASK_CHANNELS: i64 = 16;
@@ -32,7 +29,7 @@ pub(super) struct PromptEncoder2d {
 impl PromptEncoder2d {
     pub(super) fn new(path: &Path<'_>, config: &Sam2dConfig) -> Self {
         let channels = config.channels as i64;
-        let normal = Init::Randn { mean: 0.0, stdev: 1.0 };
+        let normal = Init::Normal { stdev: 1.0 };
         let token = |path: Path<'_>| path.var("weight", &[1, channels], normal);
         let points = path / "point_embeddings";
         // Corners of boxes, and mask prompts.
@@ -44,8 +41,10 @@ impl PromptEncoder2d {
             Conv2d::new(&shrink / 3, [quarter, MASK_CHANNELS, 2, 2], true),
             Conv2d::new(&shrink / 6, [MASK_CHANNELS, channels, 1, 1], true),
         ];
-        let _unused =
-            [LayerNorm::new(&shrink / 1, quarter, 1e-6), LayerNorm::new(&shrink / 4, MASK_CHANNELS, 1e-6)];
+        let _unused = [
+            LayerNorm::with_eps(&shrink / 1, quarter, 1e-6),
+            LayerNorm::with_eps(&shrink / 4, MASK_CHANNELS, 1e-6),
+        ];
         Self {
             gaussian: (path / "pe_layer").var(
                 "positional_encoding_gaussian_matrix",
@@ -61,7 +60,7 @@ impl PromptEncoder2d {
         }
     }
 
-    /// The tokens of `points` and of one padding point, which stands for the box that is not there.
+    /// The tokens of `points` and of one padding point in place of a box.
     ///
     /// # Shapes
     /// `[1, N + 1, C]`.
@@ -87,7 +86,7 @@ impl PromptEncoder2d {
         Tensor::cat(&[&tokens, &self.not_a_point], 0).unsqueeze(0)
     }
 
-    /// What is added to the image embedding where there is no mask prompt.
+    /// The embedding of no mask prompt, added to the image embedding.
     ///
     /// # Shapes
     /// `[1, C, 1, 1]`.

@@ -49,9 +49,8 @@ impl BaselineConfig {
     pub fn network(&self) -> Result<NetworkConfig, ModelError> {
         let mut network = self.network.clone().unwrap_or_else(|| self.method.config(self.size));
         if network.method() != self.method {
-            let (found, expected) = (network.method().name(), self.method.name());
-            let detail = format!("baseline.network has the sizes of {found}, expected those of {expected}");
-            return Err(ModelError::Weights { detail });
+            let (found, rule) = (network.method().name().to_owned(), self.method.name().to_owned());
+            return Err(ModelError::Config { field: "baseline.network.method", found, rule });
         }
         if self.corrected {
             network.correct()?;

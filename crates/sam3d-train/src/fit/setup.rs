@@ -160,7 +160,7 @@ fn read_weights(
     }
     let ModelChoice::Preset(preset) = config.model else {
         let (field, found) = ("pretrained", path.display().to_string());
-        let expected = "a .safetensors file for a network that is no preset; make one with `sam3d convert`";
+        let expected = "a .safetensors file for a network that is not a preset";
         return Err(TrainError::Setting { field, found, expected });
     };
     let options = ConvertOptions { preset: Some(preset), seed: config.seed, ..ConvertOptions::default() };

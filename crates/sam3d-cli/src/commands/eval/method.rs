@@ -1,22 +1,17 @@
 //! The methods that can be evaluated, by name.
 
-use std::{
-    fs::File,
-    io::{BufRead, BufReader},
-    path::Path,
-};
+use std::path::Path;
 
 use anyhow::{Context, bail};
 use sam3d_baselines::{BaselineCheckpoint, BaselineMetadata, Method as Comparison};
 use sam3d_io::dataset::Dataset;
-use sam3d_model::{Checkpoint, Precision, Provenance, sam2d::Sam2d};
+use sam3d_model::{Checkpoint, Precision, Provenance, sam2d::Sam2d, sha256_of};
 use sam3d_pickle::Limits;
 use sam3d_train::{
     baseline::{self, AutomaticMethod, WindowConfig},
-    evaluate::{AutoMethod, ClickMethod, Method, SliceMethod, records::hexadecimal},
+    evaluate::{AutoMethod, ClickMethod, Method, SliceMethod},
     sliding_window::Weighting,
 };
-use sha2::{Digest, Sha256};
 use tch::Device;
 
 use super::source::Source;
@@ -115,19 +110,4 @@ fn comparison(
     let network = checkpoint.into_network(device).with_context(|| weights.display().to_string())?;
     let method = AutomaticMethod::new(network, preprocessing, windows)?;
     Ok((Box::new(method), provenance))
-}
-
-fn sha256_of(path: &Path) -> anyhow::Result<String> {
-    let cannot_read = || format!("cannot read {}", path.display());
-    let mut file = BufReader::with_capacity(1 << 20, File::open(path).with_context(cannot_read)?);
-    let mut hash = Sha256::new();
-    loop {
-        let bytes = file.fill_buf().with_context(cannot_read)?;
-        if bytes.is_empty() {
-            return Ok(hexadecimal(&hash.finalize()));
-        }
-        hash.update(bytes);
-        let read = bytes.len();
-        file.consume(read);
-    }
 }

@@ -11,16 +11,13 @@
 //! What an adapter found travels to the next ones behind the channels of the tokens, so that a block remains a function
 //! of one tensor.
 
-use tch::{
-    Kind, Tensor,
-    nn::{Init, Path},
-};
+use tch::{Kind, Tensor};
 
-use super::depthwise::{DepthwiseConv, channels_first, channels_last};
+use super::bottlenecks::depthwise;
 use crate::{
     config::EncoderConfig,
     precision::full,
-    tch_ext::{Linear, instance_norm},
+    tch_ext::{Affine, Conv3d, Init, Linear, Path, Start, channels_first, channels_last, instance_norm},
 };
 
 /// The three axes of a map.
@@ -107,20 +104,18 @@ impl MedAdapter {
 /// Depth-wise convolutions within the slice and along depth, norm, ReLU.
 #[derive(Debug)]
 struct Branch {
-    plane: DepthwiseConv,
-    depth: DepthwiseConv,
-    weight: Tensor,
-    bias: Tensor,
+    plane: Conv3d,
+    depth: Conv3d,
+    norm: Affine,
 }
 
 impl Branch {
     fn new(path: Path<'_>, channels: i64, side: i64) -> Self {
-        let norm = &path / "norm";
+        let conv = |name: &str, sides| depthwise(&path / name, channels, sides, Start::Default);
         Self {
-            plane: DepthwiseConv::new(&path / "plane", channels, [side, side, 1]),
-            depth: DepthwiseConv::new(&path / "depth", channels, [1, 1, side]),
-            weight: norm.var("weight", &[channels], Init::Const(1.0)),
-            bias: norm.var("bias", &[channels], Init::Const(0.0)),
+            plane: conv("plane", [side, side, 1]),
+            depth: conv("depth", [1, 1, side]),
+            norm: Affine::new(&(&path / "norm"), channels),
         }
     }
 
@@ -128,7 +123,8 @@ impl Branch {
     /// `[B, C, H, W, D]`, unchanged.
     fn forward(&self, map: &Tensor) -> Tensor {
         let normed = instance_norm(&self.depth.forward(&self.plane.forward(map)));
-        (normed * self.weight.view([1, -1, 1, 1, 1]) + self.bias.view([1, -1, 1, 1, 1])).relu()
+        let Affine { weight, bias } = &self.norm;
+        (normed * weight.view([1, -1, 1, 1, 1]) + bias.view([1, -1, 1, 1, 1])).relu()
     }
 }
 

@@ -4,24 +4,20 @@
 //! trained. Where a paper leaves something open, the module's page says which reading was taken. The numbers of parameters
 //! are held to the published ones by a test.
 
-mod adapter;
-mod depthwise;
-mod houlsby;
+mod bottlenecks;
 mod med_adapter;
-mod prompt_block;
-mod st_adapter;
 #[cfg(test)]
 mod tests;
 
-use tch::{Tensor, nn::Path};
+use tch::Tensor;
 
 use self::{
-    adapter::Adapter, houlsby::Bottleneck, med_adapter::MedAdapter, prompt_block::PromptBlock,
-    st_adapter::StAdapter,
+    bottlenecks::{Adapter, Bottleneck, PromptBlock, StAdapter},
+    med_adapter::MedAdapter,
 };
-use crate::{config::EncoderConfig, tuning::Tuning};
+use crate::{config::EncoderConfig, tch_ext::Path, tuning::Tuning};
 
-/// What a block has beside SAM's own layers.
+/// The modules of a block beside SAM's own layers.
 #[derive(Debug)]
 pub(crate) enum BlockTuning {
     /// This method.
@@ -30,9 +26,9 @@ pub(crate) enum BlockTuning {
     Full,
     /// Houlsby et al. 2019.
     Adapter {
-        /// Behind the attention.
+        /// After the attention.
         attention: Bottleneck,
-        /// Behind the MLP.
+        /// After the MLP.
         mlp: Bottleneck,
     },
     /// Nie et al. 2022.
@@ -40,7 +36,7 @@ pub(crate) enum BlockTuning {
     /// Pan et al. 2022.
     StAdapter(StAdapter),
     /// Shen et al. 2023.
-    MedTuning(MedAdapter),
+    MedTuning(Box<MedAdapter>),
 }
 
 impl BlockTuning {
@@ -56,18 +52,17 @@ impl BlockTuning {
             },
             Tuning::ProTuning => Self::ProTuning(PromptBlock::new(path / "prompt", channels)),
             Tuning::StAdapter => Self::StAdapter(StAdapter::new(path / "st_adapter", channels)),
-            Tuning::MedTuning => Self::MedTuning(MedAdapter::new(
-                path / "med_adapter",
-                config,
-                config.levels().contains(&index),
-            )),
+            Tuning::MedTuning => {
+                let is_last_of_stage = config.levels().contains(&index);
+                Self::MedTuning(Box::new(MedAdapter::new(path / "med_adapter", config, is_last_of_stage)))
+            }
         }
     }
 
-    /// What the block's attention sees of what came in.
+    /// The input of the block's attention, from the block's input.
     ///
     /// # Shapes
-    /// Tokens `[B, G, G, G, E]` in (H, W, D), unchanged; of Med-tuning with what it carries behind the channels.
+    /// Tokens `[B, G, G, G, E]` in (H, W, D), unchanged; for Med-tuning followed by its carried channels.
     pub(crate) fn before(&self, xs: &Tensor) -> Tensor {
         match self {
             Self::SpatialAdapter(adapter) => adapter.forward(xs),
@@ -99,10 +94,10 @@ impl BlockTuning {
         }
     }
 
-    /// What leaves the block: `xs` is what SAM's layers made of `input`.
+    /// The block's output, from the output `xs` of SAM's layers and the block's `input`.
     ///
     /// # Shapes
-    /// Tokens `[B, G, G, G, E]`, unchanged; of Med-tuning with what it carries behind the channels.
+    /// Tokens `[B, G, G, G, E]`, unchanged; for Med-tuning followed by its carried channels.
     pub(crate) fn after(&self, xs: Tensor, input: &Tensor) -> Tensor {
         match self {
             Self::ProTuning(prompt) => prompt.forward(&xs),

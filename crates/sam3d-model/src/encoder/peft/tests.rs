@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use tch::{Device, Kind, Tensor, nn::VarStore};
 
-use crate::{EncoderConfig, ModelConfig, Role, Tuning, encoder::ImageEncoder, precision::Precision, role};
+use crate::{
+    EncoderConfig, ModelConfig, Role, Tuning, encoder::ImageEncoder, precision::Precision, role,
+    tch_ext::Path,
+};
 
 fn small(tuning: Tuning) -> EncoderConfig {
     EncoderConfig {
@@ -24,7 +27,7 @@ fn small(tuning: Tuning) -> EncoderConfig {
 fn encoder(config: &EncoderConfig) -> (VarStore, ImageEncoder) {
     tch::manual_seed(4);
     let store = VarStore::new(Device::Cpu);
-    let encoder = ImageEncoder::new(&(&store.root() / "image_encoder"), config, &[1, 2, 3, 4]);
+    let encoder = ImageEncoder::new(&(Path::root(&store, 4) / "image_encoder"), config, &[1, 2, 3, 4]);
     (store, encoder)
 }
 
