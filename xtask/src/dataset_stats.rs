@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use sam3d_io::{
+use sam3d_data::{
     dataset::{Case, PreparedDataset, target_statistics},
     splits::Part,
 };

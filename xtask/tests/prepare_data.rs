@@ -7,14 +7,12 @@ use std::{fs, io::Write, path::Path};
 use assert_cmd::Command;
 use ndarray::Array3;
 use predicates::{prelude::PredicateBooleanExt, str::contains};
-use sam3d_geom::Affine;
-use sam3d_io::{
-    Grid,
-    atomic::Overwrite,
+use sam3d_data::{
     dataset::PreparedDataset,
-    nifti,
     splits::{Part, Split},
 };
+use sam3d_geom::Affine;
+use sam3d_io::{Grid, atomic::Overwrite, nifti};
 
 fn prepare(dataset: &str, out: &Path, more: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
@@ -47,7 +45,7 @@ fn write_colon(directory: &Path, count: usize) {
     }
 }
 
-fn ids(ids: &[sam3d_io::dataset::CaseId]) -> Vec<&str> {
+fn ids(ids: &[sam3d_data::dataset::CaseId]) -> Vec<&str> {
     ids.iter().map(|id| id.as_str()).collect()
 }
 

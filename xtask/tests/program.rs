@@ -7,8 +7,9 @@ use std::{fs, path::Path};
 use assert_cmd::Command;
 use ndarray::Array3;
 use predicates::{prelude::PredicateBooleanExt, str::contains};
+use sam3d_data::{dataset::PreparedDataset, splits::Part};
 use sam3d_geom::Affine;
-use sam3d_io::{Grid, atomic::Overwrite, dataset::PreparedDataset, nifti, splits::Part};
+use sam3d_io::{Grid, atomic::Overwrite, nifti};
 
 fn xtask(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));

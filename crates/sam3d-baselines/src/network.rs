@@ -168,6 +168,20 @@ impl Baseline {
         Ok(Vec::<f32>::try_from(logits.to_kind(Kind::Float).flatten(0, -1).to_device(Device::Cpu))?)
     }
 
+    /// The target's logit less the background's in every voxel of one window, without gradients. Its sign is the class, and
+    /// its sigmoid the target's softmax.
+    ///
+    /// # Shapes
+    /// As [`predict`](Self::predict); the result has one channel.
+    ///
+    /// # Errors
+    /// As [`predict`](Self::predict).
+    pub fn target_logit(&self, window: &[f32]) -> Result<Vec<f32>, ModelError> {
+        let logits = self.predict(window)?;
+        let (background, target) = logits.split_at(window.len());
+        Ok(target.iter().zip(background).map(|(target, background)| target - background).collect())
+    }
+
     /// Copies `tensors` into the network's tensors of the same names. Both sides must agree in names, shapes and types.
     ///
     /// # Errors

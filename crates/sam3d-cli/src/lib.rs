@@ -6,14 +6,12 @@
 //! - [`runtime`]: device and threads, for libtorch and rayon together; [`memory`]: what there is and what is taken.
 //! - [`stop`]: what Ctrl-C does.
 //! - [`output`]: reports as text or JSON, and errors as one line.
-//! - [`report`]: the HTML report of an evaluation.
 
 pub mod args;
 pub mod commands;
 pub mod logging;
 pub mod memory;
 pub mod output;
-pub mod report;
 pub mod runtime;
 pub mod stop;
 

@@ -6,7 +6,7 @@ use sam3d_geom::Extent;
 use crate::{IoError, orient::check_shape};
 
 /// A cube of `side` voxels whose first voxel stands at `start` of a volume; all triples are `[D, H, W]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CropWindow {
     start: [i64; 3],
     side: usize,
@@ -81,6 +81,26 @@ impl CropWindow {
         let inside = crop.slice_move(s![d.crop(), h.crop(), w.crop()]);
         volume.slice_mut(s![d.volume(), h.volume(), w.volume()]).assign(&inside);
         Ok(())
+    }
+
+    /// The part of `crop` that lies inside a volume of `extent`, and the volume's voxel at which it starts. The part has no
+    /// voxel if the window misses the volume.
+    ///
+    /// # Shapes
+    /// `crop` is `[side, side, side]`.
+    ///
+    /// # Errors
+    /// [`IoError::ShapeMismatch`] if it is not.
+    pub fn part_inside<T>(
+        self,
+        crop: ArrayView3<'_, T>,
+        extent: Extent,
+    ) -> Result<([usize; 3], ArrayView3<'_, T>), IoError> {
+        check_shape([self.side; 3], crop.dim().into())?;
+        let overlaps = self.overlaps(extent.sizes());
+        let start = overlaps.map(|overlap| overlap.in_volume);
+        let [d, h, w] = overlaps;
+        Ok((start, crop.slice_move(s![d.crop(), h.crop(), w.crop()])))
     }
 
     fn overlaps(self, sizes: [usize; 3]) -> [Overlap; 3] {

@@ -241,6 +241,12 @@ pub enum IoError {
         /// The limit.
         limit: usize,
     },
+    /// Windows that cannot slide over a volume.
+    #[error("sliding window: {reason}")]
+    WindowInvalid {
+        /// The setting, what was expected and what was found.
+        reason: String,
+    },
     /// A voxel index lies outside the volume.
     #[error("voxel {index:?} lies outside the volume: i runs from 0 to {}, j from 0 to {}, k from 0 to {}",
         last[0], last[1], last[2])]

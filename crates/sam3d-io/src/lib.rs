@@ -17,13 +17,8 @@
 //! network's patch; [`write_mask`] writes a result in the grid of the file it came from.
 
 pub mod atomic;
-pub mod augment;
-pub mod cache;
-pub mod case_store;
 pub mod crop;
-pub mod crops;
 mod data_file;
-pub mod dataset;
 pub mod dicom;
 mod error;
 mod format;
@@ -31,22 +26,18 @@ mod grid;
 mod header_geometry;
 pub mod intensity;
 mod limits;
-pub mod loader;
 pub mod meta_image;
 pub mod nifti;
 pub mod nrrd;
 pub mod on_grid;
 pub mod orient;
 pub mod overlay;
-pub mod phantom;
 pub mod prepare;
-pub mod prepared;
 mod read;
 pub mod resample;
 mod same_grid;
-pub mod sampling;
+pub mod sliding_window;
 mod source;
-pub mod splits;
 mod values;
 mod volume;
 mod write;

@@ -113,6 +113,27 @@ impl AxisMap {
         Ok(contiguous(view.permuted_axes(order)))
     }
 
+    /// As [`to_stored`](Self::to_stored), for a box of voxels that begins at `start` (`[D, H, W]`) and lies inside the grid:
+    /// where it begins in the stored array, `[k, j, i]`, and its values there.
+    pub fn part_to_stored<T: Copy + Default + Send + Sync>(
+        &self,
+        start: [usize; 3],
+        dhw: ArrayView3<'_, T>,
+    ) -> ([usize; 3], Array3<T>) {
+        let sizes: [usize; 3] = dhw.dim().into();
+        let mut stored_start = [0; 3];
+        let mut order = [0; 3];
+        for (a, axis) in self.axes.into_iter().enumerate() {
+            // The box's first voxel in the file is its last one along an axis that is flipped.
+            let end = start[a] + sizes[a].saturating_sub(1);
+            stored_start[2 - axis] = self.flipped(a, if self.flips[a] { end } else { start[a] });
+            order[2 - axis] = a;
+        }
+        let mut view = dhw;
+        self.invert(&mut view);
+        (stored_start, contiguous(view.permuted_axes(order)))
+    }
+
     fn flipped(&self, axis: usize, index: usize) -> usize {
         if self.flips[axis] { self.shape_ijk[self.axes[axis]] - 1 - index } else { index }
     }
@@ -124,7 +145,11 @@ impl AxisMap {
     }
 }
 
-pub(crate) fn check_shape(expected: [usize; 3], found: [usize; 3]) -> Result<(), IoError> {
+/// Checks that an array of shape `found` lies on a grid of shape `expected`.
+///
+/// # Errors
+/// [`IoError::ShapeMismatch`] if it does not.
+pub fn check_shape(expected: [usize; 3], found: [usize; 3]) -> Result<(), IoError> {
     if expected == found { Ok(()) } else { Err(IoError::ShapeMismatch { expected, found }) }
 }
 

@@ -1,7 +1,7 @@
 //! From a volume as read to the network's input, and from the network's output back to the file's grid.
 
-use ndarray::{Array3, ArrayView3, Slice};
-use sam3d_geom::{Extent, Preprocessing};
+use ndarray::{Array3, ArrayView3, s};
+use sam3d_geom::{Extent, Intensity, Preprocessing};
 
 use crate::{
     Grid, IoError, Volume,
@@ -25,9 +25,60 @@ pub struct PreparedImage {
 /// # Errors
 /// [`IoError::ShapeMismatch`] if the volume's array is not of its grid's shape, [`IoError::ResampledTooLarge`].
 pub fn prepare_image(volume: &Volume, preprocessing: &Preprocessing) -> Result<PreparedImage, IoError> {
-    let mut prepared = prepare_clipped(volume, preprocessing)?;
-    intensity::normalise(&mut prepared.image, preprocessing.intensity);
-    Ok(prepared)
+    let frame = Frame::new(&volume.grid, preprocessing)?;
+    Ok(PreparedImage { image: prepare_voxels(volume.data.view(), &frame, preprocessing.intensity)?, frame })
+}
+
+/// The image of [`prepare_image`] alone, from voxels `[k, j, i]` of any type on the grid of `frame`.
+///
+/// # Errors
+/// As [`prepare_image`].
+pub fn prepare_voxels<S>(
+    stored: ArrayView3<'_, S>,
+    frame: &Frame,
+    intensity: Intensity,
+) -> Result<Array3<f32>, IoError>
+where
+    S: Copy + Default + Into<f32> + Send + Sync,
+{
+    let mut image = resampled(stored, frame)?;
+    intensity::clip(&mut image, intensity);
+    intensity::normalise(&mut image, intensity);
+    Ok(image)
+}
+
+/// The crop `window` of [`prepare_voxels`]' image, `[P, P, P]`, bit for bit, with 0, the mean intensity, where it sticks out.
+/// Only the voxels that the crop depends on are resampled, unless slices are resampled one by one.
+///
+/// # Errors
+/// As [`prepare_image`].
+pub fn prepare_crop<S>(
+    stored: ArrayView3<'_, S>,
+    frame: &Frame,
+    intensity: Intensity,
+    window: CropWindow,
+) -> Result<Array3<f32>, IoError>
+where
+    S: Copy + Default + Into<f32> + Send + Sync,
+{
+    if frame.slices_apart {
+        return Ok(window.extract(prepare_voxels(stored, frame, intensity)?.view(), 0.0));
+    }
+    let pads = window.pads(frame.resampled_extent);
+    let sizes: [usize; 3] =
+        std::array::from_fn(|axis| window.side().saturating_sub(pads[axis][0] + pads[axis][1]));
+    let mut crop = Array3::zeros([window.side(); 3]);
+    if sizes.contains(&0) {
+        return Ok(crop);
+    }
+    let start = std::array::from_fn(|axis| (window.start()[axis] + pads[axis][0] as i64) as usize);
+    let native = frame.axis_map.view(stored)?;
+    let mut inside = resample::part_to_spacing(native, frame.factors, start, sizes)?;
+    intensity::clip(&mut inside, intensity);
+    intensity::normalise(&mut inside, intensity);
+    let [d, h, w] = std::array::from_fn(|axis| pads[axis][0]..pads[axis][0] + sizes[axis]);
+    crop.slice_mut(s![d, h, w]).assign(&inside);
+    Ok(crop)
 }
 
 /// Orients, resamples and clips a volume, in HU: what training augments before it normalises.
@@ -36,14 +87,21 @@ pub fn prepare_image(volume: &Volume, preprocessing: &Preprocessing) -> Result<P
 /// As [`prepare_image`].
 pub fn prepare_clipped(volume: &Volume, preprocessing: &Preprocessing) -> Result<PreparedImage, IoError> {
     let frame = Frame::new(&volume.grid, preprocessing)?;
-    let native = frame.axis_map.to_dhw(volume.data.view())?;
-    let mut image = if frame.slices_apart {
-        resample::image_slices_apart(native.view(), frame.factors)?
-    } else {
-        resample::to_spacing(native.view(), frame.factors)?
-    };
+    let mut image = resampled(volume.data.view(), &frame)?;
     intensity::clip(&mut image, preprocessing.intensity);
     Ok(PreparedImage { image, frame })
+}
+
+fn resampled<S>(stored: ArrayView3<'_, S>, frame: &Frame) -> Result<Array3<f32>, IoError>
+where
+    S: Copy + Default + Into<f32> + Send + Sync,
+{
+    let native = frame.axis_map.to_dhw(stored)?;
+    if frame.slices_apart {
+        resample::image_slices_apart(native.mapv(S::into).view(), frame.factors)
+    } else {
+        resample::to_spacing(native.view(), frame.factors)
+    }
 }
 
 /// The mask (0 or 1, `[D, H, W]`) of the voxels of `label` that are `target_class`, resampled like the image: the
@@ -137,6 +195,11 @@ impl Frame {
         }))
     }
 
+    /// The centre of the resampled voxel `index` in voxels of the file's grid, both `[D, H, W]`.
+    pub fn native_from_resampled(&self, index: [i64; 3]) -> [f64; 3] {
+        std::array::from_fn(|axis| (index[axis] as f64 + 0.5) / self.factors[axis] - 0.5)
+    }
+
     /// A probability in the resampled grid (`[D, H, W]`) in the file's own grid (`[k, j, i]`): resized to the native
     /// shape by the ratio of sizes, then put back into the stored axes.
     ///
@@ -148,26 +211,19 @@ impl Frame {
         self.axis_map.to_stored(native.view())
     }
 
-    /// A crop's probability (`[P, P, P]`) where it reaches the file's grid: what [`to_native`](Self::to_native) makes of a
-    /// volume that holds it and is 0 elsewhere, bit for bit, without the time and memory of that volume.
+    /// The part of the file's grid that a box of the resampled grid reaches: what [`to_native`](Self::to_native) makes of a
+    /// volume that holds `values` (`[D, H, W]`) from the voxel `start` on and is 0 elsewhere, bit for bit, without the time
+    /// and memory of that volume.
     ///
-    /// The part is one of the file's grid in `[D, H, W]`. `None` if the crop does not meet the volume.
+    /// The part is one of the file's grid in `[D, H, W]`. `None` if no voxel of the file depends on the box.
     ///
     /// # Errors
-    /// [`IoError::ShapeMismatch`] if the array is not of the window's side.
+    /// [`IoError::ShapeMismatch`] if the box reaches beyond the resampled volume.
     pub fn native_part(
         &self,
-        window: CropWindow,
-        probability: ArrayView3<'_, f32>,
+        start: [usize; 3],
+        values: ArrayView3<'_, f32>,
     ) -> Result<Option<PartOfVolume>, IoError> {
-        check_shape([window.side(); 3], probability.dim().into())?;
-        let pads = window.pads(self.resampled_extent);
-        let inside = probability.slice_each_axis(|axis| {
-            let [before, after] = pads[axis.axis.index()];
-            // A window beside the volume is padding all over, and then no voxel is left.
-            Slice::from(before..(axis.len - after).max(before))
-        });
-        let start = window.start().map(|n| usize::try_from(n).unwrap_or(0));
-        resample::to_shape_of_part(inside, start, self.resampled_extent, self.native_extent)
+        resample::to_shape_of_part(values, start, self.resampled_extent, self.native_extent)
     }
 }

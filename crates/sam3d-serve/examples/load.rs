@@ -13,7 +13,7 @@
 use std::{
     env,
     error::Error,
-    path::Path,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -22,7 +22,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sam3d_model::Checkpoint;
+use sam3d_infer::{Segmenter, SegmenterOptions};
 use sam3d_serve::{Config, Limits, Server};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -95,9 +95,12 @@ fn main() -> Outcome<()> {
 type Running = (String, Arc<Notify>, thread::JoinHandle<Outcome<()>>);
 
 fn start(weights: &str, studies: &str, clients: usize, cache_mib: usize) -> Outcome<Running> {
-    let checkpoint = Checkpoint::read(Path::new(weights))?;
-    let preprocessing = checkpoint.metadata.preprocessing.ok_or("the checkpoint has no preprocessing")?;
-    let network = checkpoint.into_network(tch::Device::cuda_if_available())?;
+    let options = SegmenterOptions {
+        device: tch::Device::cuda_if_available(),
+        embedding_bytes: cache_mib << 20,
+        ..SegmenterOptions::default()
+    };
+    let weights = PathBuf::from(weights);
     let config = Config {
         host: [127, 0, 0, 1].into(),
         port: 0,
@@ -105,11 +108,10 @@ fn start(weights: &str, studies: &str, clients: usize, cache_mib: usize) -> Outc
         allowed_origins: Vec::new(),
         studies: Some(studies.into()),
         labels: None,
-        preprocessing,
         target: "target".to_owned(),
-        limits: Limits { queue: clients, embedding_cache_bytes: cache_mib << 20, ..Limits::default() },
+        limits: Limits { queue: clients, ..Limits::default() },
     };
-    let server = Server::bind(config, network)?;
+    let server = Server::bind(config, move || Segmenter::open(&weights, &options))?;
     let address = format!("http://{}", server.address());
     let stop = Arc::new(Notify::new());
     let stopped = Arc::clone(&stop);

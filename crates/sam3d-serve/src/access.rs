@@ -149,8 +149,6 @@ fn digest(token: &str) -> [u8; 32] {
 
 #[cfg(test)]
 mod tests {
-    use sam3d_geom::{Intensity, Interpolation, Orientation, Preprocessing, Spacing};
-
     use super::*;
     use crate::Limits;
 
@@ -162,12 +160,6 @@ mod tests {
             allowed_origins: origins.iter().map(|origin| (*origin).to_owned()).collect(),
             studies: None,
             labels: None,
-            preprocessing: Preprocessing {
-                intensity: Intensity::new([-50.0, 150.0], 60.0, 30.0).unwrap(),
-                spacing_mm: Spacing::new([1.0; 3]).unwrap(),
-                orientation: Orientation::Lps,
-                interpolation: Interpolation::Trilinear,
-            },
             target: "target".to_owned(),
             limits: Limits::default(),
         })

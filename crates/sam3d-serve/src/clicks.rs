@@ -1,12 +1,10 @@
-//! Clicks as clients send them become points on the prepared image.
+//! Clicks as clients send them become the steps of a session.
 
-use sam3d_geom::{Point, PointLabel};
+use sam3d_geom::PointLabel;
+use sam3d_infer::{Accepts, Image, LogStep, Prompt};
 use serde::Deserialize;
 
-use crate::{image::Image, refusal::Refusal};
-
-/// Why clicks outside the target are refused.
-pub(crate) const NEGATIVE_REFUSED: &str = "negative clicks need weights trained with labelled points (point_labels = true), which these are not; leave them out";
+use crate::refusal::Refusal;
 
 /// A click of a client: the voxel `i, j, k` of the file as stored, counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
@@ -22,38 +20,35 @@ pub(crate) struct Click {
 pub(crate) struct ClickRules {
     /// Most clicks of one request.
     pub(crate) most: usize,
-    /// Whether the weights were trained with labelled points.
-    pub(crate) negative: bool,
+    /// Which prompts the weights understand.
+    pub(crate) accepts: Accepts,
 }
 
-/// The points on the grid of `image` for `clicks`.
-pub(crate) fn points(clicks: &[Click], image: &Image, rules: ClickRules) -> Result<Vec<Point>, Refusal> {
+/// The steps of a session on `image` for `clicks`, each given after the one before.
+pub(crate) fn steps(clicks: &[Click], image: &Image, rules: ClickRules) -> Result<Vec<LogStep>, Refusal> {
     if clicks.len() > rules.most {
         return Err(Refusal::bad_request(format!(
-            "{} clicks, at most {} are taken",
+            "{} clicks, at most {} are accepted",
             clicks.len(),
             rules.most
         )));
     }
-    if !rules.negative && clicks.iter().any(|click| click.label == PointLabel::Negative) {
-        return Err(Refusal::bad_request(NEGATIVE_REFUSED));
+    let prompts = clicks.iter().map(|click| prompt(click, image)).collect::<Result<Vec<_>, _>>()?;
+    for prompt in &prompts {
+        rules.accepts.check(prompt).map_err(|error| Refusal::bad_request(error.to_string()))?;
     }
     if !clicks.iter().any(|click| click.label == PointLabel::Positive) {
-        return Err(Refusal::bad_request(
-            "no click inside the target: this network answers to clicks; send one or more",
-        ));
+        return Err(Refusal::bad_request("no click inside the target: send one or more"));
     }
-    clicks.iter().map(|click| point(click, image)).collect()
+    Ok(prompts.into_iter().map(|prompt| LogStep::of([prompt])).collect())
 }
 
-fn point(click: &Click, image: &Image) -> Result<Point, Refusal> {
+fn prompt(click: &Click, image: &Image) -> Result<Prompt, Refusal> {
     if click.ijk.iter().any(|index| index.fract() != 0.0 || !index.is_finite()) {
         return Err(Refusal::bad_request(format!("click {:?}: voxel indices are whole numbers", click.ijk)));
     }
     // Saturates beyond every index, which is then outside.
     let signed = click.ijk.map(|index| index as i64);
     let outside = |error: sam3d_io::IoError| Refusal::bad_request(format!("click: {error}"));
-    let ijk = image.grid().voxel(signed).map_err(outside)?;
-    let index = image.frame().resampled_from_native_ijk(ijk).map_err(outside)?;
-    Ok(Point { index, label: click.label })
+    Ok(Prompt::click(image.grid().voxel(signed).map_err(outside)?, click.label))
 }

@@ -1,7 +1,5 @@
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
-use sam3d_geom::Preprocessing;
-
 /// What is served, where, and to whom.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -17,8 +15,6 @@ pub struct Config {
     pub studies: Option<PathBuf>,
     /// Directory for the labels that viewers save; `None` refuses them.
     pub labels: Option<PathBuf>,
-    /// How a volume becomes the network's input.
-    pub preprocessing: Preprocessing,
     /// What the network finds, as viewers shall call it.
     pub target: String,
     /// Bounds on what clients can ask for.
@@ -46,8 +42,6 @@ pub struct Limits {
     pub connections: usize,
     /// Memory for prepared images, bytes; one image is kept however large it is.
     pub image_cache_bytes: usize,
-    /// Memory for embeddings and probabilities, bytes, on the network's device and beside it; one of them is kept however large.
-    pub embedding_cache_bytes: usize,
     /// How long running requests may go on after the signal to stop.
     pub grace: Duration,
 }
@@ -65,7 +59,6 @@ impl Default for Limits {
             clicks: 100,
             connections: 128,
             image_cache_bytes: 2 * GIB as usize,
-            embedding_cache_bytes: 2 * GIB as usize,
             grace: Duration::from_secs(10),
         }
     }

@@ -1,5 +1,6 @@
 use std::{io, net::SocketAddr, path::PathBuf};
 
+use sam3d_infer::InferError;
 use sam3d_io::IoError;
 
 /// Why the server could not start or had to end.
@@ -64,6 +65,15 @@ pub enum ServeError {
         /// Why.
         source: io::Error,
     },
+    /// The weights cannot be used.
+    #[error(transparent)]
+    Weights(#[from] InferError),
+    /// The thread that owns the network panicked and could not be started again.
+    #[error("the network's thread has ended; its log says why")]
+    NetworkLost,
+    /// The thread that owns the network panicked while it answered.
+    #[error("the network's thread panicked")]
+    NetworkPanicked,
     /// A file of the labels' directory.
     #[error(transparent)]
     Labels(#[from] IoError),

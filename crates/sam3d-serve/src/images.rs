@@ -2,16 +2,17 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::SystemTime,
 };
 
 use sam3d_geom::Preprocessing;
-use sam3d_io::ReadLimits;
+use sam3d_infer::{Image, Lru};
+use sam3d_io::{IoError, ReadLimits};
 use tokio::sync::Mutex as AsyncMutex;
 
-use crate::{Config, image::Image, lru::Lru, refusal::Refusal, studies, studies::Study, uploads::Uploads};
+use crate::{Config, refusal::Refusal, studies, studies::Study, uploads::Uploads};
 
 /// An image as a client names it: a study of the listing or an upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,9 +66,9 @@ struct Source {
 }
 
 impl Images {
-    pub(crate) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config, preprocessing: Preprocessing) -> Self {
         Self {
-            preprocessing: config.preprocessing,
+            preprocessing,
             limits: ReadLimits { max_voxels: config.limits.voxels },
             prepared: Mutex::new(Lru::new(config.limits.image_cache_bytes)),
             named: Mutex::default(),
@@ -150,8 +151,7 @@ impl Images {
         }
         let (limits, preprocessing, path) = (self.limits, self.preprocessing, source.path.clone());
         let loaded = tokio::task::spawn_blocking(move || {
-            Image::load(&path, limits, &preprocessing)
-                .map_err(|error| Refusal::of_volume(&error, &path, &file_name))
+            load(&path, limits, &preprocessing).map_err(|error| Refusal::of_volume(&error, &path, &file_name))
         });
         let image = Arc::new(loaded.await.map_err(|error| Refusal::internal("read the volume", &error))??);
         let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
@@ -166,6 +166,14 @@ impl Images {
     fn known(&self, source: &Source) -> Option<Arc<Image>> {
         self.prepared.lock().unwrap_or_else(PoisonError::into_inner).get(source).cloned()
     }
+}
+
+/// Reads the volume at `path`. Its content is hashed here, so that the network's thread need not wait for it.
+fn load(path: &Path, limits: ReadLimits, preprocessing: &Preprocessing) -> Result<Image, IoError> {
+    let volume = sam3d_io::read(path, limits)?;
+    let image = Image::new(volume, preprocessing)?.compact();
+    image.sha256();
+    Ok(image)
 }
 
 impl Known {

@@ -6,11 +6,12 @@ use std::{
 };
 
 use axum::http::StatusCode;
+use sam3d_infer::Image;
 use sam3d_io::{ReadLimits, atomic, atomic::Overwrite};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{ServeError, image::Image, mask_file::MaskFormat, refusal::Refusal, uploads::Received};
+use crate::{ServeError, mask_file::MaskFormat, refusal::Refusal, uploads::Received};
 
 /// What a label is: of a viewer's two words for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 //!
 //! # How an answer is made
 //! A request names an image (a file of the studies' directory, or an upload) and its clicks as voxels `i, j, k` of the
-//! file. The image is prepared once; one thread owns the network and answers from a bounded queue. What it computes is
-//! kept up to a budget: the embedding of a crop, which clicks do not change, and the probability of the last clicks. The
-//! mask comes out of the same functions as that of `sam3d segment`.
+//! file. The image is read once; one thread owns the segmenter and answers from a bounded queue. The clicks of a request are
+//! the steps of a [`sam3d_infer::Session`], which goes on where the last request left it; the mask is the one that
+//! `sam3d segment --session` computes from the session's log.
 //!
 //! # What a client cannot do
 //! No text of a client becomes a path: images are looked up in a listing the server made, uploads have generated names
@@ -21,10 +21,8 @@ mod body;
 mod clicks;
 mod config;
 mod error;
-mod image;
 mod images;
 mod labels;
-mod lru;
 mod mask_file;
 mod model;
 mod monai;

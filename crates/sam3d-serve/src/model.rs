@@ -1,53 +1,40 @@
-//! The thread that owns the network, its queue, and what it remembers.
+//! The thread that owns the segmenter, its queue, and the sessions it remembers.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
 };
 
-use ndarray::Array3;
-use sam3d_geom::Point;
-use sam3d_io::crop::CropWindow;
-use sam3d_model::{Embedding, Sam3d};
-use sam3d_train::{
-    TrainError,
-    predict::{self, Placement},
+use sam3d_geom::Preprocessing;
+use sam3d_infer::{
+    Accepts, Answer, Change, Image, InferError, LogStep, Progress, Segmenter, Session, SessionLog,
 };
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{ServeError, image::ContentId, image::Image, lru::Lru, refusal::Refusal};
+use crate::{ServeError, refusal::Refusal};
 
-/// What the network is doing for a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stage {
-    /// Encoding a crop that was not seen before, or not lately.
-    Encoding,
-    /// Answering the clicks.
-    Decoding,
-}
+/// Memory for the answers of sessions, bytes; one session is kept however large it is.
+const SESSION_BYTES: usize = 512 << 20;
 
-/// The probability around some clicks.
+/// Opens the segmenter on the thread that will own it; called again after a panic.
+pub(crate) type OpenSegmenter = dyn Fn() -> Result<Segmenter, InferError> + Send + Sync;
+
+/// The answer to the prompts of one object.
 #[derive(Debug, Clone)]
-pub(crate) struct Found {
-    /// In the crop, `[P, P, P]`.
-    pub(crate) probability: Arc<Array3<f32>>,
-    /// Where the crop lies in the resampled volume.
-    pub(crate) window: CropWindow,
-    /// Clicks that lie outside the crop and were not used.
-    pub(crate) outside: usize,
-    /// Time the encoder took; `None` if the embedding was at hand.
-    pub(crate) encoding: Option<Duration>,
-    /// Time the decoder took; `None` if the probability was at hand.
-    pub(crate) decoding: Option<Duration>,
+pub(crate) struct Answered {
+    pub(crate) answer: Arc<Answer>,
+    /// What the last step did; `None` if all steps had been answered before.
+    pub(crate) change: Option<Change>,
+    pub(crate) log: SessionLog,
 }
 
 /// A request to the network. A job whose asker has gone is not done.
 struct Job {
     image: Arc<Image>,
-    points: Vec<Point>,
-    stages: mpsc::UnboundedSender<Stage>,
-    reply: oneshot::Sender<Result<Found, Refusal>>,
+    steps: Vec<LogStep>,
+    progress: mpsc::UnboundedSender<Progress>,
+    reply: oneshot::Sender<Result<Answered, Refusal>>,
 }
 
 /// An answer that is on its way.
@@ -56,44 +43,77 @@ pub(crate) struct Pending {
     /// Requests that were before it in the queue.
     pub(crate) ahead: usize,
     /// What is being done for it.
-    pub(crate) stages: mpsc::UnboundedReceiver<Stage>,
-    reply: oneshot::Receiver<Result<Found, Refusal>>,
+    pub(crate) progress: mpsc::UnboundedReceiver<Progress>,
+    reply: oneshot::Receiver<Result<Answered, Refusal>>,
 }
 
 impl Pending {
     /// The answer.
-    pub(crate) async fn found(self) -> Result<Found, Refusal> {
+    pub(crate) async fn answered(self) -> Result<Answered, Refusal> {
         match self.reply.await {
-            Ok(found) => found,
+            Ok(answered) => answered,
             Err(_) => Err(Refusal::busy("the server is stopping")),
         }
     }
 }
 
-/// The queue to the thread that owns the network.
+/// What of the segmenter the server needs to know.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Facts {
+    pub(crate) accepts: Accepts,
+    pub(crate) preprocessing: Preprocessing,
+}
+
+/// The queue to the thread that owns the segmenter.
 #[derive(Debug)]
 pub(crate) struct Model {
     jobs: mpsc::Sender<Job>,
 }
 
 impl Model {
-    /// Starts the thread. It ends when the model is dropped, after what it is at.
+    /// Starts the thread and waits until the segmenter is open. The thread ends when the model is dropped, after what it is at.
     pub(crate) fn start(
-        network: Sam3d,
+        open: Arc<OpenSegmenter>,
         queue: usize,
-        cache_bytes: usize,
-    ) -> Result<(Self, JoinHandle<()>), ServeError> {
+    ) -> Result<(Self, Facts, JoinHandle<()>), ServeError> {
         let (jobs, mut waiting) = mpsc::channel::<Job>(queue);
+        let (ready, opened) = std::sync::mpsc::channel();
         let thread = thread::Builder::new()
             .name("network".to_owned())
             .spawn(move || {
-                let mut predictor = Predictor { network, known: Lru::new(cache_bytes) };
-                while let Some(job) = waiting.blocking_recv() {
-                    predictor.work(job);
+                let mut segmenter = match open() {
+                    Ok(segmenter) => segmenter,
+                    Err(error) => {
+                        let _nobody_waits = ready.send(Err(error));
+                        return;
+                    }
+                };
+                let facts = Facts { accepts: segmenter.accepts(), preprocessing: *segmenter.preprocessing() };
+                let _nobody_waits = ready.send(Ok(facts));
+                loop {
+                    let mut worker = Worker { segmenter, sessions: Vec::new() };
+                    // What a panic leaves behind is dropped with the worker.
+                    if catch_unwind(AssertUnwindSafe(|| worker.work_on(&mut waiting))).is_ok() {
+                        return;
+                    }
+                    drop(worker);
+                    tracing::error!("the network's thread panicked; the weights are loaded again");
+                    segmenter = match open() {
+                        Ok(segmenter) => segmenter,
+                        Err(error) => {
+                            tracing::error!("the weights cannot be loaded again: {error}");
+                            return;
+                        }
+                    };
                 }
             })
             .map_err(|source| ServeError::System { action: "start the network's thread", source })?;
-        Ok((Self { jobs }, thread))
+        let ended = || ServeError::System {
+            action: "start the network's thread",
+            source: std::io::Error::other("it ended before the weights were loaded"),
+        };
+        let facts = opened.recv().map_err(|_| ended())??;
+        Ok((Self { jobs }, facts, thread))
     }
 
     /// Requests that wait for the network.
@@ -102,141 +122,136 @@ impl Model {
     }
 
     /// Puts a request into the queue, unless that is full.
-    pub(crate) fn ask(&self, image: Arc<Image>, points: Vec<Point>) -> Result<Pending, Refusal> {
+    pub(crate) fn ask(&self, image: Arc<Image>, steps: Vec<LogStep>) -> Result<Pending, Refusal> {
         let (reply, answer) = oneshot::channel();
-        let (stages, progress) = mpsc::unbounded_channel();
+        let (progress_in, progress) = mpsc::unbounded_channel();
         let ahead = self.waiting();
-        self.jobs.try_send(Job { image, points, stages, reply }).map_err(|_| {
-            Refusal::busy(format!("{} requests are waiting already; try again in a moment", ahead))
+        let job = Job { image, steps, progress: progress_in, reply };
+        self.jobs.try_send(job).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => {
+                Refusal::busy(format!("{ahead} requests are waiting already; try again in a moment"))
+            }
+            mpsc::error::TrySendError::Closed(_) => {
+                Refusal::internal("use the network", &ServeError::NetworkLost)
+            }
         })?;
-        Ok(Pending { ahead, stages: progress, reply: answer })
+        Ok(Pending { ahead, progress, reply: answer })
     }
 }
 
-struct Predictor {
-    network: Sam3d,
-    known: Lru<Key, Known>,
+struct Worker {
+    segmenter: Segmenter,
+    /// Sessions that were used, the last one last.
+    sessions: Vec<Session>,
 }
 
-/// The network is the same for a server's whole life, so it is no part of the key.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Key {
-    content: ContentId,
-    start: [i64; 3],
-    /// The clicks in the crop, for a probability; none for an embedding.
-    clicks: Vec<([usize; 3], bool)>,
-}
-
-enum Known {
-    Embedding(Embedding),
-    Probability(Arc<Array3<f32>>),
-}
-
-impl Predictor {
-    fn work(&mut self, job: Job) {
-        if job.reply.is_closed() {
-            tracing::debug!("a client went away before its turn");
-            return;
+impl Worker {
+    fn work_on(&mut self, waiting: &mut mpsc::Receiver<Job>) {
+        while let Some(job) = waiting.blocking_recv() {
+            if job.reply.is_closed() {
+                tracing::debug!("a client went away before its turn");
+                continue;
+            }
+            let reply = Guarded(Some(job.reply));
+            let answered = self.answer(job.image, &job.steps, &job.progress);
+            reply.send(answered.map_err(|error| Refusal::of_prediction(&error)));
         }
-        let found = self.predict(&job);
-        // Nobody may be left to hear it.
-        let _gone = job.reply.send(found);
     }
 
-    fn predict(&mut self, job: &Job) -> Result<Found, Refusal> {
-        let side = self.network.config().crop;
-        let placement = predict::place_steadily(&job.points, job.image.frame().resampled_extent(), side)
-            .map_err(refused)?;
-        let key = Key::new(job.image.content, &placement);
-        let found = |probability, encoding, decoding| Found {
-            probability,
-            window: placement.window,
-            outside: placement.outside,
-            encoding,
-            decoding,
+    /// The answer to `steps`, going on with the session that has most of them behind it.
+    fn answer(
+        &mut self,
+        image: Arc<Image>,
+        steps: &[LogStep],
+        progress: &mpsc::UnboundedSender<Progress>,
+    ) -> Result<Answered, InferError> {
+        let in_common = |session: &Session| {
+            let same = Arc::ptr_eq(session.image(), &image) || session.image().sha256() == image.sha256();
+            if same { session.steps().zip(steps).take_while(|(a, b)| a == b).count() } else { 0 }
         };
-        if let Some(Known::Probability(probability)) = self.known.get(&key) {
-            return Ok(found(Arc::clone(probability), None, None));
-        }
-        let encoding = self.embed(job, &key, placement.window)?;
-        let _unheard = job.stages.send(Stage::Decoding);
-        let start = Instant::now();
-        let embedding = match self.known.get(&key.of_embedding()) {
-            Some(Known::Embedding(embedding)) => embedding,
-            _ => return Err(refused(TrainError::Internal("an embedding that was just made is gone"))),
+        let best = (0..self.sessions.len()).max_by_key(|index| in_common(&self.sessions[*index]));
+        let mut session = match best {
+            Some(index) if in_common(&self.sessions[index]) > 0 => self.sessions.remove(index),
+            _ => self.segmenter.session_on(image.clone()),
         };
-        let probability = predict::probability_in_crop(&self.network, embedding, &placement);
-        let probability = Arc::new(probability.map_err(refused)?);
-        let decoding = start.elapsed();
-        let bytes = probability.len() * size_of::<f32>();
-        self.known.insert(key, Known::Probability(Arc::clone(&probability)), bytes);
-        tracing::debug!(?encoding, ?decoding, cached_bytes = self.known.used_bytes(), "answered clicks");
-        Ok(found(probability, encoding, Some(decoding)))
-    }
-
-    /// Sees to it that the embedding of `key` is known; the time that took, if it was not.
-    fn embed(&mut self, job: &Job, key: &Key, window: CropWindow) -> Result<Option<Duration>, Refusal> {
-        let key = key.of_embedding();
-        if self.known.get(&key).is_some() {
-            return Ok(None);
+        let known = in_common(&session);
+        while session.steps().len() > known {
+            session.undo()?;
         }
-        let _unheard = job.stages.send(Stage::Encoding);
-        let start = Instant::now();
-        let embedding =
-            predict::embed(&self.network, job.image.prepared.image.view(), window).map_err(refused)?;
-        let elapsed = start.elapsed();
-        let bytes = embedding.bytes();
-        self.known.insert(key, Known::Embedding(embedding), bytes);
-        Ok(Some(elapsed))
+        let mut change = None;
+        for step in &steps[known..] {
+            let mut tell = |now| {
+                let _unheard = progress.send(now);
+            };
+            change = Some(session.add_step(step.clone(), &mut tell)?);
+        }
+        let answer = session.answer()?.ok_or(InferError::PromptRefused(Accepts::PROMPT_NEEDED))?;
+        let log = session.log()?;
+        tracing::debug!(?change, "answered prompts");
+        self.sessions.push(session);
+        let mut bytes: usize = self.sessions.iter().map(Session::bytes).sum();
+        while bytes > SESSION_BYTES && self.sessions.len() > 1 {
+            bytes -= self.sessions.remove(0).bytes();
+        }
+        Ok(Answered { answer, change, log })
     }
 }
 
-fn refused(error: TrainError) -> Refusal {
-    Refusal::of_prediction(&error)
+/// A reply that is sent even if what it waits for panics.
+struct Guarded(Option<oneshot::Sender<Result<Answered, Refusal>>>);
+
+impl Guarded {
+    fn send(mut self, answered: Result<Answered, Refusal>) {
+        if let Some(reply) = self.0.take() {
+            // Nobody may be left to hear it.
+            let _gone = reply.send(answered);
+        }
+    }
 }
 
-impl Key {
-    fn new(content: ContentId, placement: &Placement) -> Self {
-        let clicks = placement
-            .prompt
-            .points()
-            .iter()
-            .map(|point| (point.index, point.label == sam3d_geom::PointLabel::Positive))
-            .collect();
-        Self { content, start: placement.window.start(), clicks }
-    }
-
-    fn of_embedding(&self) -> Self {
-        Self { clicks: Vec::new(), ..*self }
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        if let Some(reply) = self.0.take() {
+            let _gone = reply.send(Err(Refusal::internal("compute the mask", &ServeError::NetworkPanicked)));
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use axum::http::StatusCode;
-    use sam3d_geom::{Affine, Intensity, Interpolation, Orientation, Preprocessing, Spacing};
-    use sam3d_io::{Grid, ReadLimits, atomic::Overwrite};
-    use sam3d_model::ModelConfig;
+    use ndarray::Array3;
+    use sam3d_geom::{Affine, Intensity, Interpolation, Orientation, PointLabel, Spacing};
+    use sam3d_infer::Prompt;
+    use sam3d_io::{Grid, ValueType, Volume};
+    use sam3d_model::{ModelConfig, Sam3d};
 
     use super::*;
 
-    fn image() -> Arc<Image> {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("ct.nii");
-        let affine = Affine::new([[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]]).unwrap();
-        let grid = Grid::from_affine([4, 4, 4], affine).unwrap();
-        sam3d_io::write_i16(&path, Array3::zeros([4, 4, 4]).view(), &grid, Overwrite::Refuse).unwrap();
-        let preprocessing = Preprocessing {
+    fn preprocessing() -> Preprocessing {
+        Preprocessing {
             intensity: Intensity::new([-50.0, 150.0], 60.0, 30.0).unwrap(),
             spacing_mm: Spacing::new([1.0; 3]).unwrap(),
             orientation: Orientation::Lps,
             interpolation: Interpolation::Trilinear,
-        };
-        Arc::new(Image::load(&path, ReadLimits::default(), &preprocessing).unwrap())
+        }
     }
 
-    fn click() -> Vec<Point> {
-        vec![Point::positive([1, 2, 3])]
+    fn image() -> Arc<Image> {
+        let affine = Affine::new([[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]]).unwrap();
+        let grid = Grid::from_affine([4, 4, 4], affine).unwrap();
+        let data = Array3::zeros([4, 4, 4]);
+        let volume = Volume { data, grid, nan_voxels: 0, value_type: ValueType::Int16, rescale: None };
+        Arc::new(Image::new(volume, &preprocessing()).unwrap())
+    }
+
+    fn click() -> Vec<LogStep> {
+        vec![LogStep::of([Prompt::click([1, 2, 3], PointLabel::Positive)])]
+    }
+
+    fn segmenter() -> Result<Segmenter, InferError> {
+        let network = Sam3d::new(&ModelConfig::tiny(), tch::Device::Cpu, 0)?;
+        Ok(Segmenter::new(network, preprocessing(), 1 << 30))
     }
 
     #[test]
@@ -258,17 +273,46 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_waits_for_is_not_computed() {
-        let network = Sam3d::new(&ModelConfig::tiny(), tch::Device::Cpu, 0).unwrap();
-        let mut predictor = Predictor { network, known: Lru::new(1 << 30) };
-        let job = |reply| Job { image: image(), points: click(), stages: mpsc::unbounded_channel().0, reply };
-        let (reply, asker) = oneshot::channel();
-        drop(asker);
-        predictor.work(job(reply));
-        assert_eq!(predictor.known.used_bytes(), 0);
-        let (reply, asker) = oneshot::channel();
-        predictor.work(job(reply));
-        assert!(asker.blocking_recv().unwrap().unwrap().encoding.is_some());
-        assert!(predictor.known.used_bytes() > 0);
+    fn a_client_that_has_gone_is_not_answered_and_a_session_goes_on() {
+        let (jobs, mut waiting) = mpsc::channel(4);
+        let model = Model { jobs };
+        let image = image();
+        drop(model.ask(Arc::clone(&image), click()).unwrap());
+        let twice: Vec<LogStep> = click().into_iter().chain(click()).collect();
+        let asked = [click(), click(), twice].map(|steps| model.ask(Arc::clone(&image), steps).unwrap());
+        drop(model);
+        let mut worker = Worker { segmenter: segmenter().unwrap(), sessions: Vec::new() };
+        worker.work_on(&mut waiting);
+        let changes = asked.map(|pending| pending.reply.blocking_recv().unwrap().unwrap().change);
+        assert!(changes[0].unwrap().encoding.is_some(), "the one that had gone was not encoded");
+        assert_eq!(changes[1], None, "answered before");
+        assert_eq!(changes[2].unwrap().encoding, None, "encoded before");
+        assert_eq!(worker.sessions.len(), 1);
+    }
+
+    #[test]
+    fn a_panic_is_answered_and_the_thread_starts_again() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        let opened = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&opened);
+        let open = move || {
+            let segmenter = segmenter()?;
+            if count.fetch_add(1, Ordering::SeqCst) == 0 {
+                // A parameter of another shape, which no checkpoint can bring in, makes libtorch throw in the decoder.
+                let _no_grad = tch::no_grad_guard();
+                let parameters = segmenter.network().parameters();
+                let _ = parameters["mask_decoder.cls.3.weight"].shallow_clone().resize_([1, 2, 3]);
+            }
+            Ok(segmenter)
+        };
+        let (model, facts, thread) = Model::start(Arc::new(open), 4).unwrap();
+        assert!(facts.accepts.clicks && !facts.accepts.negative_clicks);
+        let refused = model.ask(image(), click()).unwrap().reply.blocking_recv().unwrap().unwrap_err();
+        assert_eq!(refused.status, StatusCode::INTERNAL_SERVER_ERROR);
+        let answered = model.ask(image(), click()).unwrap().reply.blocking_recv().unwrap();
+        assert!(answered.is_ok(), "{answered:?}");
+        drop(model);
+        thread.join().unwrap();
+        assert_eq!(opened.load(Ordering::SeqCst), 2);
     }
 }

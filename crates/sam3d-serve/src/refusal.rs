@@ -7,8 +7,8 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use sam3d_infer::InferError;
 use sam3d_io::IoError;
-use sam3d_train::TrainError;
 
 /// Seconds after which a client may try again.
 const RETRY_AFTER_SECONDS: &str = "2";
@@ -59,11 +59,12 @@ impl Refusal {
     }
 
     /// Why the network gave no answer.
-    pub(crate) fn of_prediction(error: &TrainError) -> Self {
+    pub(crate) fn of_prediction(error: &InferError) -> Self {
         match error {
-            TrainError::ClicksTooFarApart { .. } | TrainError::Geometry(_) => {
-                Self::bad_request(sentence(error))
-            }
+            InferError::ClicksTooFarApart { .. }
+            | InferError::Geometry(_)
+            | InferError::PromptRefused(_)
+            | InferError::Io(IoError::VoxelOutside { .. }) => Self::bad_request(sentence(error)),
             _ => Self::internal("compute the mask", error),
         }
     }

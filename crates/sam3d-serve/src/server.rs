@@ -16,7 +16,7 @@ use hyper_util::{
     server::{conn::auto::Builder, graceful::GracefulShutdown},
     service::TowerToHyperService,
 };
-use sam3d_model::Sam3d;
+use sam3d_infer::{InferError, Segmenter};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -30,7 +30,7 @@ use crate::{
     clicks::ClickRules,
     images::Images,
     labels::Labels,
-    model::Model,
+    model::{Facts, Model},
     routes,
     state::{Core, Shared},
     uploads::Uploads,
@@ -55,15 +55,16 @@ pub struct Server {
 }
 
 impl Server {
-    /// Takes the address of `config` and gives `network` a thread of its own.
+    /// Takes the address of `config` and opens the segmenter on a thread of its own, and again should that thread panic.
     ///
     /// # Errors
     /// A [`ServeError`]: an address beyond this computer without a token, one that is taken, a network that takes no
     /// clicks, a directory that cannot be used.
-    pub fn bind(config: Config, network: Sam3d) -> Result<Self, ServeError> {
+    pub fn bind(
+        config: Config,
+        open: impl Fn() -> Result<Segmenter, InferError> + Send + Sync + 'static,
+    ) -> Result<Self, ServeError> {
         let access = Access::new(&config)?;
-        let Some(prompt) = &network.config().prompt else { return Err(ServeError::NoPrompts) };
-        let rules = ClickRules { most: config.limits.clicks, negative: prompt.point_labels };
         if config.target.is_empty() || RESERVED.contains(&config.target.as_str()) {
             return Err(ServeError::TargetName { found: config.target });
         }
@@ -79,15 +80,18 @@ impl Server {
         let labels = config.labels.as_deref().map(Labels::new).transpose()?;
         let uploads = Uploads::new(config.limits.clone())?;
         let limits = &config.limits;
-        let (model, network) = Model::start(network, limits.queue, limits.embedding_cache_bytes)?;
+        let (model, Facts { accepts, preprocessing }, network) = Model::start(Arc::new(open), limits.queue)?;
+        if !accepts.clicks {
+            return Err(ServeError::NoPrompts);
+        }
+        let rules = ClickRules { most: limits.clicks, accepts };
         let shared = Arc::new(Core {
             access,
             rules,
             model,
-            images: Images::new(&config),
+            images: Images::new(&config, preprocessing),
             uploads,
             labels,
-            resizing: Arc::new(Semaphore::new(1)),
             config,
         });
         Ok(Self { listener, address, shared, network })

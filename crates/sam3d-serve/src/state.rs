@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use axum::extract::{FromRef, State};
-use tokio::sync::Semaphore;
+use sam3d_infer::Image;
 
 use crate::{
     Config,
     access::Access,
     clicks::ClickRules,
-    image::Image,
     images::{ImageName, Images, Located},
     labels::Labels,
     model::Model,
@@ -27,8 +26,6 @@ pub(crate) struct Core {
     pub(crate) images: Images,
     pub(crate) uploads: Uploads,
     pub(crate) labels: Option<Labels>,
-    /// One mask is brought into its file's grid at a time.
-    pub(crate) resizing: Arc<Semaphore>,
 }
 
 impl Core {

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use sam3d_io::{augment::AugmentConfig, cache::VolumeCache, case_store::Storage, loader::LoaderConfig};
+use sam3d_data::{augment::AugmentConfig, cache::VolumeCache, case_store::Storage, loader::LoaderConfig};
 use sam3d_model::{ModelConfig, Precision, Preset, Recompute};
 use serde::{Deserialize, Serialize};
 

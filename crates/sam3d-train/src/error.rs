@@ -1,24 +1,14 @@
 use std::path::PathBuf;
 
+use sam3d_data::{crops::CropError, dataset::DatasetError};
 use sam3d_geom::GeomError;
-use sam3d_io::{IoError, crops::CropError, dataset::DatasetError};
-use sam3d_metrics::MetricsError;
+use sam3d_io::IoError;
 use sam3d_model::ModelError;
 
 /// What can go wrong while training, predicting or evaluating.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainError {
-    /// The clicks span more than one crop and none lies in its middle.
-    #[error(
-        "the clicks are {span} resampled voxels apart, more than the crop of {side}; segment the parts one by one"
-    )]
-    ClicksTooFarApart {
-        /// Largest side of the clicks' bounding box in resampled voxels.
-        span: usize,
-        /// Side of the crop in resampled voxels.
-        side: usize,
-    },
     /// A case of a dataset failed.
     #[error("case {case}")]
     Case {
@@ -27,9 +17,6 @@ pub enum TrainError {
         /// Why.
         source: Box<TrainError>,
     },
-    /// A case has no voxel of the target after resampling.
-    #[error("no voxel of the target class is left after resampling")]
-    NoTarget,
     /// A split has no cases.
     #[error("the {split} split of {dataset} has no cases; run `cargo xtask prepare-data` with more cases")]
     SplitEmpty {
@@ -70,14 +57,6 @@ pub enum TrainError {
         /// The run directory.
         path: PathBuf,
     },
-    /// A directory holds an evaluation already.
-    #[error(
-        "{path} holds an evaluation already; go on with --resume, begin anew with --force, or choose another directory"
-    )]
-    EvaluationExists {
-        /// The directory.
-        path: PathBuf,
-    },
     /// A file of a run directory is not what it should be.
     #[error("{path}: {detail}")]
     RunFile {
@@ -108,9 +87,6 @@ pub enum TrainError {
     /// A crop of a case.
     #[error(transparent)]
     Crop(#[from] CropError),
-    /// A metric.
-    #[error(transparent)]
-    Metrics(#[from] MetricsError),
     /// A geometry.
     #[error(transparent)]
     Geometry(#[from] GeomError),

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use ndarray::{Array3, ArrayView3};
 use sam3d_baselines::Baseline;
+use sam3d_data::augment::Sample;
 use sam3d_geom::{Extent, Point, PointLabel, Prompt};
-use sam3d_io::augment::Sample;
+use sam3d_io::sliding_window::{SlidingWindow, Weighting};
 use sam3d_model::{CropPrompt, ModelError, ParameterCount, Precision, Sam3d};
 use tch::{Device, Kind, Tensor};
 
 use crate::{
     TrainError,
-    baseline::{WindowConfig, target_logit},
     loss::{dice_cross_entropy, soft_dice_loss},
     step::{Batch, StepConfig, add_gradients},
 };
@@ -26,6 +27,9 @@ pub trait Trained {
     /// The largest norm of a group's gradient that the published recipe leaves as it is.
     fn published_grad_norm(&self) -> f64;
 }
+
+/// Share of its side that a window of the comparison networks has in common with the next in the published validation.
+const VALIDATION_OVERLAP: f64 = 0.25;
 
 /// The modules of this project's network, in the order of [`Module::ALL`].
 const MODULES: [&str; 3] = ["image_encoder.", "prompt_encoder.", "mask_decoder."];
@@ -205,7 +209,7 @@ impl Trainee {
         let logits = match self {
             Self::Sam3d(network) => network.forward(&batch.image, &batch.prompts)?,
             Self::Baseline(network) => {
-                let logit = target_logit(network, sample.image.view(), &WindowConfig::VALIDATION)?;
+                let logit = window_logits(network, sample.image.view())?;
                 let values: Vec<f32> = logit.iter().copied().collect();
                 let logit = Tensor::from_slice(&values).view_as(&batch.image).to_device(self.device());
                 // The difference of logits is all that their softmax depends on.
@@ -214,6 +218,21 @@ impl Trainee {
         };
         Ok(soft_dice_loss(&logits, &batch.label).mean(Kind::Float).double_value(&[]))
     }
+}
+
+/// The target's logit less the background's on a whole volume, by the windows of the published validation.
+fn window_logits(network: &Baseline, image: ArrayView3<'_, f32>) -> Result<Array3<f32>, TrainError> {
+    let sides = network.config().crop();
+    let mut predict = |window: Array3<f32>| {
+        let values = window.as_slice().ok_or(TrainError::Internal("layout of a window"))?;
+        Array3::from_shape_vec(sides, network.target_logit(values)?)
+            .map_err(|_| TrainError::Internal("shape of a window"))
+    };
+    SlidingWindow::new(sides, VALIDATION_OVERLAP, Weighting::Gaussian)?.blend(
+        image,
+        &mut predict,
+        &mut |_, _| (),
+    )
 }
 
 /// The sample's prompt. What a point says of its voxel is the truth if points are `labelled`, else nothing, which is to say

@@ -11,10 +11,10 @@ use std::{
 };
 
 use sam3d_baselines::{BaselineCheckpoint, Method, Size};
-use sam3d_io::dataset::Dataset;
+use sam3d_data::dataset::{Dataset, comparison_preprocessing};
 use sam3d_model::TensorFile;
 use sam3d_train::{
-    baseline::{self, BaselineConfig},
+    baseline::BaselineConfig,
     communicator::Communicator,
     config::TrainConfig,
     fit::{Ended, FitOptions, Outcome, fit},
@@ -83,7 +83,7 @@ fn every_network_learns_in_twenty_steps() {
         let checkpoint = BaselineCheckpoint::read(&outcome.directory.best_path()).unwrap();
         assert_eq!(checkpoint.metadata.network, method.config(Size::Small));
         let dataset = Dataset::named("demo").unwrap();
-        let preprocessing = baseline::preprocessing(&dataset).unwrap();
+        let preprocessing = comparison_preprocessing(&dataset).unwrap();
         assert_eq!(checkpoint.metadata.preprocessing, Some(preprocessing));
         assert_eq!(checkpoint.metadata.provenance.epoch, Some(5));
         checkpoint.into_network(Device::Cpu).unwrap();

@@ -1,7 +1,7 @@
 //! Loss, gradients and six optimiser steps against the golden data.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "support/golden_network.rs"]
+#[path = "../../sam3d-infer/tests/support/golden_network.rs"]
 mod golden_network;
 
 use std::collections::BTreeMap;

@@ -4,10 +4,8 @@ use std::{fmt::Write as _, io::Write as _, path::Path};
 
 use anyhow::{Context, Result};
 use rayon::prelude::*;
-use sam3d_io::{
-    atomic::{self, Overwrite},
-    dataset::{Case, CaseFacts, CaseProblem, Dataset, check_case},
-};
+use sam3d_data::dataset::{Case, CaseFacts, CaseProblem, Dataset, check_case};
+use sam3d_io::atomic::{self, Overwrite};
 use serde::{Deserialize, Serialize};
 
 use crate::progress;

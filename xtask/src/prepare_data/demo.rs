@@ -6,11 +6,11 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use sam3d_io::{
-    atomic::Overwrite,
+use sam3d_data::{
     dataset::{Case, CaseId, Dataset},
-    nifti, phantom,
+    phantom,
 };
+use sam3d_io::{atomic::Overwrite, nifti};
 
 /// Generates `count` cases into `out`, named as the dataset's layout says; the same seed gives the same files.
 pub(super) fn generate(dataset: &Dataset, out: &Path, seed: u64, count: u64) -> Result<Vec<Case>> {
@@ -37,7 +37,7 @@ fn path(out: &Path, pattern: &str, id: &CaseId) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use sam3d_io::dataset::check_case;
+    use sam3d_data::dataset::check_case;
 
     use super::*;
 

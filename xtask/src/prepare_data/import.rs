@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use sam3d_io::{
+use sam3d_data::{
     dataset::{CaseId, Dataset},
     splits::{Part, Split},
 };

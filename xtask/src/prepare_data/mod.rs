@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use sam3d_io::{
+use sam3d_data::{
     dataset::{Case, CaseId, Dataset, PreparedDataset, Splits, find_cases, target_statistics},
     splits::{self, Part, Split},
 };

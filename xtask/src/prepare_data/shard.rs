@@ -8,10 +8,8 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use sam3d_io::{
-    atomic::{self, Overwrite},
-    dataset::{Case, CaseId, Dataset},
-};
+use sam3d_data::dataset::{Case, CaseId, Dataset};
+use sam3d_io::atomic::{self, Overwrite};
 use serde::{Deserialize, Serialize};
 
 use super::checked::{self, Checked};

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
-use sam3d_io::dataset::Dataset;
+use sam3d_data::dataset::Dataset;
 
 use super::unpack;
 use crate::download::{self, Checksum};

@@ -1,9 +1,9 @@
 use std::{fmt, num::NonZeroUsize, path::PathBuf, str::FromStr};
 
 use clap::{ArgGroup, Args, ValueEnum};
+use sam3d_eval::{Position, WindowConfig};
 use sam3d_metrics::Tolerance;
 use sam3d_model::Precision;
-use sam3d_train::{baseline::WindowConfig, evaluate::Position};
 
 use super::values::{precision, tolerance};
 

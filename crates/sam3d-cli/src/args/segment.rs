@@ -35,6 +35,10 @@ Examples:
   A tumour larger than the crop, followed over at most 20 crops:
     sam3d segment --weights best.safetensors --image ct.nii.gz --point 112,87,40 --out mask.nii.gz \\
       --grow --max-crops 20
+  The same prompts again, bit for bit, from the log of this command or of the page:
+    sam3d segment --weights best.safetensors --image ct.nii.gz --point 112,87,40 --out mask.nii.gz \\
+      --log session.json
+    sam3d segment --weights best.safetensors --image ct.nii.gz --session session.json --out again.nii.gz
   Weights of the prompt-free variant, which take no click and read the whole volume:
     sam3d segment --weights auto.safetensors --image ct.nii.gz --out mask.nii.gz";
 
@@ -57,6 +61,18 @@ pub struct SegmentArgs {
     /// A click: I,J,K, or I,J,K,- for a place that is not target; repeat for more
     #[arg(long = "point", value_name = "I,J,K[,+|-]", allow_hyphen_values = true)]
     pub points: Vec<PointArg>,
+
+    /// Replay a session that `--log`, the page or a viewer's session wrote, in place of --point
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["points", "grow"])]
+    pub session: Option<PathBuf>,
+
+    /// Replay the session although it was recorded on another image or with other weights
+    #[arg(long, requires = "session")]
+    pub force_session: bool,
+
+    /// Write the prompts as a session that --session replays to the same mask
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
 
     /// What the numbers of --point are: voxel, ras or lps
     #[arg(long, value_enum, default_value_t = Space::Voxel, hide_possible_values = true)]

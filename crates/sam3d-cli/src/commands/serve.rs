@@ -2,12 +2,13 @@
 
 use std::{fmt, fs};
 
-use anyhow::Context;
-use sam3d_serve::{Config, Limits, Server};
+use anyhow::{Context, anyhow};
+use sam3d_infer::{InferError, Segmenter, SegmenterOptions};
+use sam3d_serve::{Config, Limits, ServeError, Server};
 use serde::Serialize;
 use tokio::signal;
 
-use super::network;
+use super::segmenter;
 use crate::{
     args::{GlobalArgs, ServeArgs},
     output, runtime,
@@ -20,8 +21,13 @@ use crate::{
 pub fn run(args: &ServeArgs, global: &GlobalArgs) -> anyhow::Result<()> {
     let device = runtime::device(global.device)?;
     let token = token(args)?;
-    let (network, preprocessing) =
-        network::load(&args.weights, args.base.as_deref(), args.dataset.as_deref(), device)?;
+    let options = SegmenterOptions {
+        device,
+        embedding_bytes: args.cache.saturating_mul(1 << 20),
+        ..SegmenterOptions::default()
+    };
+    let options = segmenter::options(args.base.as_deref(), args.dataset.as_deref(), options)?;
+    let weights = args.weights.clone();
     let labels = args.labels.clone().or_else(|| Some(args.studies.as_ref()?.join("labels")));
     let config = Config {
         host: args.host,
@@ -30,15 +36,19 @@ pub fn run(args: &ServeArgs, global: &GlobalArgs) -> anyhow::Result<()> {
         allowed_origins: args.allow_origins.clone(),
         studies: args.studies.clone(),
         labels,
-        preprocessing,
         target: args.name.clone(),
-        limits: Limits {
-            voxels: args.reading.max_voxels,
-            embedding_cache_bytes: args.cache.saturating_mul(1 << 20),
-            ..Limits::default()
-        },
+        limits: Limits { voxels: args.reading.max_voxels, ..Limits::default() },
     };
-    let server = Server::bind(config, network)?;
+    let server =
+        Server::bind(config, move || Segmenter::open(&weights, &options)).map_err(|error| match error {
+            ServeError::Weights(InferError::PreprocessingUnknown { .. }) => {
+                anyhow!("{error}; name the dataset it was trained on with --dataset")
+            }
+            error @ (ServeError::Weights(_) | ServeError::NoPrompts) => {
+                anyhow::Error::from(error).context(args.weights.display().to_string())
+            }
+            error => error.into(),
+        })?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

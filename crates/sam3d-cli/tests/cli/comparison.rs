@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use sam3d_baselines::{Baseline, BaselineCheckpoint, BaselineMetadata, FORMAT_VERSION, Method, Size};
-use sam3d_io::{
+use sam3d_data::{
     dataset::{Dataset, PreparedDataset, Splits, find_cases},
     phantom,
     splits::Split,
@@ -74,7 +74,7 @@ fn untrained_weights_are_evaluated_without_clicks() {
     let metadata = BaselineMetadata {
         format_version: FORMAT_VERSION,
         network: config,
-        preprocessing: Some(sam3d_train::baseline::preprocessing(&dataset).unwrap()),
+        preprocessing: Some(sam3d_data::dataset::comparison_preprocessing(&dataset).unwrap()),
         provenance: Provenance::default(),
     };
     BaselineCheckpoint::write(&network, &metadata, &place.path().join("w.safetensors")).unwrap();

@@ -5,7 +5,7 @@
 use std::{fs, path::Path};
 
 use assert_cmd::Command;
-use sam3d_io::{
+use sam3d_data::{
     dataset::{Dataset, PreparedDataset, Splits, find_cases},
     phantom,
     splits::Split,

@@ -6,14 +6,12 @@ use std::{fs, path::Path};
 
 use ndarray::Array3;
 use sam3d_baselines::{Baseline, BaselineCheckpoint, BaselineMetadata, Method, Size};
-use sam3d_geom::Affine;
-use sam3d_io::{
-    Grid,
-    atomic::Overwrite,
+use sam3d_data::{
     dataset::{Case, CaseId, Dataset, PreparedDataset, Splits},
-    nifti,
     splits::Split,
 };
+use sam3d_geom::Affine;
+use sam3d_io::{Grid, atomic::Overwrite, nifti};
 use sam3d_model::{Checkpoint, FORMAT_VERSION, Metadata, ModelConfig, Provenance, Sam3d};
 use sam3d_testkit::golden_path;
 use serde_json::Value;

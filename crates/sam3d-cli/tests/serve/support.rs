@@ -26,8 +26,12 @@ impl Place {
             provenance: Provenance { source: "set by hand for a test".into(), ..Provenance::default() },
             base: None,
         };
-        Checkpoint::write(&bright::network(), &metadata, &directory.path().join("weights.safetensors"))
-            .unwrap();
+        Checkpoint::write(
+            &bright::network_of(&bright::config()),
+            &metadata,
+            &directory.path().join("weights.safetensors"),
+        )
+        .unwrap();
         std::fs::create_dir(directory.path().join("studies")).unwrap();
         for (name, shift) in [("one", 0), ("two", 20)] {
             let path = directory.path().join(format!("studies/{name}.nii.gz"));

@@ -14,7 +14,7 @@ use ndarray::{Array3, ArrayView3, ArrayViewMut3, Axis, s};
 use rayon::prelude::*;
 use sam3d_geom::{Extent, GeomError, Spacing};
 
-use crate::IoError;
+use crate::{IoError, orient::contiguous};
 
 pub use self::slices_apart::{image_slices_apart, label_slices_apart};
 
@@ -51,6 +51,41 @@ where
     let resampled = resampled_extent(Extent::new(sizes)?, factors)?.sizes();
     let blends = std::array::from_fn(|axis| Blend::by_factor(sizes[axis], resampled[axis], factors[axis]));
     Ok(blend(volume, &blends))
+}
+
+/// The part of [`to_spacing`]'s result that begins at `start` and has `sizes` voxels, bit for bit, computed from the part of
+/// `volume` that it depends on. The part lies inside the result.
+///
+/// # Errors
+/// As [`to_spacing`]; [`IoError::ShapeMismatch`] if the part reaches beyond the result.
+pub fn part_to_spacing<S>(
+    volume: ArrayView3<'_, S>,
+    factors: [f64; 3],
+    start: [usize; 3],
+    sizes: [usize; 3],
+) -> Result<Array3<f32>, IoError>
+where
+    S: Copy + Default + Into<f32> + Send + Sync,
+{
+    let from: [usize; 3] = volume.dim().into();
+    let resampled = resampled_extent(Extent::new(from)?, factors)?.sizes();
+    let end: [usize; 3] = std::array::from_fn(|axis| start[axis].saturating_add(sizes[axis]));
+    if end.iter().zip(resampled).any(|(end, size)| *end > size) {
+        return Err(IoError::ShapeMismatch { expected: resampled, found: end });
+    }
+    let mut read = [(0, 0); 3];
+    let blends = std::array::from_fn(|axis| {
+        let all = Blend::by_factor(from[axis], resampled[axis], factors[axis]);
+        let wanted = &all[start[axis]..end[axis]];
+        // Positions only grow along an axis.
+        let first = wanted.first().map_or(0, |blend| blend.low);
+        read[axis] = (first, wanted.last().map_or(first, |blend| blend.high + 1));
+        let shifted = |blend: &Blend| Blend { low: blend.low - first, high: blend.high - first, ..*blend };
+        wanted.iter().map(shifted).collect()
+    });
+    let [d, h, w] = read;
+    let needed = contiguous(volume.slice_move(s![d.0..d.1, h.0..h.1, w.0..w.1]));
+    Ok(blend(needed.view(), &blends))
 }
 
 /// Resamples `volume` (`[D, H, W]`) to `extent`: the output voxel `o` is taken at
@@ -109,9 +144,33 @@ pub fn to_shape_of_part(
     if end.iter().zip(from.sizes()).any(|(end, n)| *end > n) {
         return Err(IoError::ShapeMismatch { expected: from.sizes(), found: end });
     }
+    let Some((first, blends)) = blends_of_part(start, end, from, to) else { return Ok(None) };
     // With a border of zeros a blend of the box's outermost voxels finds the neighbour it has in the whole source.
     let mut padded = Array3::zeros(sizes.map(|n| n + 2));
     padded.slice_mut(s![1..=sizes[0], 1..=sizes[1], 1..=sizes[2]]).assign(&part);
+    Ok(Some(PartOfVolume { start: first, values: blend(padded.view(), &blends) }))
+}
+
+/// The first voxel, and one past the last, of [`to_shape_of_part`]'s result for a box of the source from `start` up to `end`,
+/// which lies inside.
+pub fn box_to_shape(
+    start: [usize; 3],
+    end: [usize; 3],
+    from: Extent,
+    to: Extent,
+) -> Option<([usize; 3], [usize; 3])> {
+    let (first, blends) = blends_of_part(start, end, from, to)?;
+    Some((first, std::array::from_fn(|axis| first[axis] + blends[axis].len())))
+}
+
+/// The first output voxel that depends on a box of the source, and the blends of those that do, from a box with one voxel of
+/// padding on each side.
+fn blends_of_part(
+    start: [usize; 3],
+    end: [usize; 3],
+    from: Extent,
+    to: Extent,
+) -> Option<([usize; 3], [Vec<Blend>; 3])> {
     let mut first = [0; 3];
     let mut blends = [const { Vec::new() }; 3];
     for axis in 0..3 {
@@ -120,16 +179,15 @@ pub fn to_shape_of_part(
         let within = start[axis]..end[axis];
         let touches = |blend: &Blend| within.contains(&blend.low) || within.contains(&blend.high);
         let all = Blend::along(n_in, n_out, ratio);
-        let Some(from) = all.iter().position(touches) else { return Ok(None) };
-        first[axis] = from;
+        first[axis] = all.iter().position(touches)?;
         let to_padded = |index: usize| index + 1 - start[axis];
-        blends[axis] = all[from..]
+        blends[axis] = all[first[axis]..]
             .iter()
             .take_while(|blend| touches(blend))
             .map(|blend| Blend { low: to_padded(blend.low), high: to_padded(blend.high), ..*blend })
             .collect();
     }
-    Ok(Some(PartOfVolume { start: first, values: blend(padded.view(), &blends) }))
+    Some((first, blends))
 }
 
 /// Where one output position takes its value from along one axis: `(1 - weight) * [low] + weight * [high]`.

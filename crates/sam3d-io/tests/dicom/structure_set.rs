@@ -7,10 +7,8 @@ use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
 use sam3d_io::{
     IoError, ReadLimits,
-    dataset::{Case, CaseId, Dataset, check_case},
     dicom::{self, DicomError, MaskOptions, StructureSet},
     nifti,
-    prepared::PreparedCase,
 };
 use sam3d_testkit::{by_name, test_volume};
 
@@ -147,22 +145,6 @@ fn damaged_structure_sets() {
             check(&bytes);
         }
     }
-}
-
-/// A directory of slices and a structure set are a case of a dataset as they are.
-#[test]
-fn a_case_of_slices_and_contours() {
-    let slices = directory(&[Slice::number(0), Slice::number(1)]);
-    let labels = tempfile::tempdir().unwrap();
-    let label = labels.path().join("RS.dcm");
-    let square = (30.0, [-9.7, -19.5, -8.3, -18.2]);
-    write(structure_set(&[(1, "a", &[square])]), uids::EXPLICIT_VR_LITTLE_ENDIAN, &label);
-    let case = Case { id: CaseId::new("a").unwrap(), image: slices.path().to_owned(), label };
-    let dataset = Dataset::named("sts-ct").unwrap();
-    assert_eq!(dataset.target_class, 1);
-    check_case(&dataset, &case).unwrap();
-    let prepared = PreparedCase::read(&case, 1, &dataset.preprocessing).unwrap();
-    assert!(prepared.whole_label().iter().any(|value| *value == 1));
 }
 
 /// The contours of a real tumour, and the mask that the dataset's authors made of them.

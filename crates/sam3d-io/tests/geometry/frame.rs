@@ -5,7 +5,8 @@ use sam3d_geom::{Affine, Intensity, Interpolation, Orientation, Preprocessing, S
 use sam3d_io::{
     Grid, IoError, ValueType, Volume,
     crop::CropWindow,
-    prepare::{native_label, prepare_clipped, prepare_image, prepare_label},
+    prepare::{PreparedImage, native_label, prepare_clipped, prepare_crop, prepare_image, prepare_label},
+    resample::PartOfVolume,
 };
 
 /// 4 x 6 x 3 voxels (i, j, k) of 2 x 1.5 x 3 mm: i runs to inferior, j to the right, k to anterior.
@@ -95,12 +96,39 @@ fn a_crop_comes_back_as_the_volume_that_holds_it() {
         window.paste(crop.view(), &mut whole).unwrap();
         let expected = frame.axis_map().to_dhw(frame.to_native(whole.view()).unwrap().view()).unwrap();
         let mut found = Array3::zeros(frame.native_extent().sizes());
-        if let Some(part) = frame.native_part(window, crop.view()).unwrap() {
+        let (inside_from, inside) = window.part_inside(crop.view(), extent).unwrap();
+        if let Some(part) = frame.native_part(inside_from, inside).unwrap() {
             part.of(&mut found).assign(&part.values);
+            let (from, values) = frame.axis_map().part_to_stored(part.start, part.values.view());
+            let mut stored = Array3::zeros(frame.grid().shape_kji());
+            PartOfVolume { start: from, values: values.clone() }.of(&mut stored).assign(&values);
+            assert_eq!(stored, frame.to_native(whole.view()).unwrap(), "{start:?}");
         }
         assert_eq!(found, expected, "{start:?}");
     }
-    assert!(frame.native_part(CropWindow::new([0; 3], 4), Array3::zeros([4, 4, 5]).view()).is_err());
+    let window = CropWindow::new([0; 3], 4);
+    assert!(window.part_inside(Array3::<f32>::zeros([4, 4, 5]).view(), extent).is_err());
+    assert!(frame.native_part([7, 7, 7], Array3::zeros([4; 3]).view()).is_err());
+}
+
+/// A crop resampled by itself is the crop of the resampled volume, to the last bit.
+#[test]
+fn a_crop_needs_its_surroundings_only() {
+    let intensity = preprocessing().intensity;
+    let slices_apart = Preprocessing { interpolation: Interpolation::SlicesApart, ..preprocessing() };
+    let coarse = Preprocessing { spacing_mm: Spacing::new([2.3, 1.7, 3.1]).unwrap(), ..preprocessing() };
+    let fine = Preprocessing { spacing_mm: Spacing::new([0.4, 0.7, 0.3]).unwrap(), ..preprocessing() };
+    for preprocessing in [preprocessing(), slices_apart, coarse, fine] {
+        let volume = volume();
+        let PreparedImage { image, frame } = prepare_image(&volume, &preprocessing).unwrap();
+        for start in [[0, 0, 0], [-2, 1, -1], [1, 3, 2], [6, -3, 7], [90, 0, 0], [-5, -5, -5]] {
+            for side in [1, 4, 40] {
+                let window = CropWindow::new(start, side);
+                let found = prepare_crop(volume.data.view(), &frame, intensity, window).unwrap();
+                assert_eq!(found, window.extract(image.view(), 0.0), "{start:?} {side}");
+            }
+        }
+    }
 }
 
 #[test]

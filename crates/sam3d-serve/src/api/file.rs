@@ -5,7 +5,7 @@ use axum::{
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
-use ndarray::{Array3, Zip};
+use ndarray::Array3;
 use sam3d_io::nrrd::Segment;
 use serde::Deserialize;
 
@@ -55,13 +55,10 @@ pub(crate) async fn segmentation(
             Refusal::bad_request("more than 255 objects do not fit a file of one byte per voxel")
         })?;
         let threshold = checked_threshold(object.threshold)?;
-        let points = clicks::points(&object.clicks, &image, server.rules)?;
-        let answer = answer::answer(&server, Arc::clone(&image), points, threshold).await?;
-        Zip::from(&mut labels).and(&answer.mask).for_each(|to, value| {
-            if *value != 0 {
-                *to = label;
-            }
-        });
+        let steps = clicks::steps(&object.clicks, &image, server.rules)?;
+        let answer = answer::answer(&server, Arc::clone(&image), steps, threshold).await?;
+        let painted = answer.mask.paint(&mut labels, label);
+        painted.map_err(|error| Refusal::of_prediction(&error))?;
         segments.push(Segment { name: object.name, label, colour: object.colour });
     }
     if segments.is_empty() {

@@ -7,7 +7,8 @@ use axum::{
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
-use sam3d_io::{Grid, IoError, ReadLimits, atomic::Overwrite, nifti};
+use sam3d_infer::{Image, NativeVoxels};
+use sam3d_io::{Grid, IoError, atomic::Overwrite, nifti};
 use serde_json::{Value, json};
 use tokio_util::io::ReaderStream;
 
@@ -49,17 +50,14 @@ pub(crate) async fn volume(
 pub(crate) async fn as_nifti(server: &Core, located: Located) -> Result<Response, Refusal> {
     let place = tempfile::Builder::new().prefix("volume-").tempdir_in(server.uploads.directory());
     let place = place.map_err(|error| Refusal::internal("write the volume", &error))?;
-    let limits = server.images.limits();
-    let written = {
-        let _reading = server.images.reading().await;
-        let path = place.path().join("volume.nii");
-        let work = move || {
-            convert(&located.path, &path, limits)
-                .map_err(|error| Refusal::of_volume(&error, &located.path, &located.file_name))?;
-            std::fs::File::open(&path).map_err(|error| Refusal::internal("write the volume", &error))
-        };
-        tokio::task::spawn_blocking(work).await
+    let image = server.images.open(located).await?;
+    let path = place.path().join("volume.nii");
+    let work = move || {
+        let failed = |error: &dyn std::error::Error| Refusal::internal("write the volume", error);
+        write_nifti(&image, &path).map_err(|error| failed(&error))?;
+        std::fs::File::open(&path).map_err(|error| failed(&error))
     };
+    let written = tokio::task::spawn_blocking(work).await;
     let file = written.map_err(|error| Refusal::internal("write the volume", &error))??;
     let bytes = file.metadata().map_err(|error| Refusal::internal("write the volume", &error))?.len();
     // The open file outlives its name: nothing is left over however the transfer ends.
@@ -72,14 +70,12 @@ pub(crate) async fn as_nifti(server: &Core, located: Located) -> Result<Response
     Ok((headers, Body::from_stream(stream)).into_response())
 }
 
-/// Writes the volume at `from` to `to`, as int16 if that loses nothing.
-fn convert(from: &Path, to: &Path, limits: ReadLimits) -> Result<(), IoError> {
-    let volume = sam3d_io::read(from, limits)?;
-    let grid = Grid::from_affine(volume.grid.shape_ijk(), *volume.grid.world_from_ijk())?;
-    let whole = |value: &f32| value.fract() == 0.0 && (-32768.0..=32767.0).contains(value);
-    if volume.data.iter().all(whole) {
-        nifti::write_i16(to, volume.data.mapv(|value| value as i16).view(), &grid, Overwrite::Refuse)
-    } else {
-        nifti::write_f32(to, volume.data.view(), &grid, Overwrite::Refuse)
+/// Writes the voxels of `image`, as int16 if that loses nothing.
+fn write_nifti(image: &Image, to: &Path) -> Result<(), IoError> {
+    let grid = Grid::from_affine(image.grid().shape_ijk(), *image.grid().world_from_ijk())?;
+    match image.native() {
+        Some(NativeVoxels::Whole(voxels)) => nifti::write_i16(to, voxels, &grid, Overwrite::Refuse),
+        Some(NativeVoxels::Real(voxels)) => nifti::write_f32(to, voxels, &grid, Overwrite::Refuse),
+        None => Err(IoError::ShapeMismatch { expected: image.grid().shape_kji(), found: [0; 3] }),
     }
 }

@@ -8,16 +8,16 @@ use axum::{
 };
 use bytes::Bytes;
 use futures_util::stream;
+use sam3d_infer::{Image, MaskPart, Progress, SessionLog};
 use serde::{Deserialize, Serialize};
 
 use super::{Asked, ImageQuery, Sent, asked, sent};
 use crate::{
     answer::{self, Answer},
     clicks::{self, Click},
-    image::Image,
-    model::{Pending, Stage},
+    model::Pending,
     refusal::Refusal,
-    state::{Shared, SharedState},
+    state::SharedState,
 };
 
 /// What the page asks of one object.
@@ -55,6 +55,8 @@ struct Mask {
     /// Seconds of encoder and decoder, if they had to work.
     encoding_seconds: Option<f64>,
     decoding_seconds: Option<f64>,
+    /// The session, to be replayed by `sam3d segment --session`.
+    log: SessionLog,
 }
 
 /// `POST /api/mask`: the mask of one object, as lines of JSON that say how far it is.
@@ -70,11 +72,11 @@ pub(crate) async fn mask(
     let MaskRequest { clicks, threshold } = sent(body)?;
     let threshold = checked_threshold(threshold)?;
     let image = server.open(&name).await?;
-    let points = clicks::points(&clicks, &image, server.rules)?;
-    let pending = server.model.ask(Arc::clone(&image), points)?;
+    let steps = clicks::steps(&clicks, &image, server.rules)?;
+    let pending = server.model.ask(Arc::clone(&image), steps)?;
     let waiting = Line::Waiting { ahead: pending.ahead };
-    let progress = Progress { server, image, threshold, next: Next::Say(waiting, Some(pending)) };
-    let lines = stream::unfold(progress, Progress::step);
+    let progress = Answering { image, threshold, next: Next::Say(waiting, Some(pending)) };
+    let lines = stream::unfold(progress, Answering::step);
     let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"))];
     Ok((kind, Body::from_stream(lines)).into_response())
 }
@@ -88,8 +90,7 @@ pub(crate) fn checked_threshold(threshold: f64) -> Result<f64, Refusal> {
     }
 }
 
-struct Progress {
-    server: Shared,
+struct Answering {
     image: Arc<Image>,
     threshold: f64,
     next: Next,
@@ -101,7 +102,7 @@ enum Next {
     End,
 }
 
-impl Progress {
+impl Answering {
     async fn step(mut self) -> Option<(Result<Bytes, std::convert::Infallible>, Self)> {
         let line = match std::mem::replace(&mut self.next, Next::End) {
             Next::End => return None,
@@ -109,18 +110,18 @@ impl Progress {
                 self.next = pending.map_or(Next::End, Next::Wait);
                 line
             }
-            Next::Wait(mut pending) => match pending.stages.recv().await {
-                Some(stage) => {
+            Next::Wait(mut pending) => match pending.progress.recv().await {
+                Some(progress) => {
                     self.next = Next::Wait(pending);
-                    match stage {
-                        Stage::Encoding => Line::Encoding,
-                        Stage::Decoding => Line::Decoding,
+                    match progress {
+                        Progress::Encoding => Line::Encoding,
+                        Progress::Decoding | Progress::Crops(..) => Line::Decoding,
                     }
                 }
                 None => {
                     let image = Arc::clone(&self.image);
-                    match answer::finish(&self.server, image, pending, self.threshold).await {
-                        Ok(answer) => Line::Done(Mask::new(&answer)),
+                    match answer::finish(image, pending, self.threshold).await {
+                        Ok(answer) => Line::Done(Mask::new(&answer, self.image.grid().shape_kji())),
                         Err(refusal) => Line::Failed { detail: refusal.detail },
                     }
                 }
@@ -133,49 +134,55 @@ impl Progress {
 }
 
 impl Mask {
-    fn new(answer: &Answer) -> Self {
+    fn new(answer: &Answer, shape_kji: [usize; 3]) -> Self {
+        let change = answer.answered.change;
         Self {
-            runs: runs(answer.mask.iter().copied()),
+            runs: runs(&answer.mask, shape_kji),
             voxels: answer.voxels,
             volume_ml: answer.volume_ml,
-            outside: answer.found.outside,
-            encoding_seconds: answer.found.encoding.map(|time| time.as_secs_f64()),
-            decoding_seconds: answer.found.decoding.map(|time| time.as_secs_f64()),
+            outside: change.map_or(0, |change| change.outside),
+            encoding_seconds: change.and_then(|change| change.encoding).map(|time| time.as_secs_f64()),
+            decoding_seconds: change.map(|change| change.decoding.as_secs_f64()),
+            log: answer.answered.log.clone(),
         }
     }
 }
 
-/// Start and length of each run of values that are not 0.
-fn runs(mask: impl Iterator<Item = u8>) -> Vec<usize> {
-    let mut runs = Vec::new();
-    let mut start = None;
-    let mut count = 0;
-    for (at, value) in mask.enumerate() {
-        count = at + 1;
-        match (value != 0, start) {
-            (true, None) => start = Some(at),
-            (false, Some(from)) => {
-                runs.extend([from, at - from]);
-                start = None;
-            }
-            _ => {}
+/// Start and length, in voxels of a volume of shape `[k, j, i]` in C order, of each run of the mask along i. Runs that touch
+/// at the end of a row are one.
+fn runs(mask: &MaskPart, [_, rows, columns]: [usize; 3]) -> Vec<usize> {
+    let mut runs: Vec<usize> = Vec::new();
+    let [k0, j0, i0] = mask.start;
+    for ((k, j, i), value) in mask.values.indexed_iter() {
+        if *value == 0 {
+            continue;
         }
-    }
-    if let Some(from) = start {
-        runs.extend([from, count - from]);
+        let at = ((k0 + k) * rows + j0 + j) * columns + i0 + i;
+        match runs.as_mut_slice() {
+            [.., start, length] if *start + *length == at => *length += 1,
+            _ => runs.extend([at, 1]),
+        }
     }
     runs
 }
 
 #[cfg(test)]
 mod tests {
+    use ndarray::Array3;
+
     use super::*;
 
     #[test]
     fn runs_of_a_mask() {
-        assert_eq!(runs([0, 1, 1, 0, 1].into_iter()), [1, 2, 4, 1]);
-        assert_eq!(runs([1].into_iter()), [0, 1]);
-        assert!(runs([0, 0].into_iter()).is_empty() && runs([].into_iter()).is_empty());
+        let part = |start, shape, values: &[u8]| MaskPart {
+            start,
+            values: Array3::from_shape_vec(shape, values.to_vec()).unwrap(),
+        };
+        assert_eq!(runs(&part([0; 3], [1, 1, 5], &[0, 1, 1, 0, 1]), [1, 1, 5]), [1, 2, 4, 1]);
+        // Two rows of a volume of 2 x 3 x 4 voxels: the first ends where the second begins.
+        assert_eq!(runs(&part([1, 1, 0], [1, 2, 4], &[0, 0, 1, 1, 1, 0, 0, 1]), [2, 3, 4]), [18, 3, 23, 1]);
+        assert!(runs(&part([0; 3], [1, 1, 2], &[0, 0]), [1, 1, 2]).is_empty());
+        assert!(runs(&MaskPart::default(), [2, 2, 2]).is_empty());
     }
 
     #[test]

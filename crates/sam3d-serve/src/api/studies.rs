@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Asked, asked};
-use crate::{body, clicks::NEGATIVE_REFUSED, images::listed, refusal::Refusal, state::SharedState};
+use sam3d_infer::Accepts;
+
+use crate::{body, images::listed, refusal::Refusal, state::SharedState};
 
 /// `GET /api/state`: what the page must know of the server.
 pub(crate) async fn state(State(server): SharedState) -> Json<Value> {
@@ -15,8 +17,8 @@ pub(crate) async fn state(State(server): SharedState) -> Json<Value> {
         "version": env!("CARGO_PKG_VERSION"),
         "target": server.config.target,
         "has_studies": server.config.studies.is_some(),
-        "negative_clicks": server.rules.negative,
-        "negative_refused": NEGATIVE_REFUSED,
+        "negative_clicks": server.rules.accepts.negative_clicks,
+        "negative_refused": Accepts::NO_NEGATIVE_CLICKS,
         "most_clicks": server.rules.most,
         "upload_bytes": server.config.limits.upload_bytes,
         "uploads": server.uploads.count(),

@@ -8,6 +8,7 @@ use axum::{
 };
 use bytes::Bytes;
 use ndarray::{Array3, s};
+use sam3d_infer::Image;
 use sam3d_io::nrrd::Segment;
 use serde_json::{Value, json};
 
@@ -20,7 +21,6 @@ use crate::{
     answer,
     body::{self, Form},
     clicks,
-    image::Image,
     images::{ImageName, Located},
     mask_file,
     refusal::Refusal,
@@ -54,22 +54,25 @@ pub(crate) async fn infer(
     };
     let params = Params::parse(form.text("params"), &server.config.target)?;
     let image = image(&server, &fields, &mut form).await?;
-    let points = clicks::points(&params.clicks, &image, server.rules)?;
-    let mut answer = answer::answer(&server, Arc::clone(&image), points, params.threshold).await?;
+    let steps = clicks::steps(&params.clicks, &image, server.rules)?;
+    let answer = answer::answer(&server, Arc::clone(&image), steps, params.threshold).await?;
+    let mut mask = Array3::zeros(image.grid().shape_kji());
+    answer.mask.paint(&mut mask, 1).map_err(|error| Refusal::of_prediction(&error))?;
     if let Some(roi) = params.roi {
-        keep_inside(&mut answer.mask, roi);
+        keep_inside(&mut mask, roi);
     }
     let name = params.label.as_deref().unwrap_or(&server.config.target);
-    let voxels = answer.mask.iter().filter(|value| **value != 0).count() as u64;
+    let voxels = mask.iter().filter(|value| **value != 0).count() as u64;
     let seconds = |time: Option<std::time::Duration>| time.map_or(0.0, |time| time.as_secs_f64());
+    let change = answer.answered.change;
     let result = json!({
         "label": name,
         "label_names": { name: 1 },
         "voxels": voxels,
-        "clicks_outside_the_crop": answer.found.outside,
+        "clicks_outside_the_crop": change.map_or(0, |change| change.outside),
         "latencies": {
-            "encoder": seconds(answer.found.encoding),
-            "decoder": seconds(answer.found.decoding),
+            "encoder": seconds(change.and_then(|change| change.encoding)),
+            "decoder": seconds(change.map(|change| change.decoding)),
             "total": start.elapsed().as_secs_f64(),
         },
     });
@@ -81,14 +84,14 @@ pub(crate) async fn infer(
     let file_name = format!("mask{}", params.format.ending());
     let work = move || {
         let directory = server.uploads.directory();
-        mask_file::encode(directory, answer.mask.view(), image.grid(), &segment, kind)
+        mask_file::encode(directory, mask.view(), image.grid(), &segment, kind)
     };
-    let mask = tokio::task::spawn_blocking(work)
+    let file = tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| Refusal::internal("encode the mask", &error))??;
     match output {
-        Output::Image => Ok(file_alone(mask, &file_name)),
-        _ => Ok(both(&result, &mask, &file_name)),
+        Output::Image => Ok(file_alone(file, &file_name)),
+        _ => Ok(both(&result, &file, &file_name)),
     }
 }
 

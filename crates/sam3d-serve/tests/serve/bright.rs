@@ -37,12 +37,7 @@ fn seeded(config: &ModelConfig) -> Sam3d {
     Sam3d::new(config, Device::Cpu, 7).unwrap()
 }
 
-/// The network that finds what is bright.
-pub(crate) fn network() -> Sam3d {
-    network_of(&config())
-}
-
-/// The same of another configuration.
+/// The network of `config` that finds what is bright.
 pub(crate) fn network_of(config: &ModelConfig) -> Sam3d {
     let network = seeded(config);
     let parameters = network.parameters();

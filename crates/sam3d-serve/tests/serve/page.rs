@@ -46,14 +46,21 @@ fn a_click_gives_the_mask_of_segment_and_the_next_one_costs_the_decoder_only() {
 }
 
 #[test]
-fn what_does_not_fit_the_memory_is_computed_again() {
-    let served = Served::with(|config| config.limits.embedding_cache_bytes = 1);
-    let encoded = |ball: usize| {
-        let line = served.post("/api/mask?study=one", &request(&[BALLS[ball]])).last_line();
-        line["encoding_seconds"].is_f64()
+fn what_does_not_fit_the_memory_is_encoded_again() {
+    let encoded = |served: &Served, clicks: &[[usize; 3]]| {
+        let line = served.post("/api/mask?study=one", &request(clicks)).last_line();
+        (line["encoding_seconds"].is_f64(), line["runs"].clone())
     };
-    // The budget holds one thing: the probability, for which the embedding had to go.
-    assert_eq!([0, 0, 1, 0].map(encoded), [true, false, true, true]);
+    let beside = BALLS[0].map(|index| index + 1);
+    let asked = |served: &Served| {
+        [&[BALLS[0]][..], &[BALLS[1]], &[BALLS[0], beside]].map(|clicks| encoded(served, clicks))
+    };
+    // Room for one embedding: the second click on the first ball finds that of the other.
+    let lean = asked(&Served::of(bright::config(), 1, |_| {}));
+    assert_eq!(lean.each_ref().map(|(encoded, _)| *encoded), [true, true, true]);
+    let roomy = asked(&Served::start());
+    assert_eq!(roomy.each_ref().map(|(encoded, _)| *encoded), [true, true, false]);
+    assert_eq!(lean.map(|(_, runs)| runs), roomy.map(|(_, runs)| runs));
 }
 
 #[test]
@@ -159,7 +166,7 @@ fn bad_requests_are_told_what_is_wrong() {
 fn labelled_points_are_taken_where_the_weights_know_them() {
     let mut config = bright::config();
     config.prompt.as_mut().unwrap().point_labels = true;
-    let served = Served::of(bright::network_of(&config), |_| {});
+    let served = Served::of(config, 1 << 30, |_| {});
     assert_eq!(served.get("/api/state").json()["negative_clicks"], true);
     let outside = BALLS[0].map(|index| index + 5);
     let mut clicks = request(&[BALLS[0], outside]);

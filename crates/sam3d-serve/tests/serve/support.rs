@@ -9,10 +9,11 @@ use std::{
 };
 
 use ndarray::Array3;
-use sam3d_geom::Point;
-use sam3d_io::{ReadLimits, atomic::Overwrite, prepare::prepare_image};
+use sam3d_geom::PointLabel;
+use sam3d_infer::{Prompt, Segmenter};
+use sam3d_io::{ReadLimits, atomic::Overwrite};
+use sam3d_model::ModelConfig;
 use sam3d_serve::{Config, Limits, Server};
-use sam3d_train::predict;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::Notify;
@@ -46,11 +47,11 @@ impl Served {
 
     /// With what `change` makes of the configuration.
     pub(crate) fn with(change: impl FnOnce(&mut Config)) -> Self {
-        Self::of(bright::network(), change)
+        Self::of(bright::config(), 1 << 30, change)
     }
 
-    /// With another network.
-    pub(crate) fn of(network: sam3d_model::Sam3d, change: impl FnOnce(&mut Config)) -> Self {
+    /// With the bright network of another configuration.
+    pub(crate) fn of(network: ModelConfig, embedding_bytes: usize, change: impl FnOnce(&mut Config)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let studies = directory.path().join("studies");
         std::fs::create_dir(&studies).unwrap();
@@ -66,12 +67,11 @@ impl Served {
             allowed_origins: vec![],
             labels: Some(studies.join("labels")),
             studies: Some(studies.clone()),
-            preprocessing: bright::preprocessing(),
             target: "tumour".to_owned(),
             limits: Limits { grace: Duration::from_secs(2), ..Limits::default() },
         };
         change(&mut config);
-        let server = Server::bind(config, network).unwrap();
+        let server = Server::bind(config, move || Ok(segmenter(&network, embedding_bytes))).unwrap();
         let address = server.address();
         let stop = Arc::new(Notify::new());
         let stopped = Arc::clone(&stop);
@@ -185,10 +185,14 @@ pub(crate) fn reply(answer: Result<ureq::http::Response<ureq::Body>, ureq::Error
 /// The mask `sam3d segment` computes for one click: the same volume, read and prepared here, and its own functions.
 pub(crate) fn expected(path: &Path, ijk: [usize; 3], threshold: f64) -> Array3<u8> {
     let volume = sam3d_io::read(path, ReadLimits::default()).unwrap();
-    let prepared = prepare_image(&volume, &bright::preprocessing()).unwrap();
-    let point = Point::positive(prepared.frame.resampled_from_native_ijk(ijk).unwrap());
-    let (probability, _) = predict::native_probability(&bright::network(), &prepared, &[point]).unwrap();
-    predict::mask_above(probability.view(), threshold)
+    let mut session = segmenter(&bright::config(), 0).session(volume).unwrap();
+    session.add(Prompt::click(ijk, PointLabel::Positive)).unwrap();
+    session.mask(threshold).unwrap()
+}
+
+/// The segmenter of the bright network of `config`.
+pub(crate) fn segmenter(config: &ModelConfig, embedding_bytes: usize) -> Segmenter {
+    Segmenter::new(bright::network_of(config), bright::preprocessing(), embedding_bytes)
 }
 
 /// The mask of runs of voxels.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rand::Rng;
-use sam3d_io::{
+use sam3d_data::{
     crops::{CropResult, Crops},
     loader::Loader,
     sampling::rng_for,

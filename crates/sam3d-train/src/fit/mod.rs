@@ -12,7 +12,7 @@ use std::{
     time::Instant,
 };
 
-use sam3d_io::{
+use sam3d_data::{
     crops::CropResult,
     dataset::{Dataset, PreparedDataset},
     loader::Loader,

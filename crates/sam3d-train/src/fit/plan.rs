@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use sam3d_io::crops::CropJob;
+use sam3d_data::crops::CropJob;
 
 /// How an epoch is cut into steps. The order of its crops is given; a step takes `batch_size * batches` of them, and the
 /// processes take turns at its batches.

@@ -8,11 +8,11 @@ use std::{
 };
 
 use sam3d_baselines::{Baseline, BaselineCheckpoint};
-use sam3d_io::{
+use sam3d_data::{
     augment::AugmentConfig,
     case_store::CaseStore,
     crops::{Crops, Sampling},
-    dataset::PreparedDataset,
+    dataset::{PreparedDataset, comparison_preprocessing},
     splits::Part,
 };
 use sam3d_model::{Base, Checkpoint, ConvertOptions, ModelError, Sam3d, TensorFile, convert, sha256_of};
@@ -22,7 +22,7 @@ use tch::{Device, Tensor};
 use super::learner::TrainingCrops;
 use crate::{
     TrainError,
-    baseline::{self, BaselineConfig},
+    baseline::BaselineConfig,
     config::{ModelChoice, TrainConfig},
     run::{BASE_FILE, RunDirectory},
     trainee::Trainee,
@@ -42,7 +42,7 @@ pub(crate) fn crops(config: &TrainConfig, prepared: &PreparedDataset) -> Result<
         Some(baseline) => {
             let augmentation = baseline.augmentation(dataset);
             let sides = baseline.network()?.crop();
-            (baseline::preprocessing(dataset)?, Sampling::Comparison { augmentation, sides })
+            (comparison_preprocessing(dataset)?, Sampling::Comparison { augmentation, sides })
         }
     };
     let crops = |part: Part| {

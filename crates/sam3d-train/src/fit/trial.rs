@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use sam3d_io::dataset::PreparedDataset;
+use sam3d_data::dataset::PreparedDataset;
 use sam3d_model::ParameterCount;
 use serde::Serialize;
 use tch::Device;

@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::OnceLock};
 
-use sam3d_io::{
+use sam3d_data::{
     dataset::{Dataset, PreparedDataset, Splits, find_cases},
     phantom,
     splits::Split,

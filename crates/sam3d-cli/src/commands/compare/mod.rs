@@ -4,8 +4,8 @@ mod pairing;
 mod table;
 
 use anyhow::{Context, bail};
+use sam3d_eval::{Interval, published::published, scores::Scores, summary::case_means};
 use sam3d_metrics::Tolerance;
-use sam3d_train::evaluate::{Interval, published::published, scores::Scores, summary::case_means};
 use serde::Serialize;
 
 use crate::{

@@ -4,20 +4,18 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use sam3d_baselines::{BaselineCheckpoint, BaselineMetadata, Method as Comparison};
-use sam3d_io::dataset::Dataset;
-use sam3d_model::{Checkpoint, Precision, Provenance, sam2d::Sam2d, sha256_of};
+use sam3d_data::dataset::{Dataset, comparison_preprocessing};
+use sam3d_eval::{AutoMethod, AutomaticMethod, ClickMethod, Method, SliceMethod, WindowConfig};
+use sam3d_infer::{Accepts, Segmenter, SegmenterOptions};
+use sam3d_io::sliding_window::Weighting;
+use sam3d_model::{Checkpoint, Precision, Provenance, sam2d::Sam2d};
 use sam3d_pickle::Limits;
-use sam3d_train::{
-    baseline::{self, AutomaticMethod, WindowConfig},
-    evaluate::{AutoMethod, ClickMethod, Method, SliceMethod},
-    sliding_window::Weighting,
-};
 use tch::Device;
 
 use super::source::Source;
 use crate::{
     args::{EvalArgs, MethodName, WindowWeights},
-    commands::network,
+    commands::segmenter,
 };
 
 /// A method with its weights.
@@ -36,18 +34,16 @@ pub(super) fn open(args: &EvalArgs, source: &Source, device: Device) -> anyhow::
     let (method, provenance): (Box<dyn Method>, Provenance) = match args.method {
         MethodName::Sam3d => {
             let provenance = Checkpoint::read_alone(weights)?.metadata.provenance;
-            let (mut network, preprocessing) =
-                network::load(weights, args.base.as_deref(), args.dataset.as_deref(), device)?;
-            network.set_precision(args.precision);
-            (Box::new(ClickMethod::new(network, preprocessing)), provenance)
+            let segmenter = segmenter(args, weights, device)?;
+            if !segmenter.accepts().clicks {
+                bail!("{}: {}", weights.display(), Accepts::NO_PROMPTS);
+            }
+            (Box::new(ClickMethod::new(segmenter)), provenance)
         }
         MethodName::Auto => {
             let provenance = Checkpoint::read_alone(weights)?.metadata.provenance;
-            let (mut network, preprocessing) =
-                network::load_any(weights, args.base.as_deref(), args.dataset.as_deref(), device)?;
-            network.set_precision(args.precision);
-            let method =
-                AutoMethod::new(network, preprocessing).with_context(|| weights.display().to_string())?;
+            let method = AutoMethod::new(segmenter(args, weights, device)?)
+                .with_context(|| weights.display().to_string())?;
             (Box::new(method), provenance)
         }
         MethodName::Sam2d => {
@@ -70,7 +66,14 @@ pub(super) fn open(args: &EvalArgs, source: &Source, device: Device) -> anyhow::
         MethodName::UnetrPp => comparison(Comparison::UnetrPp, args, weights, device)?,
         MethodName::UxNet => comparison(Comparison::UxNet, args, weights, device)?,
     };
-    Ok(Opened { method, weights_sha256: sha256_of(weights)?, provenance })
+    Ok(Opened { method, weights_sha256: sam3d_model::sha256_of(weights)?, provenance })
+}
+
+/// The segmenter of this project's own weights.
+fn segmenter(args: &EvalArgs, weights: &Path, device: Device) -> anyhow::Result<Segmenter> {
+    let options = SegmenterOptions { device, precision: args.precision, ..SegmenterOptions::default() };
+    let options = segmenter::options(args.base.as_deref(), args.dataset.as_deref(), options)?;
+    segmenter::open(weights, &options)
 }
 
 fn only_f32(args: &EvalArgs) -> anyhow::Result<()> {
@@ -95,7 +98,7 @@ fn comparison(
         bail!("{}: weights of {found}; evaluate them with --method {found}", weights.display());
     }
     let preprocessing = match (&args.dataset, preprocessing) {
-        (Some(name), _) => baseline::preprocessing(&Dataset::named_or_open(name)?)?,
+        (Some(name), _) => comparison_preprocessing(&Dataset::named_or_open(name)?)?,
         (None, Some(preprocessing)) => preprocessing,
         (None, None) => bail!(
             "{}: the checkpoint does not say how intensities were preprocessed; name the dataset it was trained on with --dataset",

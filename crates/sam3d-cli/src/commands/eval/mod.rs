@@ -1,7 +1,6 @@
 //! `sam3d eval`: a method scored on a dataset's cases by the published protocol.
 
 mod method;
-mod pictures;
 mod source;
 mod table;
 
@@ -15,23 +14,26 @@ use std::{
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::ArrayView3;
+use sam3d_data::{
+    dataset::{Case, PreparedDataset},
+    splits::Part,
+};
+use sam3d_eval::{
+    CaseEvaluation, ClickScore, EvalConfig, Pipeline,
+    records::{EvaluationDirectory, Existing, FORMAT_VERSION, Identity, write_json},
+    report,
+    scores::{Failure, Scores},
+    summarise,
+};
 use sam3d_io::{
     Grid, IoError, ReadLimits,
     atomic::{self, Overwrite},
-    dataset::{Case, PreparedDataset},
     nifti,
-    splits::Part,
-};
-use sam3d_train::evaluate::{
-    CaseEvaluation, ClickScore, EvalConfig, Pipeline,
-    records::{EvaluationDirectory, Existing, FORMAT_VERSION, Identity, write_json},
-    scores::{Failure, Scores},
-    summarise,
 };
 
 use crate::{
     args::{EvalArgs, GlobalArgs, KeepMasks, Split},
-    output, report, runtime,
+    output, runtime,
 };
 use source::Source;
 use table::Table;
@@ -180,7 +182,7 @@ impl<'a> Out<'a> {
             atomic::write(&self.path.join(name), Overwrite::Replace, |file| file.write_all(text.as_bytes()))
         };
         write_text("cases.csv", &scores.csv())?;
-        let pictures = pictures::draw(scores, cases, &|score| self.mask_path(score));
+        let pictures = report::draw(scores, cases, &|score| self.mask_path(score));
         write_text("report.html", &report::page(scores, title, &pictures)?)?;
         Ok(())
     }

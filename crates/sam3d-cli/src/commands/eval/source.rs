@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use sam3d_io::dataset::Dataset;
+use sam3d_data::dataset::Dataset;
 use sam3d_train::run::RunDirectory;
 
 use crate::args::EvalArgs;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use sam3d_train::evaluate::{MetricSummary, PointsSummary, published::published, scores::Scores};
+use sam3d_eval::{MetricSummary, PointsSummary, published::published, scores::Scores};
 use serde::{Serialize, Serializer};
 
 /// Scores as they are printed; as JSON, the scores themselves.

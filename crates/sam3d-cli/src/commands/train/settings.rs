@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use anyhow::Context;
 use sam3d_baselines::Method;
-use sam3d_io::dataset::Dataset;
+use sam3d_data::dataset::Dataset;
 use sam3d_train::{config::TrainConfig, run::RunDirectory};
 use toml::{Table, Value};
 

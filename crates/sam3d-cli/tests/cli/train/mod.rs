@@ -8,7 +8,7 @@ mod variants;
 
 use std::{fs, path::Path};
 
-use sam3d_io::{
+use sam3d_data::{
     dataset::{Dataset, PreparedDataset, Splits, find_cases},
     phantom,
     splits::Split,

@@ -1,0 +1,337 @@
+//! `sam3d segment`: prompts in a CT become a mask in the CT's own grid.
+
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use ndarray::Array3;
+use sam3d_geom::{BoundingBox, PointLabel, Preprocessing};
+use sam3d_infer::{
+    Accepts, Change, LogStep, NativeVoxels, Position, Progress, Prompt, SegmenterOptions, Session,
+    SessionLog, grow::GrowLimits,
+};
+use sam3d_io::{
+    OutputFormat, Volume,
+    atomic::{self, Overwrite},
+    check_same_grid,
+    nrrd::Segment,
+    orient::AxisMap,
+    overlay::{self, Overlay},
+};
+use sam3d_metrics::Overlap;
+use serde::Serialize;
+
+use super::{segmenter, writable::check_writable};
+use crate::{
+    args::{GlobalArgs, SegmentArgs},
+    output::{self, Measured},
+    runtime,
+};
+
+/// Segments and writes the mask, then prints where it is and how large.
+///
+/// # Errors
+/// If a file cannot be read or written, a point is outside, or the weights do not fit.
+pub fn run(args: &SegmentArgs, global: &GlobalArgs) -> anyhow::Result<()> {
+    for path in [Some(&args.out), args.prob_out.as_ref()].into_iter().flatten() {
+        check_writable(path, args.force)?;
+        OutputFormat::of_path(path)?;
+    }
+    if let Some(path) = &args.log {
+        check_writable(path, args.force)?;
+    }
+    // What is quickly wrong is found before what takes long: prompts and truth before weights and network.
+    let recorded = args.session.as_deref().map(read_log).transpose()?;
+    let image = args.reading.read(&args.image)?;
+    let clicks = clicks(args, &image)?;
+    let truth = args.truth.as_ref().map(|path| read_truth(path, args, &image)).transpose()?;
+    let options = SegmenterOptions {
+        device: runtime::device(global.device)?,
+        precision: args.precision,
+        ..SegmenterOptions::default()
+    };
+    let options = segmenter::options(args.base.as_deref(), args.dataset.as_deref(), options)?;
+    let segmenter = segmenter::open(&args.weights, &options)?;
+    check_prompts(args, segmenter.accepts(), &clicks).with_context(|| args.weights.display().to_string())?;
+    if let Some(directory) = &args.overlay {
+        fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
+        check_writable(&directory.join("overlay_views.png"), true)?;
+    }
+
+    let mut session = segmenter.session(image)?;
+    let change = answer(args, &mut session, clicks, recorded.as_ref())?;
+    warn(args, &session, change);
+    let part = session.mask_part(args.threshold)?;
+    let grid = session.image().grid().clone();
+    let mut mask = Array3::zeros(grid.shape_kji());
+    part.paint(&mut mask, 1)?;
+    let clicked = clicked(&session);
+    let report =
+        Report::new(args, part.voxels(), &mask, truth.as_ref(), clicked.clone(), change.crops, &session)?;
+    if report.voxels == 0 {
+        tracing::warn!("the mask is empty: no voxel's probability is above {}", args.threshold);
+    }
+
+    // The larger file first: on a full disk it fails before the mask is there.
+    let overwrite = if args.force { Overwrite::Replace } else { Overwrite::Refuse };
+    if let Some(path) = &args.prob_out {
+        let answer = session.answer()?.context("no prompt was answered")?;
+        let probability = answer.native_probability(session.image().frame())?;
+        sam3d_io::write_f32(path, probability.view(), &grid, overwrite)?;
+    }
+    if let Some(directory) = &args.overlay {
+        let through = clicked.first().copied().unwrap_or_else(|| middle_of(&mask));
+        draw(directory, &session, segmenter.preprocessing(), through, truth.as_ref(), &mask)?;
+    }
+    let label = args.label.get();
+    mask.map_inplace(|value| *value *= label);
+    let segments = [Segment::new(&args.name, label)];
+    sam3d_io::write_segmentation(&args.out, mask.view(), &grid, &segments, overwrite)?;
+    if let Some(path) = &args.log {
+        let text = session.log()?.to_json()?;
+        atomic::write(path, overwrite, |file| std::io::Write::write_all(file, text.as_bytes()))?;
+    }
+    output::emit(&report, global.json)
+}
+
+fn read_log(path: &Path) -> anyhow::Result<SessionLog> {
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    SessionLog::from_json(&text).with_context(|| path.display().to_string())
+}
+
+/// The clicks of the command line.
+fn clicks(args: &SegmentArgs, image: &Volume) -> anyhow::Result<Vec<Prompt>> {
+    if !args.points.is_empty() && args.points.iter().all(|point| point.label == PointLabel::Negative) {
+        bail!("every --point is negative; give at least one inside the target");
+    }
+    args.points
+        .iter()
+        .map(|point| {
+            let voxel = point.voxel_ijk(args.space, &image.grid);
+            Ok(Prompt::click(voxel.with_context(|| args.image.display().to_string())?, point.label))
+        })
+        .collect()
+}
+
+/// Refuses prompts that the weights do not understand, and their absence where they need them, before anything is computed.
+fn check_prompts(args: &SegmentArgs, accepts: Accepts, clicks: &[Prompt]) -> anyhow::Result<()> {
+    if args.session.is_some() {
+        return Ok(());
+    }
+    if !accepts.clicks && !clicks.is_empty() {
+        bail!("{}; leave out --point", Accepts::NO_PROMPTS);
+    }
+    if !accepts.clicks && args.grow {
+        bail!("weights of the prompt-free variant read the whole volume; leave out --grow");
+    }
+    if accepts.clicks && clicks.is_empty() {
+        bail!("{}; add --point I,J,K", Accepts::PROMPT_NEEDED);
+    }
+    clicks.iter().try_for_each(|prompt| accepts.check(prompt)).context("leave out negative points")
+}
+
+/// Adds the prompts of the command line, given together, or those of a recorded session, one after another.
+fn answer(
+    args: &SegmentArgs,
+    session: &mut Session,
+    clicks: Vec<Prompt>,
+    recorded: Option<&SessionLog>,
+) -> anyhow::Result<Change> {
+    let bar = Bar::new();
+    let mut progress = |progress| {
+        if let Progress::Crops(done, all) = progress {
+            bar.show(done, all);
+        }
+    };
+    let Some(log) = recorded else {
+        let limits = GrowLimits { crops: args.max_crops.get(), threshold: args.threshold };
+        let step = LogStep { prompts: clicks, grow: args.grow.then_some(limits) };
+        return Ok(session.add_step(step, &mut progress)?);
+    };
+    let path = args.session.as_deref().unwrap_or(Path::new(""));
+    let change = match session.replay(log, false, &mut progress) {
+        Err(error @ sam3d_infer::InferError::LogMismatch { .. }) if args.force_session => {
+            tracing::warn!("{}: {error}; the mask will differ", path.display());
+            session.replay(log, true, &mut progress)
+        }
+        Err(error @ sam3d_infer::InferError::LogMismatch { .. }) => {
+            bail!("{}: {error}; replay it all the same with --force-session", path.display())
+        }
+        result => result,
+    };
+    change?.with_context(|| format!("{}: the session has no prompts", path.display()))
+}
+
+fn warn(args: &SegmentArgs, session: &Session, change: Change) {
+    if change.outside > 0 {
+        tracing::warn!(
+            "{} of {} prompts lie outside the crop and are not used in it; segment distant parts one by one",
+            change.outside,
+            session.steps().map(|step| step.prompts.len()).sum::<usize>()
+        );
+    }
+    if change.is_cut_off && args.grow {
+        tracing::warn!(
+            "the mask still runs on after {} crops; allow more with --max-crops, or check whether it has left the target",
+            change.crops
+        );
+    } else if change.is_cut_off {
+        tracing::warn!("the mask runs into the crop's border; --grow follows it");
+    }
+}
+
+/// The voxels `[i, j, k]` that were clicked.
+fn clicked(session: &Session) -> Vec<[usize; 3]> {
+    let prompts = session.steps().flat_map(|step| step.prompts.iter());
+    prompts
+        .filter_map(|prompt| match prompt {
+            Prompt::Click { at: Position::Voxel(ijk), .. } => Some(*ijk),
+            Prompt::Click { at: Position::Resampled(_), .. } => None,
+        })
+        .collect()
+}
+
+/// The true mask, `[k, j, i]`: the voxels that are not 0.
+fn read_truth(path: &Path, args: &SegmentArgs, image: &Volume) -> anyhow::Result<Array3<u8>> {
+    let truth = sam3d_io::read_label(path, &image.grid, args.reading.limits())?;
+    check_same_grid((&args.image, &image.grid), (path, &truth.grid))?;
+    Ok(truth.data.mapv(|value| u8::from(value != 0.0)))
+}
+
+/// The middle of the box around the mask, `[i, j, k]`; of the volume if the mask is empty.
+fn middle_of(mask: &Array3<u8>) -> [usize; 3] {
+    let voxels = mask.indexed_iter().filter(|(_, value)| **value != 0).map(|((k, j, i), _)| [i, j, k]);
+    let (depth, height, width) = mask.dim();
+    BoundingBox::around(voxels)
+        .map_or([width / 2, height / 2, depth / 2], |bounds| bounds.midpoint().map(|n| n.max(0) as usize))
+}
+
+/// Pictures through `click`, always in radiological orientation.
+fn draw(
+    directory: &Path,
+    session: &Session,
+    preprocessing: &Preprocessing,
+    click: [usize; 3],
+    truth: Option<&Array3<u8>>,
+    mask: &Array3<u8>,
+) -> anyhow::Result<()> {
+    let grid = session.image().grid();
+    let axes = AxisMap::new(grid, sam3d_geom::Orientation::Lps);
+    let hounsfield = match session.image().native() {
+        Some(NativeVoxels::Whole(voxels)) => axes.to_dhw(voxels)?.mapv(f32::from),
+        Some(NativeVoxels::Real(voxels)) => axes.to_dhw(voxels)?,
+        None => bail!("the image has no voxels of its own to draw"),
+    };
+    let truth = truth.map(|truth| axes.to_dhw(truth.view())).transpose()?;
+    let prediction = axes.to_dhw(mask.view())?;
+    overlay::write_views(
+        &directory.join("overlay"),
+        &Overlay {
+            image: hounsfield.view(),
+            spacing: axes.spacing(grid)?,
+            window_hu: overlay::window_around(preprocessing.intensity),
+            click: axes.dhw_from_ijk(click),
+            truth: truth.as_ref().map(|truth| truth.view()),
+            prediction: prediction.view(),
+        },
+    )?;
+    Ok(())
+}
+
+/// What is said when it is done.
+#[derive(Serialize)]
+struct Report {
+    mask: PathBuf,
+    probability: Option<PathBuf>,
+    overlays: Option<PathBuf>,
+    session: Option<PathBuf>,
+    clicks_ijk: Vec<[usize; 3]>,
+    /// Crops or windows that the network saw in the last step.
+    crops: usize,
+    voxels: u64,
+    volume_ml: f64,
+    dice: Option<Measured>,
+}
+
+impl Report {
+    fn new(
+        args: &SegmentArgs,
+        voxels: u64,
+        mask: &Array3<u8>,
+        truth: Option<&Array3<u8>>,
+        clicks_ijk: Vec<[usize; 3]>,
+        crops: usize,
+        session: &Session,
+    ) -> anyhow::Result<Self> {
+        let voxel_mm3: f64 = session.image().grid().spacing_ijk_mm().iter().product();
+        let dice = truth
+            .map(|truth| Overlap::between(truth.view(), mask.view()).map(|overlap| Measured(overlap.dice())))
+            .transpose()?;
+        Ok(Self {
+            mask: args.out.clone(),
+            probability: args.prob_out.clone(),
+            overlays: args.overlay.clone(),
+            session: args.log.clone(),
+            clicks_ijk,
+            crops,
+            voxels,
+            volume_ml: voxels as f64 * voxel_mm3 / 1000.0,
+            dice,
+        })
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "mask         {}", self.mask.display())?;
+        if self.crops > 1 {
+            writeln!(f, "crops        {}", self.crops)?;
+        }
+        writeln!(f, "volume       {:.2} ml ({} voxels)", self.volume_ml, self.voxels)?;
+        if let Some(dice) = self.dice {
+            writeln!(f, "dice         {}", dice.text(4, ""))?;
+        }
+        if let Some(path) = &self.probability {
+            writeln!(f, "probability  {}", path.display())?;
+        }
+        if let Some(path) = &self.overlays {
+            writeln!(f, "pictures     {}", path.join("overlay_views.png").display())?;
+        }
+        if let Some(path) = &self.session {
+            writeln!(f, "session      {}", path.display())?;
+        }
+        Ok(())
+    }
+}
+
+/// A progress bar that appears with the first crop.
+struct Bar(ProgressBar);
+
+impl Bar {
+    fn new() -> Self {
+        Self(ProgressBar::hidden())
+    }
+
+    fn show(&self, done: usize, all: usize) {
+        if self.0.is_hidden() && self.0.length().is_none() {
+            self.0.set_draw_target(indicatif::ProgressDrawTarget::stderr());
+            self.0.set_length(all as u64);
+            // A template that does not parse would only cost the bar its looks.
+            if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} crops, {eta} left") {
+                self.0.set_style(style);
+            }
+            self.0.enable_steady_tick(Duration::from_millis(500));
+        }
+        self.0.set_position(done as u64);
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}

@@ -1,0 +1,39 @@
+//! The segmenter that a command uses.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use sam3d_data::dataset::Dataset;
+use sam3d_infer::{InferError, Segmenter, SegmenterOptions};
+
+/// What decides how the options of a command become those of a segmenter.
+///
+/// # Errors
+/// If `dataset` is neither a name nor a readable TOML file.
+pub fn options(
+    base: Option<&Path>,
+    dataset: Option<&str>,
+    options: SegmenterOptions,
+) -> anyhow::Result<SegmenterOptions> {
+    let preprocessing =
+        dataset.map(|name| Ok::<_, anyhow::Error>(Dataset::named_or_open(name)?.preprocessing));
+    Ok(SegmenterOptions {
+        base: base.map(Path::to_owned),
+        preprocessing: preprocessing.transpose()?,
+        ..options
+    })
+}
+
+/// The segmenter of the checkpoint `weights`.
+///
+/// # Errors
+/// If the checkpoint cannot be read, or has no preprocessing and the options neither.
+pub fn open(weights: &Path, options: &SegmenterOptions) -> anyhow::Result<Segmenter> {
+    match Segmenter::open(weights, options) {
+        Ok(segmenter) => Ok(segmenter),
+        Err(error @ InferError::PreprocessingUnknown { .. }) => {
+            bail!("{error}; name the dataset it was trained on with --dataset")
+        }
+        Err(error) => Err(error).with_context(|| weights.display().to_string()),
+    }
+}

@@ -1,0 +1,183 @@
+//! Prepared volumes on the disk, so that no volume is resampled twice: not in the next epoch, and not in the next run.
+//!
+//! An entry is a file named after the SHA-256 of all that decides it: the content of image and label, the target class,
+//! spacing, orientation and clip range, and the version of the program. A changed file, description or program therefore
+//! never meets an old entry. Whether a file has changed is seen from its size, times and inode; only then is it read
+//! again to be hashed.
+//!
+//! Entries are cut into bricks of 32 x 32 x 32 voxels, each with a checksum, and bricks of one value take no room. A crop
+//! reads the bricks it touches through ordinary reads, which the system's page cache serves from memory as it would a
+//! mapping; unlike a mapping, a file that another process truncates is an error and not the end of the program.
+//!
+//! Any number of threads and processes may share a cache: an entry appears whole or not at all, and one of them makes it
+//! while the others wait. An entry that is damaged or gone is made again. The directory may be removed at any time.
+
+mod bricks;
+mod entry;
+mod key;
+mod space;
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, File, OpenOptions},
+    io,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
+};
+
+use sam3d_geom::Preprocessing;
+
+use self::{entry::Entry, key::Stamps};
+use crate::{
+    dataset::Case,
+    prepared::{PreparedCase, PreparedVoxels},
+};
+use sam3d_io::IoError;
+
+/// Ending of an entry's name.
+const ENDING: &str = "volume";
+/// Marks a directory that backups leave out (<https://bford.info/cachedir/>).
+const TAG: (&str, &str) = (
+    "CACHEDIR.TAG",
+    "Signature: 8a477f597d28d172789f06886806bc55\n# Volumes prepared by sam3d. This directory may be removed at any time.\n",
+);
+
+/// A directory of prepared volumes.
+#[derive(Debug)]
+pub struct VolumeCache {
+    directory: PathBuf,
+    stamps: Stamps,
+    limit_bytes: u64,
+    /// Keys this process has asked for, which it does not remove to make room.
+    used: Mutex<BTreeSet<String>>,
+    /// Held while a case is prepared: one at a time, because that takes several times the memory of the result.
+    preparing: Mutex<()>,
+}
+
+/// A case that was had from a cache.
+pub(crate) enum Held {
+    /// Its voxels stay on the disk.
+    OnDisk(Box<dyn PreparedVoxels>),
+    /// There was no room for it.
+    InMemory(Box<PreparedCase>),
+}
+
+impl VolumeCache {
+    /// The cache in `directory`, which is made if need be. It grows to about `limit_bytes`: entries that have not been
+    /// used for longest make room for new ones, but none that this process uses.
+    ///
+    /// # Errors
+    /// [`IoError::Write`] if the directory cannot be made or written to.
+    pub fn open(directory: &Path, limit_bytes: u64) -> Result<Self, IoError> {
+        let stamps = directory.join("stamps");
+        let made = fs::create_dir_all(&stamps).and_then(|()| fs::write(directory.join(TAG.0), TAG.1));
+        made.map_err(|source| IoError::Write { path: directory.to_owned(), source })?;
+        space::remove_abandoned(directory);
+        space::remove_abandoned(&stamps);
+        Ok(Self {
+            directory: directory.to_owned(),
+            stamps: Stamps::new(stamps),
+            limit_bytes,
+            used: Mutex::default(),
+            preparing: Mutex::default(),
+        })
+    }
+
+    /// `case` prepared as said, from its entry, which is made if there is none.
+    ///
+    /// # Errors
+    /// [`IoError`] if the case's files cannot be read or prepared. What is wrong with the cache is logged and costs time
+    /// only.
+    pub(crate) fn get(
+        &self,
+        case: &Case,
+        target_class: u32,
+        preprocessing: &Preprocessing,
+    ) -> Result<Held, IoError> {
+        let key = self.stamps.key(case, target_class, preprocessing)?;
+        let path = self.directory.join(&key).with_extension(ENDING);
+        lock(&self.used).insert(key.clone());
+        if let Some(entry) = existing(&path, &key) {
+            return Ok(Held::OnDisk(Box::new(entry)));
+        }
+        let _one_at_a_time = lock(&self.preparing);
+        let _others_wait = KeyLock::acquire(path.with_extension("lock"));
+        // Another thread or process may have made it since.
+        if let Some(entry) = existing(&path, &key) {
+            return Ok(Held::OnDisk(Box::new(entry)));
+        }
+        let prepared = PreparedCase::read(case, target_class, preprocessing)?;
+        if !space::make_room(&self.directory, self.limit_bytes, prepared.bytes() as u64, &lock(&self.used)) {
+            tracing::warn!(case = %case.id, limit_bytes = self.limit_bytes, cache = %self.directory.display(),
+                "no room in the cache: the case is prepared anew whenever memory has no room for it either");
+            return Ok(Held::InMemory(Box::new(prepared)));
+        }
+        match entry::write(&path, &key, &prepared).and_then(|()| Entry::open(&path, &key)) {
+            Ok(entry) => Ok(Held::OnDisk(Box::new(entry))),
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                tracing::warn!(case = %case.id, %error, cause, "the cache takes no entry: the case is kept in memory");
+                Ok(Held::InMemory(Box::new(prepared)))
+            }
+        }
+    }
+
+    /// Removes the entry that `error` speaks of; `false` if it speaks of none.
+    pub(crate) fn discard(&self, error: &IoError) -> bool {
+        let (IoError::CacheDamaged { path, .. } | IoError::Read { path, .. }) = error else { return false };
+        let of_this_cache =
+            path.parent() == Some(&self.directory) && path.extension().is_some_and(|e| e == ENDING);
+        if of_this_cache {
+            tracing::warn!(%error, "an entry of the cache is of no use and is made again");
+            // It may be gone already, which is as good.
+            let _ = fs::remove_file(path);
+        }
+        of_this_cache
+    }
+}
+
+/// The entry at `path`, marked as used; `None` if there is none or it is damaged.
+fn existing(path: &Path, key: &str) -> Option<Entry> {
+    match Entry::open(path, key) {
+        Ok(entry) => {
+            // Only the order in which entries make room depends on it.
+            let _ = OpenOptions::new()
+                .append(true)
+                .open(path)
+                .and_then(|file| file.set_modified(SystemTime::now()));
+            Some(entry)
+        }
+        Err(IoError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => {
+            tracing::warn!(%error, "an entry of the cache is of no use and is made again");
+            None
+        }
+    }
+}
+
+/// What a mutex holds. One that a panic poisoned is whole: nothing is half done while it is held.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The right to make an entry, among all processes. Where the file system knows no locks two may make it, which takes
+/// time twice and gives the same.
+struct KeyLock {
+    path: PathBuf,
+    _file: Option<File>,
+}
+
+impl KeyLock {
+    fn acquire(path: PathBuf) -> Self {
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).ok();
+        let file = file.filter(|file| file.lock().is_ok());
+        Self { path, _file: file }
+    }
+}
+
+impl Drop for KeyLock {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}

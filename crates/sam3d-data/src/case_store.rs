@@ -1,0 +1,123 @@
+//! The prepared cases of a split, by number.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use sam3d_geom::Preprocessing;
+
+use crate::{
+    cache::{Held, VolumeCache},
+    dataset::{Case, CaseId},
+    prepared::{PreparedCase, PreparedVoxels},
+};
+use sam3d_io::IoError;
+
+/// Where prepared volumes are kept.
+#[derive(Debug, Clone, Default)]
+pub struct Storage {
+    /// On the disk; `None` keeps them in memory only.
+    pub cache: Option<Arc<VolumeCache>>,
+    /// Memory for those that the cache does not hold, in bytes. What has no room is prepared whenever it is asked for.
+    pub memory_bytes: usize,
+}
+
+/// The cases of a split, prepared when they are first asked for, and kept.
+///
+/// Where they are kept changes no result. Threads may share a store.
+pub struct CaseStore {
+    cases: Vec<Case>,
+    target_class: u32,
+    preprocessing: Preprocessing,
+    cache: Option<Arc<VolumeCache>>,
+    kept: Mutex<Kept>,
+}
+
+struct Kept {
+    cases: Vec<Option<Arc<dyn PreparedVoxels>>>,
+    bytes_left: usize,
+}
+
+impl CaseStore {
+    /// A store for `cases`, prepared as said.
+    pub fn new(cases: Vec<Case>, target_class: u32, preprocessing: Preprocessing, storage: Storage) -> Self {
+        let kept = Kept { cases: vec![None; cases.len()], bytes_left: storage.memory_bytes };
+        Self { cases, target_class, preprocessing, cache: storage.cache, kept: Mutex::new(kept) }
+    }
+
+    /// Number of cases.
+    pub fn len(&self) -> usize {
+        self.cases.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.cases.is_empty()
+    }
+
+    /// The name of case number `index`.
+    ///
+    /// # Panics
+    /// If there is no such case, as an index does.
+    pub fn id(&self, index: usize) -> &CaseId {
+        &self.cases[index].id
+    }
+
+    /// How volumes are prepared.
+    pub fn preprocessing(&self) -> &Preprocessing {
+        &self.preprocessing
+    }
+
+    /// Case number `index`, as it is kept or prepared now.
+    ///
+    /// # Errors
+    /// As [`PreparedCase::read`].
+    ///
+    /// # Panics
+    /// If there is no such case, as an index does.
+    pub fn get(&self, index: usize) -> Result<Arc<dyn PreparedVoxels>, IoError> {
+        if let Some(case) = &self.kept().cases[index] {
+            return Ok(Arc::clone(case));
+        }
+        let case = &self.cases[index];
+        let held = match &self.cache {
+            Some(cache) => cache.get(case, self.target_class, &self.preprocessing)?,
+            None => {
+                let prepared = PreparedCase::read(case, self.target_class, &self.preprocessing)?;
+                Held::InMemory(Box::new(prepared))
+            }
+        };
+        let (voxels, bytes): (Arc<dyn PreparedVoxels>, usize) = match held {
+            Held::OnDisk(entry) => (entry.into(), 0),
+            Held::InMemory(case) => {
+                let bytes = case.bytes();
+                (Arc::from(case as Box<dyn PreparedVoxels>), bytes)
+            }
+        };
+        let mut kept = self.kept();
+        if kept.cases[index].is_none() && bytes <= kept.bytes_left {
+            kept.bytes_left -= bytes;
+            kept.cases[index] = Some(Arc::clone(&voxels));
+        }
+        Ok(voxels)
+    }
+
+    /// Gives up what is kept of case number `index`, if `error`, which came of reading it, is the cache's fault: it can
+    /// be asked for again, and is made anew. `false` if the fault lies elsewhere.
+    pub(crate) fn discard(&self, index: usize, error: &IoError) -> bool {
+        let discarded = self.cache.as_ref().is_some_and(|cache| cache.discard(error));
+        if discarded {
+            self.kept().cases[index] = None;
+        }
+        discarded
+    }
+
+    /// What is kept. A poisoned lock is harmless: entries are written whole.
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for CaseStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CaseStore").field("cases", &self.cases.len()).finish_non_exhaustive()
+    }
+}

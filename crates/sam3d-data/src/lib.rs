@@ -1,0 +1,22 @@
+//! Data sets of CT volumes, and the crops that a network is trained on. Links no libtorch.
+//!
+//! - [`dataset`]: names, layouts and checks of data sets, the prepared data set and its statistics; [`splits`]: training,
+//!   validation and test cases.
+//! - [`prepared`]: a case oriented, resampled and clipped; [`cache`]: such cases on the disk; [`case_store`]: which of both.
+//! - [`crops`]: the crop that a (seed, epoch, case) stands for; [`augment`]: how it is varied; [`loader`]: worker threads
+//!   that draw crops ahead. A draw depends on seed, epoch and case alone, never on the number or order of workers.
+//! - [`sampling`]: seeded random generators and clicks inside a label.
+//! - [`phantom`]: synthetic CTs with tumours.
+//!
+//! Every array is `[D, H, W]`, as in [`sam3d_io`] after reading.
+
+pub mod augment;
+pub mod cache;
+pub mod case_store;
+pub mod crops;
+pub mod dataset;
+pub mod loader;
+pub mod phantom;
+pub mod prepared;
+pub mod sampling;
+pub mod splits;

@@ -1,0 +1,80 @@
+//! Evaluation by the published protocol: clicks, predictions and scores, case by case, for any [`Method`].
+//!
+//! - [`method`]: what a method is, and this project's own; the prompt-free ones, the comparison networks and the 2D SAM
+//!   beside it.
+//! - [`case`](mod@case): a case as a method sees it, with the truth kept back.
+//! - [`clicks`]: where the clicks lie. [`ball`]: the baseline that any click must beat.
+//! - [`score`]: from a prediction to its scores, in the file's own grid.
+//! - [`pipeline`]: many cases, read and scored beside the method's work.
+//! - [`summary`]: means, spreads and intervals over cases. [`published`]: the published scores.
+//! - [`records`]: an evaluation's directory, from which it goes on after an interruption; [`scores`]: the result, as it is
+//!   written; [`report`]: the HTML report.
+//!
+//! A score is a function of files, seed and configuration.
+
+mod auto_method;
+mod automatic_method;
+mod automatic_windows;
+pub mod ball;
+pub mod case;
+pub mod clicks;
+mod error;
+pub mod method;
+pub mod pipeline;
+pub mod published;
+pub mod records;
+pub mod report;
+pub mod score;
+pub mod scores;
+mod slice_method;
+pub mod summary;
+
+use sam3d_metrics::Tolerance;
+use serde::{Deserialize, Serialize};
+
+pub use auto_method::AutoMethod;
+pub use automatic_method::AutomaticMethod;
+pub use automatic_windows::WindowConfig;
+pub use case::EvaluationCase;
+pub use clicks::{Position, PromptSet};
+pub use error::EvalError;
+pub use method::{ClickMethod, Method, Prediction, Prompting};
+pub use pipeline::{KeepMask, Pipeline};
+pub use score::{CaseEvaluation, ClickScore, THRESHOLD};
+pub use slice_method::SliceMethod;
+pub use summary::{Interval, MetricSummary, PointsSummary, summarise};
+
+/// What is evaluated.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EvalConfig {
+    /// Numbers of clicks; each is evaluated by itself.
+    pub points: Vec<usize>,
+    /// Sets of clicks drawn for each case and number of clicks.
+    pub click_sets: usize,
+    /// Where in the target the clicks are drawn.
+    pub position: Position,
+    /// Tolerances of the normalized surface dice, in mm.
+    pub tolerances: Vec<Tolerance>,
+    /// Seed of the clicks. With the case's name and the number of clicks it decides every draw.
+    pub seed: u64,
+    /// Whether the ball baseline is computed for every set of clicks.
+    pub ball: bool,
+}
+
+impl Default for EvalConfig {
+    /// The published protocol: 1, 3 and 10 clicks anywhere in the target, tolerance 5 mm.
+    fn default() -> Self {
+        Self {
+            points: vec![1, 3, 10],
+            click_sets: 1,
+            position: Position::Uniform,
+            tolerances: vec![Tolerance::PUBLISHED],
+            seed: 0,
+            ball: false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

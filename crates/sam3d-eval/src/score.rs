@@ -1,0 +1,126 @@
+//! From a prediction to its scores, in the file's own grid.
+
+use ndarray::Array3;
+use sam3d_geom::BoundingBox;
+use sam3d_io::prepare::Frame;
+use sam3d_metrics::{Comparison, Percentile};
+use serde::{Deserialize, Serialize};
+
+use crate::{EvalConfig, EvalError, EvaluationCase, Prediction, PromptSet, ball::BallDice};
+
+/// Probability above which a voxel belongs to the mask.
+pub const THRESHOLD: f32 = 0.5;
+
+/// One prediction and its score.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClickScore {
+    /// The case.
+    pub case: String,
+    /// Number of clicks (of each slice, for a method that clicks slice by slice); 0 for a method without clicks.
+    pub points: usize,
+    /// Number of this set of clicks, from 0.
+    pub click_set: usize,
+    /// The clicks, voxels `[i, j, k]` of the file as stored.
+    pub clicks_ijk: Vec<[usize; 3]>,
+    /// Dice.
+    pub dice: f64,
+    /// Normalized surface dice at each tolerance.
+    pub nsd: Vec<f64>,
+    /// Hausdorff distance at the 95th percentile in mm; `None` if nothing was predicted.
+    pub hausdorff_95_mm: Option<f64>,
+    /// Average symmetric surface distance in mm; `None` if nothing was predicted.
+    pub average_distance_mm: Option<f64>,
+    /// Volume of the truth in ml.
+    pub truth_ml: f64,
+    /// Volume of the prediction in ml.
+    pub prediction_ml: f64,
+}
+
+/// The scores of one case.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CaseEvaluation {
+    /// The case.
+    pub case: String,
+    /// One score for each number of clicks and set of clicks.
+    pub scores: Vec<ClickScore>,
+    /// The ball baseline for each score; empty if it was not asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub balls: Vec<BallDice>,
+}
+
+/// A prediction with its score.
+pub(crate) struct Scored {
+    pub(crate) score: ClickScore,
+    pub(crate) ball: Option<BallDice>,
+}
+
+/// Scores `prediction` by the protocol: the probability resized to the native shape, the threshold, and metrics against the
+/// native label. Nothing predicted scores 0. With it comes the mask (0 or 1) in the file's own grid, `[k, j, i]`.
+pub(crate) fn score(
+    case: &EvaluationCase,
+    prompts: &PromptSet,
+    prediction: &Prediction,
+    config: &EvalConfig,
+) -> Result<(Scored, Array3<u8>), EvalError> {
+    let frame = case.frame();
+    let mask = native_mask(frame, prediction)?;
+    let Comparison { overlap, distances } =
+        Comparison::between(case.truth.view(), mask.view(), case.native_spacing)?;
+    let ml = |voxels: u64| voxels as f64 * case.native_spacing.voxel_volume_mm3() / 1000.0;
+    let finite = |mm: f64| mm.is_finite().then_some(mm);
+    let score = ClickScore {
+        case: case.id().to_owned(),
+        points: prompts.points,
+        click_set: prompts.click_set,
+        clicks_ijk: prompts.clicks.iter().map(|click| native_ijk(frame, click.index)).collect(),
+        // Both masks empty is a perfect score by the protocol's rule, one a score of 0 by the metric's own.
+        dice: overlap.dice().unwrap_or(1.0),
+        nsd: config.tolerances.iter().map(|tolerance| distances.nsd(*tolerance).unwrap_or(1.0)).collect(),
+        hausdorff_95_mm: distances.hausdorff_mm(Percentile::P95).and_then(finite),
+        average_distance_mm: distances.average_symmetric_mm().and_then(finite),
+        truth_ml: ml(overlap.truth_voxels),
+        prediction_ml: ml(overlap.prediction_voxels),
+    };
+    let bounds = BoundingBox::around(prompts.clicks.iter().map(|click| click.index));
+    let ball = bounds.filter(|_| config.ball).map(|bounds| {
+        let centre = frame.native_from_resampled(bounds.midpoint());
+        BallDice::around(centre, case.truth.view(), case.native_spacing)
+    });
+    let mask = frame.axis_map().to_stored(mask.view())?;
+    Ok((Scored { score, ball }, mask))
+}
+
+/// The mask (0 or 1) of a prediction in the file's own grid, `[D, H, W]`.
+fn native_mask(frame: &Frame, prediction: &Prediction) -> Result<Array3<u8>, EvalError> {
+    let above = |probability: &f32| u8::from(*probability > THRESHOLD);
+    let extent = frame.native_extent().sizes();
+    match prediction {
+        Prediction::Part(answer) => {
+            let mut mask = Array3::zeros(extent);
+            if let Some(part) = answer.native(frame)? {
+                part.of(&mut mask).zip_mut_with(&part.values, |mask, probability| *mask = above(probability));
+            }
+            Ok(mask)
+        }
+        Prediction::Resampled(probability) => {
+            let native = frame.to_native(probability.view())?;
+            Ok(frame.axis_map().to_dhw(native.view())?.map(above))
+        }
+        Prediction::Native(probability) => {
+            if probability.shape() != extent {
+                return Err(EvalError::Internal("a prediction of another shape than its case"));
+            }
+            Ok(probability.map(above))
+        }
+    }
+}
+
+/// The file's voxel `[i, j, k]` in which the centre of the resampled voxel `index` lies.
+fn native_ijk(frame: &Frame, index: [usize; 3]) -> [usize; 3] {
+    let centre = frame.native_from_resampled(index.map(|i| i as i64));
+    let sizes = frame.native_extent().sizes();
+    let dhw = std::array::from_fn(|a| (centre[a].round().max(0.0) as usize).min(sizes[a] - 1));
+    frame.axis_map().ijk_from_dhw(dhw)
+}

@@ -1,0 +1,35 @@
+//! From prompts to a mask: the only way there is, shared by the program, the server and the evaluation.
+//!
+//! - [`Segmenter`]: a network with its preprocessing; one thread owns it. [`Segmenter::accepts`] says which prompts its
+//!   weights understand.
+//! - [`Session`]: one object in one volume: prompts are added one after another (or several together), undone and redone;
+//!   the mask lies in the file's own grid. [`SessionLog`] replays to the same mask, bit for bit.
+//! - [`Image`]: a volume as the network sees it; only the crops that are asked for are resampled.
+//! - [`placement`]: the rule for where the crop lies. [`grow`]: targets larger than the crop.
+//!
+//! # How a click becomes a mask
+//! [`Session::add`] maps the click to the resampled grid, places the crop ([`placement`]), encodes it ([`Sam3d::embed`],
+//! kept for the next click), decodes all clicks so far, and keeps the probability as the session's [`Answer`].
+//! [`Session::mask`] resizes only the part of the file's grid that the answer covers.
+//!
+//! [`Sam3d::embed`]: sam3d_model::Sam3d::embed
+
+mod answer;
+mod error;
+pub mod grow;
+mod image;
+mod log;
+mod lru;
+pub mod placement;
+mod prompt;
+mod segmenter;
+mod session;
+
+pub use answer::{Answer, MaskPart};
+pub use error::InferError;
+pub use image::{Image, NativeVoxels};
+pub use log::{LogStep, SessionLog};
+pub use lru::Lru;
+pub use prompt::{Accepts, Position, Prompt};
+pub use segmenter::{Segmenter, SegmenterOptions};
+pub use session::{Change, Progress, Session};

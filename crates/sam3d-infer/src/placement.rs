@@ -1,0 +1,149 @@
+//! Where the crop lies.
+//!
+//! Clicks given together are in a crop centred on the middle of their bounding box, the published rule; negative clicks
+//! do not move it. Prompts that follow leave the crop where it is, so that what was encoded serves them too, unless one
+//! of them lies outside its middle half: then it is centred anew on the middle of all prompts so far, or, if that crop
+//! would not hold the new ones, on the new ones alone.
+
+use sam3d_geom::{BoundingBox, Extent, Point, PointLabel, Prompt};
+use sam3d_io::crop::CropWindow;
+use sam3d_model::CropPrompt;
+
+use crate::InferError;
+
+/// The crop of side `side` for prompts that span `new`, voxels `[D, H, W]` of the resampled volume. `current` is the crop so
+/// far and the box around the prompts so far, if there were any.
+pub fn window(current: Option<(CropWindow, BoundingBox)>, new: BoundingBox, side: usize) -> CropWindow {
+    let Some((crop, earlier)) = current else { return CropWindow::around(new.midpoint(), side) };
+    if holds(crop, new, side / 4) {
+        return crop;
+    }
+    let all = CropWindow::around(union(earlier, new).midpoint(), side);
+    if holds(all, new, 0) { all } else { CropWindow::around(new.midpoint(), side) }
+}
+
+/// The smallest box that holds both.
+pub fn union(a: BoundingBox, b: BoundingBox) -> BoundingBox {
+    let start = std::array::from_fn(|axis| a.start()[axis].min(b.start()[axis]));
+    let end = std::array::from_fn(|axis| a.end()[axis].max(b.end()[axis]));
+    // Two boxes that hold voxels have a union that does.
+    BoundingBox::new(start, end).unwrap_or(a)
+}
+
+/// The box that decides where the crop of `points` lies: around the positive ones, or around all if there are none.
+pub fn deciding_box(points: &[Point]) -> Option<BoundingBox> {
+    let positive = points.iter().filter(|point| point.label == PointLabel::Positive);
+    BoundingBox::around(positive.map(|point| point.index))
+        .or_else(|| BoundingBox::around(points.iter().map(|point| point.index)))
+}
+
+/// Whether every voxel of `bounds` lies in `crop`, at least `margin` voxels from its border.
+fn holds(crop: CropWindow, bounds: BoundingBox, margin: usize) -> bool {
+    let (margin, side) = (margin as i64, crop.side() as i64);
+    (0..3).all(|axis| {
+        let start = crop.start()[axis];
+        bounds.start()[axis] >= start.saturating_add(margin)
+            && bounds.end()[axis] <= start.saturating_add(side - margin)
+    })
+}
+
+/// A crop and the clicks in it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Placement {
+    /// The crop.
+    pub window: CropWindow,
+    /// The clicks that lie in the crop, in its own voxels.
+    pub clicks: Vec<Point>,
+    /// Clicks that lie outside.
+    pub outside: usize,
+}
+
+impl Placement {
+    /// The clicks of `points`, voxels of the resampled volume, that lie in `window`.
+    pub fn of(points: &[Point], window: CropWindow) -> Self {
+        let clicks: Vec<Point> = points
+            .iter()
+            .filter_map(|point| Some(Point { index: window.crop_from_volume(point.index)?, ..*point }))
+            .collect();
+        let outside = points.len() - clicks.len();
+        Self { window, clicks, outside }
+    }
+
+    /// The clicks as the network takes them.
+    ///
+    /// # Errors
+    /// [`InferError::Geometry`] without clicks.
+    pub fn prompt(&self) -> Result<CropPrompt, InferError> {
+        Ok(Prompt::new(self.clicks.clone(), Extent::new([self.window.side(); 3])?)?.into())
+    }
+}
+
+/// The placement of `points` given together on a resampled volume of `extent`.
+///
+/// # Errors
+/// [`InferError::Geometry`] without points or with a point outside the volume; [`InferError::ClicksTooFarApart`] if no
+/// click lies in the crop.
+pub fn place(points: &[Point], extent: Extent, side: usize) -> Result<Placement, InferError> {
+    let all = Prompt::new(points.to_vec(), extent)?;
+    let bounds = deciding_box(points).unwrap_or(all.bounding_box());
+    let placement = Placement::of(points, window(None, bounds, side));
+    if placement.clicks.is_empty() {
+        let span = all.bounding_box().sizes().into_iter().max().unwrap_or_default();
+        return Err(InferError::ClicksTooFarApart { span, side });
+    }
+    Ok(placement)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn extent() -> Extent {
+        Extent::new([100, 90, 80]).unwrap()
+    }
+
+    #[test]
+    fn one_click_is_the_centre_of_its_crop() {
+        let placement = place(&[Point::positive([10, 20, 30])], extent(), 64).unwrap();
+        assert_eq!(placement.window.start(), [-22, -12, -2]);
+        assert_eq!(placement.clicks[0].index, [32, 32, 32]);
+    }
+
+    #[test]
+    fn a_negative_click_does_not_move_the_crop() {
+        let negative = Point { index: [10, 20, 60], label: PointLabel::Negative };
+        let placement = place(&[Point::positive([10, 20, 30]), negative], extent(), 64).unwrap();
+        assert_eq!(placement.window.start(), [-22, -12, -2]);
+        assert_eq!(placement.clicks[1].label, PointLabel::Negative);
+    }
+
+    #[test]
+    fn clicks_beyond_the_crop_are_counted_or_refused() {
+        let far = [[0, 45, 40], [99, 45, 40], [50, 45, 40]].map(Point::positive);
+        let placement = place(&far, extent(), 64).unwrap();
+        assert_eq!((placement.clicks.len(), placement.outside), (1, 2));
+        let error = place(&far[..2], extent(), 64).unwrap_err().to_string();
+        assert!(error.contains("100") && error.contains("64"), "{error}");
+        assert!(matches!(place(&[], extent(), 64), Err(InferError::Geometry(_))));
+    }
+
+    #[test]
+    fn a_later_click_moves_the_crop_only_near_its_border() {
+        let steady = |clicks: &[[usize; 3]]| {
+            let mut current: Option<(CropWindow, BoundingBox)> = None;
+            for click in clicks {
+                let new = BoundingBox::around([*click]).unwrap();
+                let crop = window(current, new, 32);
+                current = Some((crop, current.map_or(new, |(_, earlier)| union(earlier, new))));
+            }
+            current.unwrap().0
+        };
+        let first = steady(&[[50, 45, 40]]);
+        assert_eq!(first, place(&[Point::positive([50, 45, 40])], extent(), 32).unwrap().window);
+        // The middle half of the crop of 32 around 50 runs from 42 to 57.
+        assert_eq!(steady(&[[50, 45, 40], [42, 45, 40], [57, 45, 40]]), first);
+        assert_eq!(steady(&[[50, 45, 40], [58, 45, 40]]).start(), [38, 29, 24]);
+        // The middle of both would be a crop that holds neither.
+        assert_eq!(steady(&[[5, 45, 40], [95, 45, 40]]).start(), [79, 29, 24]);
+    }
+}

@@ -1,0 +1,215 @@
+//! A network with its preprocessing.
+
+use std::{
+    cell::{OnceCell, RefCell},
+    path::{Path, PathBuf},
+    rc::Rc,
+    sync::Arc,
+};
+
+use ndarray::Array3;
+use sam3d_geom::{Preprocessing, hexadecimal};
+use sam3d_io::{
+    Volume,
+    crop::CropWindow,
+    sliding_window::{SlidingWindow, Weighting},
+};
+use sam3d_model::{Checkpoint, Embedding, Precision, Sam3d};
+use sha2::{Digest, Sha256};
+use tch::Device;
+
+use crate::{Accepts, Answer, Image, InferError, Session, lru::Lru, placement::Placement};
+
+/// Share of its side that a window of the prompt-free variant has in common with the next, as published.
+const OVERLAP: f64 = 0.5;
+
+/// How a segmenter is opened.
+#[derive(Debug, Clone)]
+pub struct SegmenterOptions {
+    /// The file with the tensors that the checkpoint leaves out; `None` if it is where the checkpoint says.
+    pub base: Option<PathBuf>,
+    /// In place of the checkpoint's own preprocessing.
+    pub preprocessing: Option<Preprocessing>,
+    /// Where the network runs.
+    pub device: Device,
+    /// In what it multiplies.
+    pub precision: Precision,
+    /// Memory for embeddings of crops, shared by all sessions; the one in use is kept even if it is larger.
+    pub embedding_bytes: usize,
+}
+
+impl Default for SegmenterOptions {
+    /// On the CPU in float32, as the checkpoint says, no embeddings kept beyond each session's own.
+    fn default() -> Self {
+        Self {
+            base: None,
+            preprocessing: None,
+            device: Device::Cpu,
+            precision: Precision::F32,
+            embedding_bytes: 0,
+        }
+    }
+}
+
+/// A network that answers prompts. Cloning it is cheap and shares everything; one thread owns it.
+#[derive(Debug, Clone)]
+pub struct Segmenter(Rc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    network: Sam3d,
+    preprocessing: Preprocessing,
+    weights: Option<PathBuf>,
+    weights_sha256: OnceCell<String>,
+    embeddings: RefCell<Lru<(String, CropWindow), Rc<Embedding>>>,
+    embedding_bytes: usize,
+}
+
+impl Segmenter {
+    /// The network of the checkpoint `weights`.
+    ///
+    /// # Errors
+    /// [`InferError::Model`] if it cannot be read; [`InferError::PreprocessingUnknown`] if neither it nor the options say how
+    /// intensities are prepared.
+    pub fn open(weights: &Path, options: &SegmenterOptions) -> Result<Self, InferError> {
+        let checkpoint = Checkpoint::read_with_base(weights, options.base.as_deref())?;
+        let preprocessing = options
+            .preprocessing
+            .or(checkpoint.metadata.preprocessing)
+            .ok_or_else(|| InferError::PreprocessingUnknown { path: weights.to_owned() })?;
+        let mut network = checkpoint.into_network(options.device)?;
+        network.set_precision(options.precision);
+        Ok(Self::of(network, preprocessing, Some(weights.to_owned()), options.embedding_bytes))
+    }
+
+    /// A segmenter of a network that exists already; `embedding_bytes` as in [`SegmenterOptions`].
+    pub fn new(network: Sam3d, preprocessing: Preprocessing, embedding_bytes: usize) -> Self {
+        Self::of(network, preprocessing, None, embedding_bytes)
+    }
+
+    fn of(
+        network: Sam3d,
+        preprocessing: Preprocessing,
+        weights: Option<PathBuf>,
+        embedding_bytes: usize,
+    ) -> Self {
+        let embeddings = RefCell::new(Lru::new(embedding_bytes));
+        let weights_sha256 = OnceCell::new();
+        Self(Rc::new(Inner { network, preprocessing, weights, weights_sha256, embeddings, embedding_bytes }))
+    }
+
+    /// The network.
+    pub fn network(&self) -> &Sam3d {
+        &self.0.network
+    }
+
+    /// How a volume becomes the network's input.
+    pub fn preprocessing(&self) -> &Preprocessing {
+        &self.0.preprocessing
+    }
+
+    /// Which prompts the weights understand.
+    pub fn accepts(&self) -> Accepts {
+        Accepts::of(self.0.network.config())
+    }
+
+    /// A session on `volume`.
+    ///
+    /// # Errors
+    /// [`InferError::Io`] if the volume is too large after resampling.
+    pub fn session(&self, volume: Volume) -> Result<Session, InferError> {
+        Ok(self.session_on(Arc::new(Image::new(volume, self.preprocessing())?)))
+    }
+
+    /// A session on an image that may have others.
+    pub fn session_on(&self, image: Arc<Image>) -> Session {
+        Session::new(self.clone(), image)
+    }
+
+    /// SHA-256, in hexadecimal, of the weights' file; of the parameters' names and values where there is no file.
+    ///
+    /// # Errors
+    /// [`InferError::Model`] if the file cannot be read any more.
+    pub fn weights_sha256(&self) -> Result<&str, InferError> {
+        if let Some(known) = self.0.weights_sha256.get() {
+            return Ok(known);
+        }
+        let sha256 = match &self.0.weights {
+            Some(path) => sam3d_model::sha256_of(path)?,
+            None => {
+                let mut hash = Sha256::new();
+                for (name, tensor) in self.0.network.parameters() {
+                    hash.update(&name);
+                    let values = Vec::<f32>::try_from(tensor.flatten(0, -1).to_device(Device::Cpu));
+                    for value in values.map_err(sam3d_model::ModelError::from)? {
+                        hash.update(value.to_le_bytes());
+                    }
+                }
+                hexadecimal(&hash.finalize())
+            }
+        };
+        Ok(self.0.weights_sha256.get_or_init(|| sha256))
+    }
+
+    /// Whether embeddings are kept here, for all sessions.
+    pub(crate) fn keeps_embeddings(&self) -> bool {
+        self.0.embedding_bytes > 0
+    }
+
+    /// What the encoder makes of the crop `window` of `image`, and whether it had to work for it.
+    pub(crate) fn embed(
+        &self,
+        image: &Image,
+        window: CropWindow,
+    ) -> Result<(Rc<Embedding>, bool), InferError> {
+        // Without a budget nothing is kept, and the image need not be hashed.
+        let key = self.keeps_embeddings().then(|| (image.sha256().to_owned(), window));
+        if let Some(key) = &key
+            && let Some(known) = self.0.embeddings.borrow_mut().get(key)
+        {
+            return Ok((Rc::clone(known), false));
+        }
+        let crop = image.crop(window)?;
+        let values = crop.as_slice().ok_or(InferError::Internal("layout of a crop"))?;
+        let embedding = Rc::new(self.0.network.embed(values)?);
+        if let Some(key) = key {
+            let bytes = embedding.bytes();
+            self.0.embeddings.borrow_mut().insert(key, Rc::clone(&embedding), bytes);
+        }
+        Ok((embedding, true))
+    }
+
+    /// The target's probability in the crop of `placement`, `[P, P, P]`.
+    pub(crate) fn decode(
+        &self,
+        embedding: &Embedding,
+        placement: &Placement,
+    ) -> Result<Array3<f32>, InferError> {
+        let found = self.0.network.predict_embedded(embedding, &[placement.prompt()?])?;
+        Array3::from_shape_vec([placement.window.side(); 3], found)
+            .map_err(|_| InferError::Internal("shape of a prediction"))
+    }
+
+    /// The target's probability in the whole of `image` by the prompt-free variant: windows of the network's crop with
+    /// Gaussian weights, the probability of which is blended. `progress` is told how many windows are done, and of how many.
+    ///
+    /// # Errors
+    /// [`InferError::PromptRefused`] if the weights need prompts.
+    pub fn segment_whole(
+        &self,
+        image: &Image,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<Answer, InferError> {
+        if self.accepts().clicks {
+            return Err(InferError::PromptRefused(Accepts::PROMPT_NEEDED));
+        }
+        let side = self.0.network.config().crop;
+        let sliding = SlidingWindow::new([side; 3], OVERLAP, Weighting::Gaussian)?;
+        let mut predict = |window: Array3<f32>| {
+            let values = window.as_slice().ok_or(InferError::Internal("layout of a window"))?;
+            let found = self.0.network.predict(values, &[])?;
+            Array3::from_shape_vec([side; 3], found).map_err(|_| InferError::Internal("shape of a window"))
+        };
+        Ok(Answer::new([0; 3], sliding.blend(image.whole()?.view(), &mut predict, progress)?))
+    }
+}

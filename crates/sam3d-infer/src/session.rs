@@ -1,0 +1,339 @@
+//! One object in one volume: prompts, corrections, and the mask they lead to.
+
+use std::{
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use ndarray::Array3;
+use sam3d_geom::{BoundingBox, Point};
+use sam3d_io::crop::CropWindow;
+use sam3d_model::Embedding;
+
+use crate::{
+    Accepts, Answer, Image, InferError, MaskPart, Prompt, Segmenter, SessionLog,
+    grow::{self, GrowLimits},
+    log::LogStep,
+    placement::{self, Placement},
+};
+
+/// Steps whose answers are kept for undoing; an older one is computed again from the prompts.
+const ANSWERS_KEPT: usize = 32;
+
+/// One object in one volume.
+///
+/// A step is what is added at once: one prompt, or several clicks that are given together. The mask after a step depends
+/// on the steps up to it and their order alone. A step that fails leaves the session as it was.
+#[derive(Debug)]
+pub struct Session {
+    segmenter: Segmenter,
+    image: Arc<Image>,
+    steps: Vec<Step>,
+    /// Steps that count; those behind them were undone.
+    done: usize,
+    /// The crop that was encoded last.
+    embedded: Option<(CropWindow, Rc<Embedding>)>,
+}
+
+#[derive(Debug)]
+struct Step {
+    log: LogStep,
+    /// The prompts on the resampled grid.
+    points: Vec<Point>,
+    /// The crop, and the box around all prompts up to this step. `None` for the prompt-free variant.
+    placed: Option<(CropWindow, BoundingBox)>,
+    answer: Option<Arc<Answer>>,
+}
+
+/// What a step did.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Change {
+    /// The box, first voxel and one past the last, `[k, j, i]` of the file's grid, outside of which the mask is as before.
+    /// `None` if no voxel can have changed.
+    pub region: Option<[[usize; 3]; 2]>,
+    /// Prompts, of all steps, that lie outside the crop and do not count in it.
+    pub outside: usize,
+    /// Crops (windows for the prompt-free variant) that the network saw.
+    pub crops: usize,
+    /// Whether the mask runs into the border of what the network saw.
+    pub is_cut_off: bool,
+    /// Time the encoder took; `None` if the crop had been encoded before.
+    pub encoding: Option<Duration>,
+    /// Time of everything else in the network.
+    pub decoding: Duration,
+}
+
+/// What happens while a step is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// A crop is encoded.
+    Encoding,
+    /// Prompts are decoded.
+    Decoding,
+    /// So many crops or windows are done, of so many (at most, where the mask is followed).
+    Crops(usize, usize),
+}
+
+impl Session {
+    pub(crate) fn new(segmenter: Segmenter, image: Arc<Image>) -> Self {
+        Self { segmenter, image, steps: Vec::new(), done: 0, embedded: None }
+    }
+
+    /// The image.
+    pub fn image(&self) -> &Arc<Image> {
+        &self.image
+    }
+
+    /// The prompts that count, step by step.
+    pub fn steps(&self) -> impl ExactSizeIterator<Item = &LogStep> {
+        self.steps[..self.done].iter().map(|step| &step.log)
+    }
+
+    /// Memory that the answers of its steps take.
+    pub fn bytes(&self) -> usize {
+        self.steps.iter().filter_map(|step| step.answer.as_ref()).map(|answer| answer.bytes()).sum()
+    }
+
+    /// Adds one prompt.
+    ///
+    /// # Errors
+    /// As [`add_step`](Self::add_step).
+    pub fn add(&mut self, prompt: Prompt) -> Result<Change, InferError> {
+        self.add_step(LogStep::of([prompt]), &mut |_| ())
+    }
+
+    /// Adds prompts that are given together: the crop is centred on the middle of them.
+    ///
+    /// # Errors
+    /// As [`add_step`](Self::add_step).
+    pub fn add_together(&mut self, prompts: &[Prompt]) -> Result<Change, InferError> {
+        self.add_step(LogStep::of(prompts.iter().copied()), &mut |_| ())
+    }
+
+    /// Adds a step; what had been undone is forgotten. For weights of the prompt-free variant the step has no prompts.
+    ///
+    /// # Errors
+    /// [`InferError::PromptRefused`] if the weights do not understand a prompt or need one; [`InferError::Geometry`] or
+    /// [`InferError::Io`] if one lies outside the volume; [`InferError::ClicksTooFarApart`] if the first clicks, given
+    /// together, do not fit a crop; [`InferError::Model`] if the network fails.
+    pub fn add_step(
+        &mut self,
+        step: LogStep,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Change, InferError> {
+        let accepts = self.segmenter.accepts();
+        step.prompts.iter().try_for_each(|prompt| accepts.check(prompt))?;
+        if accepts.clicks && step.prompts.is_empty() {
+            return Err(InferError::PromptRefused(Accepts::PROMPT_NEEDED));
+        }
+        let before = self.answer()?;
+        let (step, mut change) = self.compute(step, self.done, before.as_deref(), progress)?;
+        change.region = self.region([before.as_deref(), step.answer.as_deref()]);
+        self.steps.truncate(self.done);
+        self.steps.push(step);
+        self.done += 1;
+        if let Some(old) = self.done.checked_sub(ANSWERS_KEPT + 1) {
+            self.steps[old].answer = None;
+        }
+        Ok(change)
+    }
+
+    /// Takes the last step back: the state is that before it.
+    ///
+    /// # Errors
+    /// [`InferError::NoStep`] if there is none; [`InferError::Model`] if an answer that was no longer kept could not be
+    /// computed again.
+    pub fn undo(&mut self) -> Result<(), InferError> {
+        self.done = self.done.checked_sub(1).ok_or(InferError::NoStep("undo"))?;
+        self.answer().map(drop)
+    }
+
+    /// Takes the last [`undo`](Self::undo) back.
+    ///
+    /// # Errors
+    /// [`InferError::NoStep`] if no step was undone since the last one was added.
+    pub fn redo(&mut self) -> Result<(), InferError> {
+        if self.done == self.steps.len() {
+            return Err(InferError::NoStep("redo"));
+        }
+        self.done += 1;
+        self.answer().map(drop)
+    }
+
+    /// Forgets all prompts.
+    pub fn reset(&mut self) {
+        self.steps.clear();
+        self.done = 0;
+    }
+
+    /// The probability after the steps that count; `None` before the first one.
+    ///
+    /// # Errors
+    /// [`InferError::Model`] if an answer that was no longer kept could not be computed again.
+    pub fn answer(&mut self) -> Result<Option<Arc<Answer>>, InferError> {
+        let Some(last) = self.done.checked_sub(1) else { return Ok(None) };
+        let kept = (0..=last).rev().find(|index| self.steps[*index].answer.is_some());
+        for index in kept.map_or(0, |index| index + 1)..=last {
+            let before = index.checked_sub(1).and_then(|index| self.steps[index].answer.clone());
+            let log = self.steps[index].log.clone();
+            self.steps[index] = self.compute(log, index, before.as_deref(), &mut |_| ())?.0;
+        }
+        Ok(self.steps[last].answer.clone())
+    }
+
+    /// The mask of the voxels whose probability is above `threshold`: the part of the file's grid in which it may be set.
+    ///
+    /// # Errors
+    /// As [`answer`](Self::answer).
+    pub fn mask_part(&mut self, threshold: f64) -> Result<MaskPart, InferError> {
+        match self.answer()? {
+            Some(answer) => answer.mask(self.image.frame(), threshold),
+            None => Ok(MaskPart::default()),
+        }
+    }
+
+    /// The mask (0 or 1) in the whole of the file's grid, `[k, j, i]`.
+    ///
+    /// # Errors
+    /// As [`answer`](Self::answer).
+    pub fn mask(&mut self, threshold: f64) -> Result<Array3<u8>, InferError> {
+        let mut mask = Array3::zeros(self.image.grid().shape_kji());
+        self.mask_part(threshold)?.paint(&mut mask, 1)?;
+        Ok(mask)
+    }
+
+    /// The steps that count, with the hashes of image and weights.
+    ///
+    /// # Errors
+    /// [`InferError::Model`] if the weights' file cannot be read any more.
+    pub fn log(&self) -> Result<SessionLog, InferError> {
+        let steps = self.steps().cloned().collect();
+        Ok(SessionLog::new(&self.image, self.segmenter.weights_sha256()?, steps))
+    }
+
+    /// Adds the steps of `log`, which lead to the same mask bit for bit if it was recorded on this image and with these
+    /// weights. The change is that of the last step; `None` if the log has no steps.
+    ///
+    /// # Errors
+    /// As [`add_step`](Self::add_step); [`InferError::LogMismatch`] unless `log` was recorded on this image and with these
+    /// weights, or `force` is set.
+    pub fn replay(
+        &mut self,
+        log: &SessionLog,
+        force: bool,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Option<Change>, InferError> {
+        if !force {
+            log.check(&self.image, self.segmenter.weights_sha256()?)?;
+        }
+        let mut change = None;
+        for step in log.steps() {
+            change = Some(self.add_step(step.clone(), progress)?);
+        }
+        Ok(change)
+    }
+
+    /// The step number `index`, computed from those before it, the last of which answered `before`.
+    fn compute(
+        &mut self,
+        log: LogStep,
+        index: usize,
+        before: Option<&Answer>,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(Step, Change), InferError> {
+        let start = Instant::now();
+        let mut change = Change {
+            region: None,
+            outside: 0,
+            crops: 1,
+            is_cut_off: false,
+            encoding: None,
+            decoding: Duration::ZERO,
+        };
+        let frame = self.image.frame();
+        let extent = frame.resampled_extent();
+        let new: Vec<Point> =
+            log.prompts.iter().map(|prompt| prompt.point(frame)).collect::<Result<_, _>>()?;
+        let Some(bounds) = placement::deciding_box(&new) else {
+            let answer = self.segmenter.segment_whole(&self.image, &mut |done, all| {
+                change.crops = all;
+                progress(Progress::Crops(done, all));
+            })?;
+            change.decoding = start.elapsed();
+            let answer = Some(Arc::new(answer));
+            return Ok((Step { log, points: new, placed: None, answer }, change));
+        };
+        let side = self.segmenter.network().config().crop;
+        let current = index.checked_sub(1).and_then(|index| self.steps[index].placed);
+        let mut points: Vec<Point> =
+            self.steps[..index].iter().flat_map(|step| step.points.iter().copied()).collect();
+        points.extend(&new);
+        let window = placement::window(current, bounds, side);
+        let placement = match current {
+            None => placement::place(&points, extent, side)?,
+            Some(_) => Placement::of(&points, window),
+        };
+        change.outside = placement.outside;
+        let embedding = self.embed(window, &mut change, progress)?;
+        progress(Progress::Decoding);
+        let limits = log.grow.unwrap_or(GrowLimits::ONE_CROP);
+        let (segmenter, image) = (&self.segmenter, &self.image);
+        let mut predict = |placement: &Placement| {
+            if placement.window == window {
+                return segmenter.decode(&embedding, placement);
+            }
+            segmenter.decode(&segmenter.embed(image, placement.window)?.0, placement)
+        };
+        let mut tell = |done| {
+            if limits.crops > 1 {
+                progress(Progress::Crops(done, limits.crops));
+            }
+        };
+        let grown = grow::grow(extent, placement, &points, limits, &mut predict, &mut tell)?;
+        (change.crops, change.is_cut_off) = (grown.crops.len(), grown.is_cut_off);
+        let answer = match before {
+            Some(before) => grown.answer.over(before),
+            None => grown.answer,
+        };
+        change.decoding = start.elapsed().saturating_sub(change.encoding.unwrap_or_default());
+        let bounds = current.map_or(bounds, |(_, earlier)| placement::union(earlier, bounds));
+        let placed = Some((window, bounds));
+        Ok((Step { log, points: new, placed, answer: Some(Arc::new(answer)) }, change))
+    }
+
+    fn embed(
+        &mut self,
+        window: CropWindow,
+        change: &mut Change,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Rc<Embedding>, InferError> {
+        if let Some((known, embedding)) = &self.embedded
+            && *known == window
+        {
+            return Ok(Rc::clone(embedding));
+        }
+        progress(Progress::Encoding);
+        let start = Instant::now();
+        let (embedding, worked) = self.segmenter.embed(&self.image, window)?;
+        change.encoding = worked.then(|| start.elapsed());
+        // With a budget it is the segmenter that decides what is kept.
+        if self.segmenter.keeps_embeddings() {
+            self.embedded = None;
+        } else {
+            self.embedded = Some((window, Rc::clone(&embedding)));
+        }
+        Ok(embedding)
+    }
+
+    /// The box around the voxels of the file that depend on one of two answers.
+    fn region(&self, answers: [Option<&Answer>; 2]) -> Option<[[usize; 3]; 2]> {
+        let boxes = answers.into_iter().flatten().filter_map(|answer| answer.native_box(self.image.frame()));
+        boxes.reduce(|[low, high], [start, end]| {
+            [
+                std::array::from_fn(|axis| low[axis].min(start[axis])),
+                std::array::from_fn(|axis| high[axis].max(end[axis])),
+            ]
+        })
+    }
+}
