@@ -40,8 +40,8 @@ fn write_colon(directory: &Path, count: usize) {
         let label = image.mapv(|value| u8::from(value < 10 * number as i16));
         let [image_path, label_path] = ["imagesTr", "labelsTr"]
             .map(|kind| directory.join(kind).join(format!("colon_{number:03}.nii.gz")));
-        nifti::write_i16(&image_path, image.view(), &grid, Overwrite::Replace).unwrap();
-        nifti::write_mask(&label_path, label.view(), &grid, Overwrite::Replace).unwrap();
+        nifti::write(&image_path, image.view(), &grid, Overwrite::Replace).unwrap();
+        nifti::write(&label_path, label.view(), &grid, Overwrite::Replace).unwrap();
     }
 }
 

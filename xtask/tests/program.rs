@@ -62,7 +62,7 @@ fn write_volume(path: &Path, shape_kji: [usize; 3], value: i16, x_mm: f64) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     let mut data = Array3::from_elem(shape_kji, value);
     data[[0, 0, 0]] = value + 1;
-    nifti::write_i16(path, data.view(), &grid(shape_kji, x_mm), Overwrite::Refuse).unwrap();
+    nifti::write(path, data.view(), &grid(shape_kji, x_mm), Overwrite::Refuse).unwrap();
 }
 
 fn grid([k, j, i]: [usize; 3], x_mm: f64) -> Grid {
@@ -86,9 +86,9 @@ fn prepare_data_drops_what_cannot_be_used_and_says_why() {
         label(case, shape, 0, 0.0);
     }
     label("empty", shape, 0, 0.0);
-    nifti::write_mask(
+    nifti::write(
         &source.join("empty/CT_mask.nii.gz"),
-        Array3::zeros(shape).view(),
+        Array3::<u8>::zeros(shape).view(),
         &grid(shape, 0.0),
         Overwrite::Replace,
     )

@@ -30,6 +30,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Eval(args) => commands::eval::run(args, &cli.global),
         Command::Compare(args) => commands::compare::run(args, &cli.global),
         Command::Convert(args) => commands::convert::run(args, &cli.global),
+        Command::ConvertVolume(args) => commands::convert_volume::run(args, &cli.global),
         Command::Metrics(args) => commands::metrics::run(args, &cli.global),
         Command::Mask(args) => commands::mask::run(args, &cli.global),
         Command::Info(args) => commands::info::run(args, &cli.global),

@@ -76,7 +76,7 @@ fn write_case(directory: &std::path::Path) -> Result<Case, Box<dyn Error>> {
         u8::from(squared(d, 120.0) + squared(h, 150.0) + squared(w, 200.0) < 25f32.powi(2))
     });
     let [image_path, label_path] = ["image.nii", "label.nii"].map(|name| directory.join(name));
-    nifti::write_i16(&image_path, image.view(), &grid, Overwrite::Replace)?;
-    nifti::write_mask(&label_path, label.view(), &grid, Overwrite::Replace)?;
+    nifti::write(&image_path, image.view(), &grid, Overwrite::Replace)?;
+    nifti::write(&label_path, label.view(), &grid, Overwrite::Replace)?;
     Ok(Case { id: CaseId::new("generated")?, image: image_path, label: label_path })
 }

@@ -33,8 +33,8 @@ fn write_case(directory: &Path, number: usize) -> Case {
     label.slice_mut(s![4..8, 20 + number..30, 36..44]).fill(1);
     let [image_path, label_path] =
         ["image", "label"].map(|kind| directory.join(format!("{number}_{kind}.nii.gz")));
-    nifti::write_i16(&image_path, image.view(), &grid, Overwrite::Replace).unwrap();
-    nifti::write_mask(&label_path, label.view(), &grid, Overwrite::Replace).unwrap();
+    nifti::write(&image_path, image.view(), &grid, Overwrite::Replace).unwrap();
+    nifti::write(&label_path, label.view(), &grid, Overwrite::Replace).unwrap();
     Case { id: CaseId::new(format!("case_{number}")).unwrap(), image: image_path, label: label_path }
 }
 

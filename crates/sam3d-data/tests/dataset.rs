@@ -27,8 +27,8 @@ fn write_case(directory: &Path, id: &str, target: usize, shift_mm: f64) {
     let image = Array3::from_shape_fn((2, 3, 4), |(k, j, i)| (100 * k + 10 * j + i) as i16);
     let mut label = Array3::<u8>::zeros((2, 3, 4));
     label.iter_mut().take(target).for_each(|value| *value = 1);
-    nifti::write_i16(&case.join("image.nii.gz"), image.view(), &grid(0.0), Overwrite::Refuse).unwrap();
-    nifti::write_mask(&case.join("label.nii.gz"), label.view(), &grid(shift_mm), Overwrite::Refuse).unwrap();
+    nifti::write(&case.join("image.nii.gz"), image.view(), &grid(0.0), Overwrite::Refuse).unwrap();
+    nifti::write(&case.join("label.nii.gz"), label.view(), &grid(shift_mm), Overwrite::Refuse).unwrap();
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn a_label_has_the_classes_of_its_dataset() {
     let cases = find_cases(&dataset, directory.path()).unwrap();
     let check = |dataset: &Dataset, values: [f32; 2]| {
         let label = Array3::from_shape_fn((2, 3, 4), |(k, _, i)| if i == 0 { 1.0 } else { values[k] });
-        nifti::write_f32(&path, label.view(), &grid(0.0), Overwrite::Replace).unwrap();
+        nifti::write(&path, label.view(), &grid(0.0), Overwrite::Replace).unwrap();
         check_case(dataset, &cases[0]).map_err(|problem| problem.to_string())
     };
     assert!(check(&dataset, [0.0, 1.0]).is_ok());

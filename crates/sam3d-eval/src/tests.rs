@@ -94,8 +94,8 @@ fn write_case(directory: &Path, id: &str, start: [usize; 3], end: [usize; 3]) ->
         image: directory.join(format!("{id}.nii")),
         label: directory.join(format!("{id}_label.nii")),
     };
-    nifti::write_i16(&case.image, image.view(), &grid, Overwrite::Replace).unwrap();
-    nifti::write_mask(&case.label, label.view(), &grid, Overwrite::Replace).unwrap();
+    nifti::write(&case.image, image.view(), &grid, Overwrite::Replace).unwrap();
+    nifti::write(&case.label, label.view(), &grid, Overwrite::Replace).unwrap();
     case
 }
 

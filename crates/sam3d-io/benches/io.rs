@@ -46,7 +46,7 @@ fn read(criterion: &mut Criterion) {
     group.sample_size(20).throughput(Throughput::Bytes(2 * image.len() as u64));
     for name in ["ct.nii", "ct.nii.gz"] {
         let path = directory.path().join(name);
-        nifti::write_i16(&path, image.view(), &grid(1.0), Overwrite::Refuse).unwrap();
+        nifti::write(&path, image.view(), &grid(1.0), Overwrite::Refuse).unwrap();
         group.bench_function(name, |bencher| {
             bencher.iter(|| nifti::read(black_box(&path), ReadLimits::default()).unwrap());
         });
@@ -102,7 +102,7 @@ fn write(criterion: &mut Criterion) {
     group.sample_size(20).throughput(Throughput::Bytes(mask.len() as u64));
     let path = directory.path().join("mask.nii.gz");
     group.bench_function("mask.nii.gz", |bencher| {
-        bencher.iter(|| nifti::write_mask(&path, mask.view(), &grid(1.0), Overwrite::Replace).unwrap());
+        bencher.iter(|| nifti::write(&path, mask.view(), &grid(1.0), Overwrite::Replace).unwrap());
     });
     group.finish();
 }

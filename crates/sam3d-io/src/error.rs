@@ -189,6 +189,17 @@ pub enum IoError {
         /// The first such value.
         value: f32,
     },
+    /// A segmentation was to be written of values that are not labels.
+    #[error(
+        "{path}: a .seg.nrrd holds labels, whole numbers from 0 to 255, found the value {value}; write .nrrd or .nii.gz",
+        path = path.display()
+    )]
+    NotSegments {
+        /// The file.
+        path: PathBuf,
+        /// The first such value.
+        value: f64,
+    },
     /// What was done with a volume failed.
     #[error("{path}: {source}", path = path.display())]
     OfFile {

@@ -21,6 +21,17 @@ pub enum Format {
     Dicom,
 }
 
+/// Endings of files that hold a volume or its header, the longer ones first. Data files beside a header have none of them,
+/// and neither have DICOM files, which may be called anything.
+pub const VOLUME_ENDINGS: [&str; 9] =
+    [".seg.nrrd", ".nii.gz", ".hdr.gz", ".nii", ".hdr", ".nrrd", ".nhdr", ".mha", ".mhd"];
+
+/// The ending of a volume's file name, one of [`VOLUME_ENDINGS`] whatever the case; `None` if it has none of them.
+pub fn volume_ending(name: &str) -> Option<&'static str> {
+    let name = name.to_ascii_lowercase();
+    VOLUME_ENDINGS.into_iter().find(|ending| name.ends_with(ending))
+}
+
 impl Format {
     /// The format of the file at `path`, by how it begins; a directory is taken for one of DICOM files.
     ///
@@ -66,17 +77,12 @@ impl Format {
     /// The format a name promises: its reader says best what is wrong with a file that begins otherwise.
     fn of_name(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_string_lossy().to_ascii_lowercase();
-        let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
-        if ends(&[".nii", ".nii.gz", ".hdr", ".hdr.gz", ".img", ".img.gz"]) {
-            Some(Self::Nifti)
-        } else if ends(&[".nrrd", ".nhdr"]) {
-            Some(Self::Nrrd)
-        } else if ends(&[".mha", ".mhd"]) {
-            Some(Self::MetaImage)
-        } else if ends(&[".dcm"]) {
-            Some(Self::Dicom)
-        } else {
-            None
+        match volume_ending(&name) {
+            Some(".nii.gz" | ".hdr.gz" | ".nii" | ".hdr") => Some(Self::Nifti),
+            Some(".seg.nrrd" | ".nrrd" | ".nhdr") => Some(Self::Nrrd),
+            Some(_) => Some(Self::MetaImage),
+            None if [".img", ".img.gz"].iter().any(|ending| name.ends_with(ending)) => Some(Self::Nifti),
+            None => name.ends_with(".dcm").then_some(Self::Dicom),
         }
     }
 }
@@ -131,5 +137,26 @@ impl fmt::Display for Format {
             Self::MetaImage => "MetaImage",
             Self::Dicom => "DICOM",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_volumes() {
+        for (name, ending, format) in [
+            ("a.b.NII.GZ", Some(".nii.gz"), Some(Format::Nifti)),
+            ("a.hdr.gz", Some(".hdr.gz"), Some(Format::Nifti)),
+            ("a.img.gz", None, Some(Format::Nifti)),
+            ("a.Seg.nrrd", Some(".seg.nrrd"), Some(Format::Nrrd)),
+            ("a.nhdr", Some(".nhdr"), Some(Format::Nrrd)),
+            ("a.mhd", Some(".mhd"), Some(Format::MetaImage)),
+            ("a.dcm", None, Some(Format::Dicom)),
+            ("a.raw", None, None),
+        ] {
+            assert_eq!((volume_ending(name), Format::of_name(Path::new(name))), (ending, format), "{name}");
+        }
     }
 }

@@ -14,7 +14,7 @@
 //! # From a file to the network's input and back
 //! [`read()`] gives a [`Volume`]; [`prepare::prepare_image`] orients, resamples, clips and normalises it and returns
 //! with it the [`prepare::Frame`] that maps voxels and probabilities between the two grids; [`crop::CropWindow`] cuts the
-//! network's patch; [`write_mask`] writes a result in the grid of the file it came from.
+//! network's patch; [`write()`] writes a result in the grid of the file it came from.
 
 pub mod atomic;
 pub mod crop;
@@ -43,13 +43,13 @@ mod volume;
 mod write;
 
 pub use error::IoError;
-pub use format::{Format, StandIn};
+pub use format::{Format, StandIn, VOLUME_ENDINGS, volume_ending};
 pub use grid::{AffineSource, Grid};
 pub use limits::ReadLimits;
 pub use read::{LabelOptions, read, read_label, read_label_with};
 pub use same_grid::check_same_grid;
 pub use volume::{Rescale, ValueType, Volume};
-pub use write::{OutputFormat, write_f32, write_i16, write_mask, write_segmentation, write_u16};
+pub use write::{OutputFormat, Voxel, write, write_segmentation};
 
 /// The README's example, compiled.
 #[cfg(doctest)]

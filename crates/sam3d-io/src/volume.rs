@@ -1,6 +1,7 @@
 use std::{fmt, path::Path};
 
-use ndarray::Array3;
+use ndarray::{Array3, Axis};
+use sam3d_geom::Affine;
 
 use crate::{Grid, IoError};
 
@@ -23,6 +24,23 @@ pub struct Volume {
 }
 
 impl Volume {
+    /// The same volume with the axis `axis_ijk` (0 = i, 1 = j, 2 = k) stored the other way round: every voxel stays where it
+    /// is in the patient.
+    ///
+    /// # Errors
+    /// [`IoError::Geometry`] if the new grid's affine is singular, which that of no volume that was read is.
+    pub fn with_axis_reversed(mut self, axis_ijk: usize) -> Result<Self, IoError> {
+        let last = (self.grid.shape_ijk()[axis_ijk].saturating_sub(1)) as f64;
+        let rows = self.grid.world_from_ijk().rows().map(|mut row| {
+            row[3] += last * row[axis_ijk];
+            row[axis_ijk] = -row[axis_ijk];
+            row.map(|value| value + 0.0)
+        });
+        self.grid = Grid::from_affine(self.grid.shape_ijk(), Affine::new(rows)?)?;
+        self.data.invert_axis(Axis(2 - axis_ijk));
+        Ok(self)
+    }
+
     /// The volume at `path` as labels: as it is if its values are whole numbers; with a `threshold`, 1 where the value is
     /// above it and 0 elsewhere.
     ///
@@ -92,5 +110,31 @@ impl fmt::Display for ValueType {
             Self::Float32 => "float32",
             Self::Float64 => "float64",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reversed_axis_moves_no_voxel() {
+        let rows = [[-2.0, 0.0, 0.0, 5.0], [0.0, -1.5, 0.0, 6.0], [0.0, 0.0, 3.0, -7.0]];
+        let grid = Grid::from_affine([2, 3, 4], Affine::new(rows).unwrap()).unwrap();
+        let data = Array3::from_shape_fn([4, 3, 2], |(k, j, i)| (100 * k + 10 * j + i) as f32);
+        let volume = Volume { data, grid, nan_voxels: 0, value_type: ValueType::Int16, rescale: None };
+        for axis in 0..3 {
+            let turned = volume.clone().with_axis_reversed(axis).unwrap();
+            for ((k, j, i), value) in volume.data.indexed_iter() {
+                let mut at = [i, j, k];
+                at[axis] = volume.grid.shape_ijk()[axis] - 1 - at[axis];
+                assert_eq!(turned.data[[at[2], at[1], at[0]]], *value);
+                let [from, to] = [[i, j, k], at].map(|index| index.map(|n| n as f64));
+                assert_eq!(
+                    volume.grid.world_from_ijk().world_from_voxel(from),
+                    turned.grid.world_from_ijk().world_from_voxel(to)
+                );
+            }
+        }
     }
 }

@@ -3,7 +3,7 @@ use std::{
     path::Path,
 };
 
-use ndarray::{ArrayView3, Axis};
+use ndarray::{Array3, ArrayView3, Axis};
 
 use crate::{Grid, IoError, ValueType, atomic::Overwrite, nifti, nrrd, nrrd::Segment};
 
@@ -39,33 +39,52 @@ impl OutputFormat {
     }
 }
 
-/// Writes a mask, indexed `[k, j, i]`, as uint8 on `grid`, in the format of the path's name; a `.seg.nrrd` has one segment
-/// for each value, named after it.
+/// Writes values, indexed `[k, j, i]`, on `grid`, in their own type and in the format of the path's name; a `.seg.nrrd` takes
+/// whole numbers from 0 to 255 and has one segment for each value but 0, named after it.
 ///
 /// The file is complete or not there.
 ///
 /// # Errors
 /// [`IoError::ExtensionUnknown`], [`IoError::ShapeMismatch`] if the array is not of the grid's shape,
-/// [`IoError::Exists`] if the file is there and `overwrite` refuses, [`IoError::Write`] with the system's reason.
-pub fn write_mask(
+/// [`IoError::NotSegments`] if a `.seg.nrrd` was asked for and a value is not a label, [`IoError::Exists`] if the file is
+/// there and `overwrite` refuses, [`IoError::Write`] with the system's reason.
+pub fn write<T: Voxel>(
     path: &Path,
-    mask: ArrayView3<'_, u8>,
+    values: ArrayView3<'_, T>,
     grid: &Grid,
     overwrite: Overwrite,
 ) -> Result<(), IoError> {
-    let mut found = [false; 256];
-    mask.iter().for_each(|value| found[usize::from(*value)] = true);
-    let segments: Vec<Segment> = (1..=u8::MAX)
-        .filter(|label| found[usize::from(*label)])
-        .map(|label| Segment::new(format!("label {label}"), label))
-        .collect();
-    write_segmentation(path, mask, grid, &segments, overwrite)
+    match OutputFormat::of_path(path)? {
+        OutputFormat::Nifti => nifti::write(path, values, grid, overwrite),
+        OutputFormat::Nrrd => nrrd::write(path, values, grid, None, overwrite),
+        OutputFormat::Segmentation => {
+            let labels = labels_of(path, values)?;
+            let mut found = [false; 256];
+            labels.iter().for_each(|value| found[usize::from(*value)] = true);
+            let segments: Vec<Segment> = (1..=u8::MAX)
+                .filter(|label| found[usize::from(*label)])
+                .map(|label| Segment::new(format!("label {label}"), label))
+                .collect();
+            nrrd::write(path, labels.view(), grid, Some(&segments), overwrite)
+        }
+    }
+}
+
+/// The values as labels of segments.
+fn labels_of<T: Voxel>(path: &Path, values: ArrayView3<'_, T>) -> Result<Array3<u8>, IoError> {
+    let label = |value: f64| {
+        if value.fract() == 0.0 && (0.0..=255.0).contains(&value) { Some(value as u8) } else { None }
+    };
+    match values.iter().map(|value| value.to_f64()).find(|value| label(*value).is_none()) {
+        None => Ok(values.mapv(|value| label(value.to_f64()).unwrap_or_default())),
+        Some(value) => Err(IoError::NotSegments { path: path.to_owned(), value }),
+    }
 }
 
 /// Writes a mask whose values are those of `segments`; formats that have no names for them hold the values alone.
 ///
 /// # Errors
-/// As [`write_mask`].
+/// As [`write`].
 pub fn write_segmentation(
     path: &Path,
     mask: ArrayView3<'_, u8>,
@@ -74,97 +93,52 @@ pub fn write_segmentation(
     overwrite: Overwrite,
 ) -> Result<(), IoError> {
     match OutputFormat::of_path(path)? {
-        OutputFormat::Nifti => nifti::write_mask(path, mask, grid, overwrite),
+        OutputFormat::Nifti => nifti::write(path, mask, grid, overwrite),
         OutputFormat::Nrrd => nrrd::write(path, mask, grid, None, overwrite),
         OutputFormat::Segmentation => nrrd::write(path, mask, grid, Some(segments), overwrite),
     }
 }
 
-/// Writes values, indexed `[k, j, i]`, as float32; otherwise as [`write_mask`].
-///
-/// # Errors
-/// As [`write_mask`].
-pub fn write_f32(
-    path: &Path,
-    values: ArrayView3<'_, f32>,
-    grid: &Grid,
-    overwrite: Overwrite,
-) -> Result<(), IoError> {
-    match OutputFormat::of_path(path)? {
-        OutputFormat::Nifti => nifti::write_f32(path, values, grid, overwrite),
-        OutputFormat::Nrrd | OutputFormat::Segmentation => nrrd::write(path, values, grid, None, overwrite),
-    }
-}
-
-/// Writes values, indexed `[k, j, i]`, as uint16, which some viewers want label maps in; otherwise as [`write_mask`].
-///
-/// # Errors
-/// As [`write_mask`].
-pub fn write_u16(
-    path: &Path,
-    values: ArrayView3<'_, u16>,
-    grid: &Grid,
-    overwrite: Overwrite,
-) -> Result<(), IoError> {
-    match OutputFormat::of_path(path)? {
-        OutputFormat::Nifti => nifti::write(path, values, grid, overwrite),
-        OutputFormat::Nrrd | OutputFormat::Segmentation => nrrd::write(path, values, grid, None, overwrite),
-    }
-}
-
-/// Writes values, indexed `[k, j, i]`, as int16, the usual type of a CT in Hounsfield units; otherwise as
-/// [`write_mask`].
-///
-/// # Errors
-/// As [`write_mask`].
-pub fn write_i16(
-    path: &Path,
-    values: ArrayView3<'_, i16>,
-    grid: &Grid,
-    overwrite: Overwrite,
-) -> Result<(), IoError> {
-    match OutputFormat::of_path(path)? {
-        OutputFormat::Nifti => nifti::write_i16(path, values, grid, overwrite),
-        OutputFormat::Nrrd | OutputFormat::Segmentation => nrrd::write(path, values, grid, None, overwrite),
-    }
-}
-
-/// A number that is written as it is.
-pub(crate) trait Stored: Copy {
+/// A number as files hold it.
+pub trait Voxel: Copy + sealed::Sealed {
+    /// Its type.
     const TYPE: ValueType;
+    /// The number, exactly.
+    fn to_f64(self) -> f64;
+    /// Appends its little-endian bytes.
     fn append_to(self, bytes: &mut Vec<u8>);
 }
 
-impl Stored for u8 {
-    const TYPE: ValueType = ValueType::Uint8;
-    fn append_to(self, bytes: &mut Vec<u8>) {
-        bytes.push(self);
-    }
+mod sealed {
+    /// Only this crate's types are voxels: the formats have no others.
+    pub trait Sealed {}
 }
 
-impl Stored for u16 {
-    const TYPE: ValueType = ValueType::Uint16;
-    fn append_to(self, bytes: &mut Vec<u8>) {
-        bytes.extend(self.to_le_bytes());
-    }
+macro_rules! voxel {
+    ($number:ty, $value_type:ident) => {
+        impl sealed::Sealed for $number {}
+
+        impl Voxel for $number {
+            const TYPE: ValueType = ValueType::$value_type;
+
+            fn to_f64(self) -> f64 {
+                self.into()
+            }
+
+            fn append_to(self, bytes: &mut Vec<u8>) {
+                bytes.extend(self.to_le_bytes());
+            }
+        }
+    };
 }
 
-impl Stored for i16 {
-    const TYPE: ValueType = ValueType::Int16;
-    fn append_to(self, bytes: &mut Vec<u8>) {
-        bytes.extend(self.to_le_bytes());
-    }
-}
-
-impl Stored for f32 {
-    const TYPE: ValueType = ValueType::Float32;
-    fn append_to(self, bytes: &mut Vec<u8>) {
-        bytes.extend(self.to_le_bytes());
-    }
-}
+voxel!(u8, Uint8);
+voxel!(u16, Uint16);
+voxel!(i16, Int16);
+voxel!(f32, Float32);
 
 /// The values in the order and the little-endian form of a file, plane by plane.
-pub(crate) fn write_values<T: Stored>(writer: &mut impl Write, values: ArrayView3<'_, T>) -> io::Result<()> {
+pub(crate) fn write_values<T: Voxel>(writer: &mut impl Write, values: ArrayView3<'_, T>) -> io::Result<()> {
     let mut bytes = Vec::new();
     for plane in values.axis_iter(Axis(0)) {
         bytes.clear();

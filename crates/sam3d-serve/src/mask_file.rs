@@ -81,8 +81,8 @@ fn write(
             sam3d_io::write_segmentation(path, mask, grid, segments, Overwrite::Refuse)
         }
         MaskType::Uint8 => sam3d_io::write_segmentation(path, mask, grid, segments, Overwrite::Refuse),
-        MaskType::Uint16 => sam3d_io::write_u16(path, mask.mapv(u16::from).view(), grid, Overwrite::Refuse),
-        MaskType::Int16 => sam3d_io::write_i16(path, mask.mapv(i16::from).view(), grid, Overwrite::Refuse),
-        MaskType::Float32 => sam3d_io::write_f32(path, mask.mapv(f32::from).view(), grid, Overwrite::Refuse),
+        MaskType::Uint16 => sam3d_io::write(path, mask.mapv(u16::from).view(), grid, Overwrite::Refuse),
+        MaskType::Int16 => sam3d_io::write(path, mask.mapv(i16::from).view(), grid, Overwrite::Refuse),
+        MaskType::Float32 => sam3d_io::write(path, mask.mapv(f32::from).view(), grid, Overwrite::Refuse),
     }
 }

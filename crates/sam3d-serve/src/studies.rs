@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sam3d_io::Format;
+use sam3d_io::{Format, volume_ending};
 
 /// Directories below the studies' own that are looked into.
 const DEPTH: usize = 6;
@@ -14,8 +14,6 @@ const DEPTH: usize = 6;
 const LOOKED_AT: usize = 4;
 /// Most studies that are listed.
 const MOST: usize = 10_000;
-/// Endings of the volumes that can be opened, longest first: an id is a name without its ending.
-const ENDINGS: [&str; 7] = [".nii.gz", ".hdr.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd"];
 
 /// A volume that is offered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,15 +82,13 @@ fn series(directory: &Path, prefix: &str, others: &[(PathBuf, u64)]) -> Option<S
 
 /// The name without the ending of a volume; `None` if it has none.
 pub(crate) fn stem(name: &str) -> Option<&str> {
-    let lower = name.to_ascii_lowercase();
-    let ending = ENDINGS.into_iter().find(|ending| lower.ends_with(ending))?;
+    let ending = volume_ending(name)?;
     name.get(..name.len() - ending.len()).filter(|stem| !stem.is_empty())
 }
 
 /// The ending of a volume's name as one of a fixed list; empty if it has none of them.
 pub(crate) fn ending(name: &str) -> &'static str {
-    let lower = name.to_ascii_lowercase();
-    ENDINGS.into_iter().find(|ending| lower.ends_with(ending)).unwrap_or_default()
+    volume_ending(name).unwrap_or_default()
 }
 
 #[cfg(test)]

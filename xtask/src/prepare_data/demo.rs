@@ -24,8 +24,8 @@ pub(super) fn generate(dataset: &Dataset, out: &Path, seed: u64, count: u64) -> 
                 fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
             }
             let phantom = phantom::generate(seed, number)?;
-            nifti::write_i16(&image, phantom.image.view(), &phantom.grid, Overwrite::Replace)?;
-            nifti::write_mask(&label, phantom.label.view(), &phantom.grid, Overwrite::Replace)?;
+            nifti::write(&image, phantom.image.view(), &phantom.grid, Overwrite::Replace)?;
+            nifti::write(&label, phantom.label.view(), &phantom.grid, Overwrite::Replace)?;
             Ok(Case { id, image, label })
         })
         .collect()

@@ -2,6 +2,7 @@
 
 mod compare;
 mod convert;
+mod convert_volume;
 mod eval;
 mod global;
 mod info;
@@ -18,6 +19,7 @@ use clap::{Parser, Subcommand};
 
 pub use compare::{CompareArgs, RunArg};
 pub use convert::ConvertArgs;
+pub use convert_volume::ConvertVolumeArgs;
 pub use eval::{EvalArgs, KeepMasks, MethodName, PositionArg, Shard, Split, WindowWeights};
 pub use global::{DeviceArg, GlobalArgs};
 pub use info::InfoArgs;
@@ -65,6 +67,8 @@ pub enum Command {
     Mask(MaskArgs),
     /// Convert PyTorch weights to this program's format
     Convert(ConvertArgs),
+    /// Convert a volume of any format to NIfTI or NRRD
+    ConvertVolume(ConvertVolumeArgs),
     /// Describe a volume, a DICOM directory or a checkpoint
     Info(InfoArgs),
 }

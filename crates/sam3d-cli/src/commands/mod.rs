@@ -2,6 +2,7 @@
 
 pub mod compare;
 pub mod convert;
+pub mod convert_volume;
 pub mod eval;
 pub mod info;
 pub mod mask;

@@ -81,7 +81,7 @@ pub fn run(args: &SegmentArgs, global: &GlobalArgs) -> anyhow::Result<()> {
     if let Some(path) = &args.prob_out {
         let answer = session.answer()?.context("no prompt was answered")?;
         let probability = answer.native_probability(session.image().frame())?;
-        sam3d_io::write_f32(path, probability.view(), &grid, overwrite)?;
+        sam3d_io::write(path, probability.view(), &grid, overwrite)?;
     }
     if let Some(directory) = &args.overlay {
         let through = clicked.first().copied().unwrap_or_else(|| middle_of(&mask));

@@ -34,8 +34,8 @@ fn prepare(place: &Path) {
         image: data.join("image.nii"),
         label: data.join("label.nii"),
     };
-    nifti::write_i16(&case.image, image.view(), &grid, Overwrite::Refuse).unwrap();
-    nifti::write_mask(&case.label, label.view(), &grid, Overwrite::Refuse).unwrap();
+    nifti::write(&case.image, image.view(), &grid, Overwrite::Refuse).unwrap();
+    nifti::write(&case.label, label.view(), &grid, Overwrite::Refuse).unwrap();
     let split = Split { test: vec![case.id.clone()], ..Split::default() };
     let splits = Splits { seed: 0, folds: vec![split] };
     let dataset = Dataset::named("demo").unwrap();

@@ -1,6 +1,7 @@
 //! The program as users run it.
 
 mod comparison;
+mod convert_volume;
 mod dicom;
 mod eval;
 mod eval_methods;

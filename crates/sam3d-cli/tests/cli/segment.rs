@@ -26,9 +26,9 @@ fn files() -> &'static TempDir {
         let bright =
             |(k, j, i): (usize, usize, usize)| (5..12).contains(&k) && (8..20).contains(&j) && i < 15;
         let ct = Array3::from_shape_fn(ct_grid().shape_kji(), |index| if bright(index) { 90i16 } else { 20 });
-        nifti::write_i16(&path("ct.nii.gz"), ct.view(), &ct_grid(), Overwrite::Refuse).unwrap();
+        nifti::write(&path("ct.nii.gz"), ct.view(), &ct_grid(), Overwrite::Refuse).unwrap();
         let truth = ct.mapv(|value| u8::from(value > 50));
-        nifti::write_mask(&path("truth.nii.gz"), truth.view(), &ct_grid(), Overwrite::Refuse).unwrap();
+        nifti::write(&path("truth.nii.gz"), truth.view(), &ct_grid(), Overwrite::Refuse).unwrap();
         let preprocessing = Preprocessing {
             intensity: Intensity::new([-50.0, 150.0], 60.0, 30.0).unwrap(),
             spacing_mm: Spacing::new([1.5; 3]).unwrap(),
@@ -133,7 +133,7 @@ fn other_formats_in_and_out() {
     let path = |name: &str| place.path().join(name);
     let read = |name: &str| sam3d_io::read(&path(name), ReadLimits::default()).unwrap();
     let ct = read("ct.nii.gz");
-    sam3d_io::write_f32(&path("ct.nrrd"), ct.data.view(), &ct.grid, Overwrite::Refuse).unwrap();
+    sam3d_io::write(&path("ct.nrrd"), ct.data.view(), &ct.grid, Overwrite::Refuse).unwrap();
     stdout_of(sam3d(place.path()).args(line(&[])));
     let changes = [("--image", "ct.nrrd"), ("--out", "result/mask.seg.nrrd")];
     let mut command = sam3d(place.path());
@@ -252,7 +252,7 @@ fn a_full_disk_leaves_nothing_behind() {
 fn four_frames(directory: &Path) -> Vec<u8> {
     let volume = nifti::read(&directory.join("ct.nii.gz"), ReadLimits::default()).unwrap();
     let path = directory.join("plain.nii");
-    nifti::write_f32(&path, volume.data.view(), &volume.grid, Overwrite::Replace).unwrap();
+    nifti::write(&path, volume.data.view(), &volume.grid, Overwrite::Replace).unwrap();
     let mut bytes = fs::read(path).unwrap();
     let voxels = bytes[352..].to_vec();
     bytes.extend(voxels);

@@ -24,7 +24,7 @@ fn workplace() -> TempDir {
     let affine = Affine::new([[-5.0, 0.0, 0.0, 0.0], [0.0, -5.0, 0.0, 0.0], [0.0, 0.0, 5.0, 0.0]]).unwrap();
     let grid = Grid::from_affine([20, 18, 12], affine).unwrap();
     let ct = Array3::from_shape_fn(grid.shape_kji(), |(k, j, i)| (3 * k + 2 * j + i) as i16);
-    nifti::write_i16(&path("ct.nii.gz"), ct.view(), &grid, Overwrite::Refuse).unwrap();
+    nifti::write(&path("ct.nii.gz"), ct.view(), &grid, Overwrite::Refuse).unwrap();
     write_weights(&path("clicks.safetensors"), &ModelConfig::tiny());
     write_weights(&path("auto.safetensors"), &ModelConfig::tiny().auto(64));
     fs::create_dir(path("result")).unwrap();

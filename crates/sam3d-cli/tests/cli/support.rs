@@ -47,6 +47,6 @@ pub(crate) fn write_box(
         if inside { label } else { 0 }
     });
     let path = directory.join(name);
-    nifti::write_mask(&path, mask.view(), grid, Overwrite::Replace).unwrap();
+    nifti::write(&path, mask.view(), grid, Overwrite::Replace).unwrap();
     path
 }

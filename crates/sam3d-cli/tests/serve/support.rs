@@ -35,8 +35,7 @@ impl Place {
         std::fs::create_dir(directory.path().join("studies")).unwrap();
         for (name, shift) in [("one", 0), ("two", 20)] {
             let path = directory.path().join(format!("studies/{name}.nii.gz"));
-            sam3d_io::write_i16(&path, bright::volume(shift).view(), &bright::grid(), Overwrite::Refuse)
-                .unwrap();
+            sam3d_io::write(&path, bright::volume(shift).view(), &bright::grid(), Overwrite::Refuse).unwrap();
         }
         Self(directory)
     }

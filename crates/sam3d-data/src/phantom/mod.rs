@@ -63,9 +63,9 @@ pub fn write_demo(directory: &Path, seed: u64, count: u64) -> Result<(), IoError
             .map_err(|source| IoError::Write { path: case_directory.clone(), source })?;
         let phantom = generate(seed, case_index)?;
         let path = case_directory.join("image.nii.gz");
-        nifti::write_i16(&path, phantom.image.view(), &phantom.grid, Overwrite::Replace)?;
+        nifti::write(&path, phantom.image.view(), &phantom.grid, Overwrite::Replace)?;
         let path = case_directory.join("label.nii.gz");
-        nifti::write_mask(&path, phantom.label.view(), &phantom.grid, Overwrite::Replace)?;
+        nifti::write(&path, phantom.label.view(), &phantom.grid, Overwrite::Replace)?;
     }
     Ok(())
 }

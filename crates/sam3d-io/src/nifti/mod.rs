@@ -9,5 +9,4 @@ mod write;
 
 pub use crate::ReadLimits;
 pub use read::read;
-pub(crate) use write::write;
-pub use write::{write_f32, write_i16, write_mask};
+pub use write::write;

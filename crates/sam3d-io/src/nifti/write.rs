@@ -12,56 +12,21 @@ use crate::{
     Format, Grid, IoError, ValueType, atomic,
     atomic::Overwrite,
     orient::check_shape,
-    write::{Stored, write_values},
+    write::{Voxel, write_values},
 };
 
 /// The header's 348 bytes and the four bytes that say that no extension follows.
 const DATA_OFFSET: usize = 352;
 
-/// Writes a mask, indexed `[k, j, i]`, as uint8 in the shape, affine, qform and sform codes and units of `grid`.
+/// Writes values, indexed `[k, j, i]`, in their own type, in the shape, affine, qform and sform codes and units of `grid`.
 ///
 /// `.nii.gz` or `.nii` by the path's extension; the file is complete or not there.
 ///
 /// # Errors
 /// [`IoError::ExtensionUnknown`], [`IoError::ShapeMismatch`] if the array is not of the grid's shape,
-/// [`IoError::Exists`] if the file is there and `overwrite` refuses, [`IoError::Write`] with the system's reason.
-pub fn write_mask(
-    path: &Path,
-    mask: ArrayView3<'_, u8>,
-    grid: &Grid,
-    overwrite: Overwrite,
-) -> Result<(), IoError> {
-    write(path, mask, grid, overwrite)
-}
-
-/// Writes values, indexed `[k, j, i]`, as float32; otherwise as [`write_mask`].
-///
-/// # Errors
-/// As [`write_mask`].
-pub fn write_f32(
-    path: &Path,
-    values: ArrayView3<'_, f32>,
-    grid: &Grid,
-    overwrite: Overwrite,
-) -> Result<(), IoError> {
-    write(path, values, grid, overwrite)
-}
-
-/// Writes values, indexed `[k, j, i]`, as int16, the usual type of a CT in Hounsfield units; otherwise as
-/// [`write_mask`].
-///
-/// # Errors
-/// As [`write_mask`].
-pub fn write_i16(
-    path: &Path,
-    values: ArrayView3<'_, i16>,
-    grid: &Grid,
-    overwrite: Overwrite,
-) -> Result<(), IoError> {
-    write(path, values, grid, overwrite)
-}
-
-pub(crate) fn write<T: Stored>(
+/// [`IoError::HeaderInvalid`] if an axis has more than 32767 voxels, [`IoError::Exists`] if the file is there and
+/// `overwrite` refuses, [`IoError::Write`] with the system's reason.
+pub fn write<T: Voxel>(
     path: &Path,
     values: ArrayView3<'_, T>,
     grid: &Grid,
@@ -139,7 +104,7 @@ fn header(grid: &Grid, value_type: ValueType) -> Option<NiftiHeader> {
 
 /// Written here and not by the nifti crate, whose writer neither flushes (a full disk would pass unnoticed) nor writes to
 /// a file that is already open.
-fn write_content<T: Stored>(
+fn write_content<T: Voxel>(
     writer: &mut impl Write,
     header: &NiftiHeader,
     values: ArrayView3<'_, T>,

@@ -11,11 +11,11 @@ use crate::{
     Grid, IoError,
     atomic::{self, Overwrite},
     orient::check_shape,
-    write::{Stored, write_values},
+    write::{Voxel, write_values},
 };
 
 /// Writes values, indexed `[k, j, i]`, with gzip and in LPS; with `segments`, as a segmentation.
-pub(crate) fn write<T: Stored>(
+pub(crate) fn write<T: Voxel>(
     path: &Path,
     values: ArrayView3<'_, T>,
     grid: &Grid,
@@ -42,7 +42,7 @@ pub fn encode_segmentation(
     Ok(bytes)
 }
 
-fn encode<T: Stored>(
+fn encode<T: Voxel>(
     writer: &mut impl Write,
     values: ArrayView3<'_, T>,
     grid: &Grid,
@@ -55,7 +55,7 @@ fn encode<T: Stored>(
     encoder.finish().map(drop)
 }
 
-fn header<T: Stored>(grid: &Grid, segments: Option<&[Segment]>) -> String {
+fn header<T: Voxel>(grid: &Grid, segments: Option<&[Segment]>) -> String {
     let [i, j, k] = grid.shape_ijk();
     let rows = grid.world_from_ijk().rows();
     // From RAS to LPS; adding zero turns a negative zero into a plain one. Shortest decimals, which are read back exactly.

@@ -236,7 +236,7 @@ fn a_mask_goes_back_to_the_slices() {
     let mask = volume.data.mapv(|value| u8::from(value > 110.0));
     for name in ["mask.nii.gz", "mask.nrrd", "mask.seg.nrrd"] {
         let path = slices.path().join(name);
-        sam3d_io::write_mask(&path, mask.view(), &volume.grid, Overwrite::Refuse).unwrap();
+        sam3d_io::write(&path, mask.view(), &volume.grid, Overwrite::Refuse).unwrap();
         let back = read(&path).unwrap();
         assert_eq!(back.data, mask.mapv(f32::from));
         assert_eq!(back.grid.world_from_ijk(), volume.grid.world_from_ijk(), "{name}");

@@ -37,7 +37,7 @@ fn assert_masks_overlay(grid: &Grid, name: &str) {
     let mask = ndarray::Array3::<u8>::ones(grid.shape_kji());
     for ending in ["nii", "nii.gz", "nrrd", "seg.nrrd"] {
         let path = directory.path().join(format!("mask.{ending}"));
-        sam3d_io::write_mask(&path, mask.view(), grid, Overwrite::Refuse).unwrap();
+        sam3d_io::write(&path, mask.view(), grid, Overwrite::Refuse).unwrap();
         let back = read(&path).unwrap().grid;
         // NIfTI keeps 24 bits of each number.
         let close = |a: f64, b: f64| (a - b).abs() <= 1e-6 * a.abs().max(1e-3);

@@ -35,13 +35,13 @@ fn images_and_scaled_volumes_are_checked_by_their_values() {
         let mut data = mask.data.clone();
         data[[0, 0, 0]] = value;
         let path = directory.path().join(name);
-        sam3d_io::write_f32(&path, data.view(), &mask.grid, Overwrite::Refuse).unwrap();
+        sam3d_io::write(&path, data.view(), &mask.grid, Overwrite::Refuse).unwrap();
         let error = read_label(&path, &mask.grid, limits()).unwrap_err();
         assert!(matches!(error, IoError::NotWholeNumbers { value: found, .. } if found == value), "{error}");
     }
     // Whole numbers are labels, whatever type holds them.
     let path = directory.path().join("float.nii.gz");
     let data = mask.data.mapv(|value| value * 3.0);
-    sam3d_io::write_f32(&path, data.view(), &mask.grid, Overwrite::Refuse).unwrap();
+    sam3d_io::write(&path, data.view(), &mask.grid, Overwrite::Refuse).unwrap();
     assert_eq!(read_label(&path, &mask.grid, limits()).unwrap().data, data);
 }

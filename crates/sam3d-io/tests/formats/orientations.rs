@@ -75,7 +75,7 @@ fn all_forty_eight_in_every_format() {
         let stored = AxisMap::new(&grid, Orientation::Lps).to_stored(patient().view()).unwrap();
         let paths: [PathBuf; 3] = ["a.nii.gz", "a.nrrd", "a.mha"].map(|name| directory.path().join(name));
         for path in &paths[..2] {
-            sam3d_io::write_i16(path, stored.view(), &grid, Overwrite::Replace).unwrap();
+            sam3d_io::write(path, stored.view(), &grid, Overwrite::Replace).unwrap();
         }
         write_meta_image(&paths[2], &stored, &grid);
         for path in &paths {
@@ -91,7 +91,7 @@ fn all_forty_eight_in_every_format() {
             let mask = map.to_stored(oriented.mapv(|value| u8::from(value > 0.0)).view()).unwrap();
             for name in ["mask.nii", "mask.seg.nrrd"] {
                 let path = directory.path().join(name);
-                sam3d_io::write_mask(&path, mask.view(), &volume.grid, Overwrite::Replace).unwrap();
+                sam3d_io::write(&path, mask.view(), &volume.grid, Overwrite::Replace).unwrap();
                 let back = read(&path).unwrap();
                 assert_eq!(back.data, volume.data.mapv(|value| f32::from(u8::from(value > 0.0))));
                 let rows = back.grid.world_from_ijk().rows();

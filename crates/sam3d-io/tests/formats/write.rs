@@ -68,8 +68,8 @@ fn a_mask_names_the_labels_it_has_and_a_plain_file_none() {
     let mask = Array3::from_shape_fn(grid.shape_kji(), |(k, _, _)| [0u8, 2, 255][k % 3]);
     let [named, plain] = ["a.seg.nrrd", "a.nrrd"].map(|name| directory.path().join(name));
     for path in [&named, &plain] {
-        sam3d_io::write_mask(path, mask.view(), &grid, Overwrite::Refuse).unwrap();
-        let refused = sam3d_io::write_mask(path, mask.view(), &grid, Overwrite::Refuse);
+        sam3d_io::write(path, mask.view(), &grid, Overwrite::Refuse).unwrap();
+        let refused = sam3d_io::write(path, mask.view(), &grid, Overwrite::Refuse);
         assert!(matches!(refused, Err(IoError::Exists { .. })));
         assert_eq!(read(path).unwrap().data, mask.mapv(f32::from));
     }
@@ -86,7 +86,7 @@ fn grids_survive_a_change_of_format() {
     let floats = image.data.mapv(|value| value / 7.0);
     for name in ["a.nrrd", "a.nii.gz"] {
         let path = directory.path().join(name);
-        sam3d_io::write_f32(&path, floats.view(), &image.grid, Overwrite::Refuse).unwrap();
+        sam3d_io::write(&path, floats.view(), &image.grid, Overwrite::Refuse).unwrap();
         let back = read(&path).unwrap();
         assert_eq!((back.value_type, &back.data), (ValueType::Float32, &floats));
         let rows = back.grid.world_from_ijk().rows();
@@ -100,7 +100,7 @@ fn grids_survive_a_change_of_format() {
     let image = read(&path).unwrap();
     let mask = image.data.mapv(|value| u8::from(value > 100.0));
     let path = directory.path().join("mask.seg.nrrd");
-    sam3d_io::write_mask(&path, mask.view(), &image.grid, Overwrite::Refuse).unwrap();
+    sam3d_io::write(&path, mask.view(), &image.grid, Overwrite::Refuse).unwrap();
     let back = read(&path).unwrap();
     assert_eq!(back.grid.world_from_ijk(), image.grid.world_from_ijk());
     assert_eq!(back.data.mapv(|value| value as u8), mask);
@@ -122,9 +122,42 @@ proptest! {
         let fortran = Array3::from_shape_fn(shape, |(i, j, k)| (seed as usize % 97 * (i + 7 * j + 49 * k)) as i16);
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.nrrd");
-        sam3d_io::write_i16(&path, fortran.view().reversed_axes(), &grid, Overwrite::Refuse).unwrap();
+        sam3d_io::write(&path, fortran.view().reversed_axes(), &grid, Overwrite::Refuse).unwrap();
         let volume = read(&path).unwrap();
         prop_assert_eq!(volume.data, fortran.view().reversed_axes().mapv(f32::from));
         prop_assert_eq!(volume.grid.world_from_ijk(), grid.world_from_ijk());
     }
+}
+
+/// A `.seg.nrrd` is a segmentation whatever type its labels have, or is not written.
+#[test]
+fn a_segmentation_of_any_type_of_voxel() {
+    let directory = tempfile::tempdir().unwrap();
+    let grid = read(&fixture("itk_oblique.nrrd")).unwrap().grid;
+    let labels = Array3::from_shape_fn(grid.shape_kji(), |(k, _, _)| [0u8, 2, 255][k % 3]);
+    let path = |name: &str| directory.path().join(format!("{name}.seg.nrrd"));
+    let refuse = Overwrite::Refuse;
+    sam3d_io::write(&path("u16"), labels.mapv(u16::from).view(), &grid, refuse).unwrap();
+    sam3d_io::write(&path("i16"), labels.mapv(i16::from).view(), &grid, refuse).unwrap();
+    sam3d_io::write(&path("f32"), labels.mapv(f32::from).view(), &grid, refuse).unwrap();
+    for name in ["u16", "i16", "f32"] {
+        let back = read(&path(name)).unwrap();
+        assert_eq!((back.value_type, back.data), (ValueType::Uint8, labels.mapv(f32::from)), "{name}");
+        let found: Vec<u8> =
+            nrrd::segments(&path(name)).unwrap().iter().map(|segment| segment.label).collect();
+        assert_eq!(found, [2, 255], "{name}");
+    }
+    let probability = labels.mapv(|value| f32::from(value) / 300.0);
+    let below = labels.mapv(|value| i16::from(value) - 1);
+    let above = labels.mapv(|value| u16::from(value) + 1);
+    let errors = [
+        sam3d_io::write(&path("probability"), probability.view(), &grid, refuse),
+        sam3d_io::write(&path("below"), below.view(), &grid, refuse),
+        sam3d_io::write(&path("above"), above.view(), &grid, refuse),
+    ];
+    for error in errors {
+        let error = error.unwrap_err();
+        assert!(matches!(error, IoError::NotSegments { .. }), "{error}");
+    }
+    assert!(!path("probability").exists());
 }

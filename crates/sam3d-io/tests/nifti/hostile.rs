@@ -17,7 +17,7 @@ use super::{grid, read, values};
 fn sound() -> Vec<u8> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.nii");
-    nifti::write_i16(&path, values().view(), &grid(), Overwrite::Refuse).unwrap();
+    nifti::write(&path, values().view(), &grid(), Overwrite::Refuse).unwrap();
     fs::read(path).unwrap()
 }
 
@@ -162,7 +162,7 @@ fn slope_zero_means_no_scaling_and_infinite_values_stay_finite() {
     let path = directory.path().join("a.nii");
     let mut floats = values().mapv(f32::from);
     (floats[[0, 0, 0]], floats[[0, 0, 1]]) = (f32::INFINITY, f32::NEG_INFINITY);
-    nifti::write_f32(&path, floats.view(), &grid(), Overwrite::Refuse).unwrap();
+    nifti::write(&path, floats.view(), &grid(), Overwrite::Refuse).unwrap();
     let volume = read(&path).unwrap();
     assert_eq!((volume.data[[0, 0, 0]], volume.data[[0, 0, 1]]), (f32::MAX, f32::MIN));
 }

@@ -14,14 +14,14 @@ fn what_was_written_is_read_in_the_same_grid() {
     let directory = tempfile::tempdir().unwrap();
     for name in ["a.nii", "a.nii.gz"] {
         let path = directory.path().join(name);
-        nifti::write_i16(&path, values().view(), &grid(), Overwrite::Refuse).unwrap();
+        nifti::write(&path, values().view(), &grid(), Overwrite::Refuse).unwrap();
         let volume = read(&path).unwrap();
         assert_eq!((volume.value_type, volume.rescale, volume.nan_voxels), (ValueType::Int16, None, 0));
         assert_eq!(volume.data, values().mapv(f32::from));
         assert_eq!(volume.grid, grid());
 
         let floats = volume.data.mapv(|value| value / 7.0);
-        nifti::write_f32(&path, floats.view(), &volume.grid, Overwrite::Replace).unwrap();
+        nifti::write(&path, floats.view(), &volume.grid, Overwrite::Replace).unwrap();
         assert_eq!(read(&path).unwrap().data, floats);
     }
 }
@@ -36,7 +36,7 @@ fn geometry_fields_survive() {
         let volume = read(&path).unwrap();
         let mask = volume.data.mapv(|value| u8::from(value > 100.0));
         let written = directory.path().join("mask.nii.gz");
-        nifti::write_mask(&written, mask.view(), &volume.grid, Overwrite::Replace).unwrap();
+        nifti::write(&written, mask.view(), &volume.grid, Overwrite::Replace).unwrap();
         let (before, after) = (header(&path), header(&written));
         for field in GEOMETRY {
             assert_eq!(before[field.clone()], after[field.clone()], "{name}: bytes {field:?}");
@@ -58,8 +58,7 @@ fn header(path: &Path) -> Vec<u8> {
 fn refuses_before_it_touches_anything() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("mask.nii.gz");
-    let write =
-        |path: &Path, mask: &Array3<u8>| nifti::write_mask(path, mask.view(), &grid(), Overwrite::Refuse);
+    let write = |path: &Path, mask: &Array3<u8>| nifti::write(path, mask.view(), &grid(), Overwrite::Refuse);
     let mask = Array3::zeros([6, 5, 4]);
     assert!(matches!(
         write(&directory.path().join("mask.png"), &mask),
@@ -77,8 +76,8 @@ fn more_voxels_per_axis_than_the_format_holds() {
     let affine = Affine::new([[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]]).unwrap();
     let grid = Grid::from_affine([1 << 15, 1, 1], affine).unwrap();
     let directory = tempfile::tempdir().unwrap();
-    let mask = Array3::zeros([1, 1, 1 << 15]);
-    let error = nifti::write_mask(&directory.path().join("a.nii"), mask.view(), &grid, Overwrite::Refuse);
+    let mask = Array3::<u8>::zeros([1, 1, 1 << 15]);
+    let error = nifti::write(&directory.path().join("a.nii"), mask.view(), &grid, Overwrite::Refuse);
     assert!(matches!(error, Err(IoError::HeaderInvalid { .. })), "{error:?}");
 }
 
@@ -98,7 +97,7 @@ proptest! {
         let fortran = Array3::from_shape_fn(shape, |(i, j, k)| (seed as usize % 97 * (i + 7 * j + 49 * k)) as f32);
         let path = tempfile::tempdir().unwrap();
         let path = path.path().join("a.nii.gz");
-        nifti::write_f32(&path, fortran.view().reversed_axes(), &grid, Overwrite::Refuse).unwrap();
+        nifti::write(&path, fortran.view().reversed_axes(), &grid, Overwrite::Refuse).unwrap();
         let volume = read(&path).unwrap();
         prop_assert_eq!(volume.data.view(), fortran.view().reversed_axes());
         prop_assert_eq!(volume.grid, grid);

@@ -74,8 +74,8 @@ pub(crate) async fn as_nifti(server: &Core, located: Located) -> Result<Response
 fn write_nifti(image: &Image, to: &Path) -> Result<(), IoError> {
     let grid = Grid::from_affine(image.grid().shape_ijk(), *image.grid().world_from_ijk())?;
     match image.native() {
-        Some(NativeVoxels::Whole(voxels)) => nifti::write_i16(to, voxels, &grid, Overwrite::Refuse),
-        Some(NativeVoxels::Real(voxels)) => nifti::write_f32(to, voxels, &grid, Overwrite::Refuse),
+        Some(NativeVoxels::Whole(voxels)) => nifti::write(to, voxels, &grid, Overwrite::Refuse),
+        Some(NativeVoxels::Real(voxels)) => nifti::write(to, voxels, &grid, Overwrite::Refuse),
         None => Err(IoError::ShapeMismatch { expected: image.grid().shape_kji(), found: [0; 3] }),
     }
 }

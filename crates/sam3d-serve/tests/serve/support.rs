@@ -57,8 +57,7 @@ impl Served {
         std::fs::create_dir(&studies).unwrap();
         for (name, shift) in [("one", 0), ("two", 20)] {
             let path = studies.join(format!("{name}.nii.gz"));
-            sam3d_io::write_i16(&path, bright::volume(shift).view(), &bright::grid(), Overwrite::Refuse)
-                .unwrap();
+            sam3d_io::write(&path, bright::volume(shift).view(), &bright::grid(), Overwrite::Refuse).unwrap();
         }
         let mut config = Config {
             host: [127, 0, 0, 1].into(),

@@ -159,11 +159,7 @@ impl<'a> Out<'a> {
             KeepMasks::First => score.click_set == 0,
             KeepMasks::All => true,
         };
-        if wanted {
-            nifti::write_mask(&self.mask_path(score), mask, grid, Overwrite::Replace)
-        } else {
-            Ok(())
-        }
+        if wanted { nifti::write(&self.mask_path(score), mask, grid, Overwrite::Replace) } else { Ok(()) }
     }
 
     /// The records of those of `cases` that are finished.

@@ -7,12 +7,9 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use sam3d_io::volume_ending;
 
 use super::report::Failure;
-
-/// Endings of files that hold a volume, the longer ones first. A data file beside a header has none of them.
-const ENDINGS: [&str; 10] =
-    [".seg.nrrd", ".nii.gz", ".hdr.gz", ".nii", ".hdr", ".nrrd", ".nhdr", ".mha", ".mhd", ".dcm"];
 
 /// A truth and its prediction.
 pub(super) struct Pair {
@@ -79,8 +76,9 @@ fn volumes(directory: &Path) -> anyhow::Result<BTreeMap<String, PathBuf>> {
 
 /// The name without its ending; `None` if it is not that of a volume, or hidden.
 fn stem(name: &str) -> Option<&str> {
-    let lower = name.to_ascii_lowercase();
-    let ending = ENDINGS.iter().find(|ending| lower.ends_with(*ending))?;
+    // A structure set is a truth as well.
+    let ending =
+        volume_ending(name).or_else(|| name.to_ascii_lowercase().ends_with(".dcm").then_some(".dcm"))?;
     let stem = &name[..name.len() - ending.len()];
     (!stem.is_empty() && !name.starts_with('.')).then_some(stem)
 }
