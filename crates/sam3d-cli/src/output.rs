@@ -5,6 +5,7 @@ use std::{
     io::{self, Write},
 };
 
+use sam3d_eval::EvalError;
 use sam3d_model::ModelError;
 use sam3d_train::TrainError;
 use serde::{Serialize, Serializer};
@@ -49,11 +50,25 @@ pub fn one_line(error: &anyhow::Error) -> String {
 
 /// What to type against an error of a library.
 fn hint(error: &anyhow::Error) -> Option<&'static str> {
-    let of_model = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref::<TrainError>() {
-        Some(TrainError::Model(error)) => hint_of_model(error),
-        _ => cause.downcast_ref::<ModelError>().and_then(hint_of_model),
+    let of_cause = |cause: &(dyn std::error::Error + 'static)| {
+        if let Some(error) = cause.downcast_ref::<EvalError>() {
+            return hint_of_evaluation(error);
+        }
+        match cause.downcast_ref::<TrainError>() {
+            Some(TrainError::Model(error)) => hint_of_model(error),
+            _ => cause.downcast_ref::<ModelError>().and_then(hint_of_model),
+        }
     };
-    error.chain().find_map(of_model)
+    error.chain().find_map(of_cause)
+}
+
+fn hint_of_evaluation(error: &EvalError) -> Option<&'static str> {
+    match error {
+        EvalError::EvaluationExists { .. } => Some("go on with it with --resume, or replace it with --force"),
+        EvalError::EvaluationDiffers { .. } => Some("choose another directory, or begin anew with --force"),
+        EvalError::Model(error) => hint_of_model(error),
+        _ => None,
+    }
 }
 
 fn hint_of_model(error: &ModelError) -> Option<&'static str> {

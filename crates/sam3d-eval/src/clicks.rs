@@ -1,9 +1,9 @@
 //! Where the clicks of an evaluation lie.
 
-use ndarray::{Array3, ArrayView3, Axis, s};
+use ndarray::{Array3, ArrayView3, Axis, aview0, s};
 use sam3d_data::sampling::{clicks, rng_for};
-use sam3d_geom::{BoundingBox, Point, Spacing};
-use sam3d_metrics::distance_transform_mm;
+use sam3d_geom::{Point, Spacing};
+use sam3d_metrics::error_components;
 use serde::{Deserialize, Serialize};
 
 use crate::EvalError;
@@ -53,30 +53,29 @@ impl Position {
             Self::Surrounding => 1,
             Self::Centre => 2,
         };
-        let inside = target.indexed_iter().filter(|(_, value)| **value != 0);
-        let Some(bounds) = BoundingBox::around(inside.map(|((d, h, w), _)| [d, h, w])) else {
+        // The errors of an empty prediction are the target.
+        let nothing = aview0(&0);
+        let nothing = nothing.broadcast(target.dim()).ok_or(EvalError::Internal("shape of a target"))?;
+        let components = error_components(target, nothing)?;
+        if components.is_empty() {
             return Ok(None);
-        };
-        // What lies outside the volume is outside the target, too: hence the border of one voxel.
-        let start = bounds.start().map(|n| n as usize);
-        let end = bounds.end().map(|n| n as usize);
-        let cut = s![start[0]..end[0], start[1]..end[1], start[2]..end[2]];
-        let sizes = bounds.sizes();
-        let mut outside = Array3::ones(sizes.map(|n| n + 2));
-        let middle = s![1..=sizes[0], 1..=sizes[1], 1..=sizes[2]];
-        outside.slice_mut(middle).zip_mut_with(&target.slice(cut), |out, value| *out = u8::from(*value == 0));
-        let depth_mm = distance_transform_mm(outside.view(), spacing)?;
-        let deepest_mm = depth_mm.iter().copied().fold(0.0, f32::max);
+        }
+        let depths_mm: Vec<Array3<f32>> =
+            components.iter().map(|component| component.depth_map_mm(spacing)).collect::<Result<_, _>>()?;
+        let deepest_mm = depths_mm.iter().flatten().copied().fold(0.0, f32::max);
         // 0, 1 and 2 from the border inwards; a depth on a limit belongs to the outer layer.
         let layer_of =
             |mm: f32| if 3.0 * mm <= deepest_mm { 0 } else { 1 + u8::from(3.0 * mm > 2.0 * deepest_mm) };
-        let inner = depth_mm.slice(middle);
-        let occupied = |layer: u8| inner.iter().any(|mm| *mm > 0.0 && layer_of(*mm) == layer);
+        let occupied = |layer: u8| depths_mm.iter().flatten().any(|mm| *mm > 0.0 && layer_of(*mm) == layer);
         let wanted = (from_share..=2).find(|layer| occupied(*layer)).unwrap_or(2);
         let mut chosen = Array3::zeros(target.raw_dim());
-        chosen
-            .slice_mut(cut)
-            .zip_mut_with(&inner, |out, mm| *out = u8::from(*mm > 0.0 && layer_of(*mm) == wanted));
+        for (component, depth_mm) in components.iter().zip(&depths_mm) {
+            let [d, h, w] = std::array::from_fn(|axis| component.start()[axis]..component.end()[axis]);
+            // Boxes of components may overlap; their voxels do not.
+            chosen
+                .slice_mut(s![d, h, w])
+                .zip_mut_with(depth_mm, |out, mm| *out |= u8::from(*mm > 0.0 && layer_of(*mm) == wanted));
+        }
         Ok(Some(chosen))
     }
 }
@@ -143,6 +142,8 @@ pub fn prompt_sets(
 
 #[cfg(test)]
 mod tests {
+    use sam3d_metrics::distance_transform_mm;
+
     use super::*;
 
     fn counts(target: &Array3<u8>, spacing: Spacing) -> [usize; 3] {
@@ -174,5 +175,30 @@ mod tests {
         let cube = Array3::ones([3; 3]);
         assert_eq!(counts(&cube, Spacing::new([1.0; 3]).unwrap()), [26, 26, 1]);
         assert_eq!(Position::Uniform.layer(cube.view(), Spacing::new([1.0; 3]).unwrap()).unwrap(), None);
+    }
+
+    #[test]
+    fn layers_are_those_of_the_distance_transform_of_the_whole_volume() {
+        let spacing = Spacing::new([2.5, 0.7, 1.1]).unwrap();
+        // A ball at the border of the volume, a ring around it that does not touch it, and a sheet beside both.
+        let target = Array3::from_shape_fn([12, 30, 33], |(d, h, w)| {
+            let squared = d.pow(2) + h.abs_diff(13).pow(2) + w.abs_diff(14).pow(2);
+            u8::from(squared <= 36 || (64..144).contains(&squared) || w > 29)
+        });
+        let mut outside = Array3::ones([14, 32, 35]);
+        let middle = s![1..13, 1..31, 1..34];
+        outside.slice_mut(middle).zip_mut_with(&target, |outside, value| *outside = 1 - value);
+        let depths_mm = distance_transform_mm(outside.view(), spacing).unwrap();
+        let depths_mm = depths_mm.slice(middle);
+        let deepest_mm = depths_mm.iter().copied().fold(0.0, f32::max);
+        for (number, position) in
+            [Position::Margin, Position::Surrounding, Position::Centre].into_iter().enumerate()
+        {
+            let expected = depths_mm.map(|mm| {
+                let layer = usize::from(3.0 * mm > deepest_mm) + usize::from(3.0 * mm > 2.0 * deepest_mm);
+                u8::from(*mm > 0.0 && layer == number)
+            });
+            assert_eq!(position.layer(target.view(), spacing).unwrap().unwrap(), expected, "{position:?}");
+        }
     }
 }

@@ -29,7 +29,15 @@ pub enum EvalError {
         /// The directory.
         path: PathBuf,
     },
-    /// A file of an evaluation is not what it should be.
+    /// A directory holds an evaluation with other settings.
+    #[error("{path}: an evaluation with other settings ({settings})", path = path.display())]
+    EvaluationDiffers {
+        /// The file that says with which.
+        path: PathBuf,
+        /// The settings that differ.
+        settings: String,
+    },
+    /// A file of an evaluation is damaged or belongs to another evaluation.
     #[error("{path}: {detail}", path = path.display())]
     EvaluationFile {
         /// The file.

@@ -1,28 +1,29 @@
-//! The directory of an evaluation: what was evaluated, and a record for each finished case.
+//! The directory of an evaluation: what was evaluated, and a record for each case that is done.
 //!
 //! | file | what |
 //! |---|---|
 //! | `evaluation.json` | the [`Identity`]: everything that decides a number |
-//! | `cases/CASE.json` | the scores of a finished case, with the identity's hash |
+//! | `cases/CASE.json` | the scores of a case, with the identity's hash |
+//! | `failures/CASE.json` | why a case has no scores, with the identity's hash |
 //!
-//! An evaluation that was interrupted goes on from its records; the jobs of an array share one directory. Every file is
-//! written whole or not at all.
+//! An interrupted evaluation goes on from its records and tries failed cases again; the jobs of an array share one
+//! directory. Every file is written whole or not at all.
 
 use std::{
     fs,
-    io::Write,
+    io::{ErrorKind, Write},
     path::{Path, PathBuf},
 };
 
 use sam3d_data::splits::Part;
-use sam3d_geom::Preprocessing;
+use sam3d_geom::{Preprocessing, hexadecimal};
 use sam3d_io::atomic::{self, Overwrite};
 use sam3d_model::Precision;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
 use crate::EvalError;
-use crate::{CaseEvaluation, EvalConfig};
+use crate::{CaseEvaluation, EvalConfig, scores::Failure};
 
 /// Version of the files here; a change of what their numbers mean raises it.
 pub const FORMAT_VERSION: u32 = 1;
@@ -84,71 +85,107 @@ struct Record {
     case: CaseEvaluation,
 }
 
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FailureRecord {
+    /// Hash of the identity.
+    evaluation: String,
+    failure: Failure,
+}
+
 impl EvaluationDirectory {
     /// Opens or begins the evaluation `identity` in `path`, which is created.
     ///
     /// # Errors
-    /// [`EvalError::EvaluationExists`] if there is one and `existing` refuses, [`EvalError::EvaluationFile`] if it is of another
-    /// identity or damaged, [`EvalError::File`] if nothing can be written.
+    /// [`EvalError::EvaluationExists`] if there is one and `existing` refuses, [`EvalError::EvaluationDiffers`] if it is of
+    /// another identity, [`EvalError::EvaluationFile`] if it is damaged, [`EvalError::File`] if nothing can be written.
     pub fn open(path: &Path, identity: &Identity, existing: Existing) -> Result<Self, EvalError> {
         let directory = Self { path: path.to_owned(), key: key_of(identity)? };
         let identity_path = path.join("evaluation.json");
-        let records = path.join("cases");
+        let records = [CASES, FAILURES].map(|name| path.join(name));
         if identity_path.exists() {
             match existing {
                 Existing::Refuse => return Err(EvalError::EvaluationExists { path: path.to_owned() }),
-                Existing::Replace => remove_records(&records)?,
+                Existing::Replace => records.iter().try_for_each(|records| remove_records(records))?,
                 Existing::Resume => check_same(&identity_path, identity)?,
             }
         }
-        fs::create_dir_all(&records).map_err(|source| EvalError::File {
-            action: "create",
-            path: records.clone(),
-            source,
-        })?;
+        for path in records {
+            fs::create_dir_all(&path).map_err(|source| EvalError::File { action: "create", path, source })?;
+        }
         write_json(&identity_path, identity)?;
         Ok(directory)
     }
 
-    /// The record of `case`; `None` if it is not finished.
+    /// The scores of `case`; `None` if it has none.
     ///
     /// # Errors
-    /// [`EvalError::EvaluationFile`] if it is damaged or of another evaluation.
+    /// [`EvalError::EvaluationFile`] if the record is damaged or of another evaluation.
     pub fn record(&self, case: &str) -> Result<Option<CaseEvaluation>, EvalError> {
-        let path = self.record_path(case);
-        if !path.exists() {
-            return Ok(None);
-        }
-        let record: Record = read_json(&path)?;
-        if record.evaluation != self.key || record.case.case != case {
-            let detail = "of another evaluation; remove it or choose another directory";
-            return Err(EvalError::EvaluationFile { path, detail: detail.to_owned() });
-        }
+        let path = self.record_path(CASES, case);
+        let Some(record) = read_json_if_there::<Record>(&path)? else { return Ok(None) };
+        self.check_own(path, &record.evaluation, [&record.case.case, case])?;
         Ok(Some(record.case))
     }
 
-    /// Writes the record of a finished case.
+    /// Why `case` has no scores; `None` if it has scores or was not tried.
+    ///
+    /// # Errors
+    /// As [`record`](Self::record).
+    pub fn failure(&self, case: &str) -> Result<Option<Failure>, EvalError> {
+        let path = self.record_path(FAILURES, case);
+        let Some(record) = read_json_if_there::<FailureRecord>(&path)? else { return Ok(None) };
+        self.check_own(path, &record.evaluation, [&record.failure.case, case])?;
+        // A process that ended between writing the scores and removing an earlier failure left both.
+        Ok(Some(record.failure).filter(|_| !self.record_path(CASES, case).exists()))
+    }
+
+    /// Writes the scores of a case; a failure that was recorded is forgotten.
+    ///
+    /// # Errors
+    /// [`EvalError::Io`] if they cannot be written, [`EvalError::File`] if a failure cannot be removed.
+    pub fn save(&self, evaluation: &CaseEvaluation) -> Result<(), EvalError> {
+        let record = Record { evaluation: self.key.clone(), case: evaluation.clone() };
+        write_json(&self.record_path(CASES, &evaluation.case), &record)?;
+        let path = self.record_path(FAILURES, &evaluation.case);
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != ErrorKind::NotFound => {
+                Err(EvalError::File { action: "remove", path, source })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Records why a case has no scores.
     ///
     /// # Errors
     /// [`EvalError::Io`] if it cannot be written.
-    pub fn save(&self, evaluation: &CaseEvaluation) -> Result<(), EvalError> {
-        let record = Record { evaluation: self.key.clone(), case: evaluation.clone() };
-        write_json(&self.record_path(&evaluation.case), &record)
+    pub fn save_failure(&self, failure: &Failure) -> Result<(), EvalError> {
+        let record = FailureRecord { evaluation: self.key.clone(), failure: failure.clone() };
+        write_json(&self.record_path(FAILURES, &failure.case), &record)
     }
 
-    fn record_path(&self, case: &str) -> PathBuf {
-        self.path.join("cases").join(format!("{case}.json"))
+    fn record_path(&self, kind: &str, case: &str) -> PathBuf {
+        self.path.join(kind).join(format!("{case}.json"))
+    }
+
+    /// Fails if the record at `path` has another evaluation's key or names another case than it was asked for.
+    fn check_own(&self, path: PathBuf, key: &str, [found, wanted]: [&str; 2]) -> Result<(), EvalError> {
+        if key == self.key && found == wanted {
+            return Ok(());
+        }
+        let detail = "of another evaluation; remove it or choose another directory".to_owned();
+        Err(EvalError::EvaluationFile { path, detail })
     }
 }
+
+/// The directories of records.
+const CASES: &str = "cases";
+const FAILURES: &str = "failures";
 
 fn key_of(identity: &Identity) -> Result<String, EvalError> {
     let text = serde_json::to_string(identity).map_err(|_| EvalError::Internal("an identity has no text"))?;
     Ok(hexadecimal(&Sha256::digest(text.as_bytes())))
-}
-
-/// Bytes as hexadecimal digits.
-pub fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Fails if the evaluation at `path` is another one, naming what differs.
@@ -167,26 +204,23 @@ fn check_same(path: &Path, identity: &Identity) -> Result<(), EvalError> {
         }
     }
     let differs = |name: &&String| found.get(name.as_str()) != wanted.get(name.as_str());
-    let names: Vec<&str> = found
+    let settings: Vec<String> = found
         .keys()
         .chain(wanted.keys().filter(|name| !found.contains_key(name.as_str())))
         .filter(differs)
-        .map(String::as_str)
+        .cloned()
         .collect();
-    match names.as_slice() {
-        [] => Ok(()),
-        names => Err(broken(format!(
-            "an evaluation with other settings ({}); choose another directory, or begin anew with --force",
-            names.join(", ")
-        ))),
+    if settings.is_empty() {
+        return Ok(());
     }
+    Err(EvalError::EvaluationDiffers { path: path.to_owned(), settings: settings.join(", ") })
 }
 
 fn remove_records(directory: &Path) -> Result<(), EvalError> {
     let failed = |path: &Path, source| EvalError::File { action: "remove", path: path.to_owned(), source };
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(failed(directory, error)),
     };
     for entry in entries {
@@ -203,13 +237,26 @@ fn remove_records(directory: &Path) -> Result<(), EvalError> {
 /// # Errors
 /// [`EvalError::File`] if it cannot be read, [`EvalError::EvaluationFile`] if it is not what it should be.
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, EvalError> {
-    let text = fs::read_to_string(path).map_err(|source| EvalError::File {
+    let missing = || EvalError::File {
         action: "read",
         path: path.to_owned(),
-        source,
-    })?;
-    serde_json::from_str(&text)
-        .map_err(|error| EvalError::EvaluationFile { path: path.to_owned(), detail: error.to_string() })
+        source: std::io::Error::from(ErrorKind::NotFound),
+    };
+    read_json_if_there(path)?.ok_or_else(missing)
+}
+
+/// As [`read_json`]; `None` if there is no such file.
+fn read_json_if_there<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, EvalError> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(EvalError::File { action: "read", path: path.to_owned(), source }),
+    };
+    let damaged = |error: serde_json::Error| EvalError::EvaluationFile {
+        path: path.to_owned(),
+        detail: error.to_string(),
+    };
+    serde_json::from_str(&text).map(Some).map_err(damaged)
 }
 
 /// Writes a JSON file of an evaluation, replacing one that is there.
@@ -288,11 +335,33 @@ mod tests {
         other.config.seed = 1;
         other.weights_sha256 = "cd".into();
         let error = EvaluationDirectory::open(&path, &other, Existing::Resume).unwrap_err().to_string();
-        assert!(error.contains("(config.seed, weights_sha256)") && error.contains("--force"), "{error}");
+        assert!(error.ends_with("other settings (config.seed, weights_sha256)"), "{error}");
         let anew = EvaluationDirectory::open(&path, &other, Existing::Replace).unwrap();
         assert_eq!(anew.record("a").unwrap(), None);
-        // A record left by another evaluation is no record of this one.
+        // Records left by another evaluation are refused.
         directory.save(&evaluation(0.5)).unwrap();
         assert!(anew.record("a").unwrap_err().to_string().contains("a.json"));
+        directory.save_failure(&failure("b")).unwrap();
+        assert!(anew.failure("b").unwrap_err().to_string().contains("b.json"));
+    }
+
+    fn failure(case: &str) -> Failure {
+        Failure { case: case.to_owned(), error: "unreadable".to_owned() }
+    }
+
+    #[test]
+    fn a_failure_is_recorded_until_the_case_has_scores_or_the_evaluation_begins_anew() {
+        let place = tempfile::tempdir().unwrap();
+        let open = |existing| EvaluationDirectory::open(place.path(), &identity(), existing).unwrap();
+        let directory = open(Existing::Refuse);
+        assert_eq!(directory.failure("a").unwrap(), None);
+        directory.save_failure(&failure("a")).unwrap();
+        assert_eq!(directory.failure("a").unwrap(), Some(failure("a")));
+        assert_eq!(open(Existing::Resume).failure("a").unwrap(), Some(failure("a")));
+        assert_eq!(directory.record("a").unwrap(), None);
+        directory.save(&evaluation(0.5)).unwrap();
+        assert_eq!(directory.failure("a").unwrap(), None);
+        directory.save_failure(&failure("b")).unwrap();
+        assert_eq!(open(Existing::Replace).failure("b").unwrap(), None);
     }
 }

@@ -10,6 +10,7 @@ use sam3d_data::{
     phantom,
     splits::Split,
 };
+use sam3d_eval::scores::Scores;
 use sam3d_testkit::golden_path;
 use serde_json::Value;
 use tempfile::tempdir;
@@ -78,7 +79,7 @@ fn interrupted_or_shared_out_an_evaluation_gives_the_same_bytes() {
     );
     fs::write(broken, bytes).unwrap();
     let other = failure_of(&mut eval(place, "torn", &["--ball", "--resume", "--seed", "1"]), 1);
-    assert!(other.contains("config.seed"), "{other}");
+    assert!(other.contains("(config.seed); choose another directory, or begin anew with --force"), "{other}");
     let record = place.join(format!("torn/cases/{}.json", prepared.cases[0].id));
     let written = fs::metadata(&record).unwrap().modified().unwrap();
     stdout_of(&mut eval(place, "torn", &["--ball", "--resume"]));
@@ -91,6 +92,35 @@ fn interrupted_or_shared_out_an_evaluation_gives_the_same_bytes() {
 
     report_needs_nothing_else(&fs::read_to_string(place.join("whole/report.html")).unwrap());
     compared(place);
+}
+
+#[test]
+fn the_last_job_writes_the_scores_also_if_a_case_failed_and_a_failed_case_is_tried_again() {
+    let place = tempdir().unwrap();
+    let place = place.path();
+    let prepared = prepare(place);
+    let broken = &prepared.cases[1].image;
+    let bytes = fs::read(broken).unwrap();
+    fs::write(broken, &bytes[..1000]).unwrap();
+
+    let name = prepared.cases[1].id.as_str();
+    let failed = failure_of(&mut eval(place, "out", &["--shard", "2/2"]), 1);
+    assert!(failed.contains("1 of 1 cases failed") && failed.contains(name), "{failed}");
+    assert!(!place.join("out/scores.json").exists());
+    // The job that finishes last knows what failed in the others, lists it, and says so by its exit code.
+    let assert = eval(place, "out", &["--shard", "1/2"]).assert().code(1);
+    let output = assert.get_output();
+    let [table, message] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+    assert!(table.contains(&format!("failed: {name}: ")), "{table}");
+    assert!(message.contains("1 of 3 cases failed; the first is"), "{message}");
+    let scores = || Scores::read(&place.join("out")).unwrap();
+    let listed: Vec<String> = scores().failures.into_iter().map(|failure| failure.case).collect();
+    assert_eq!((scores().cases.len(), listed), (2, vec![name.to_owned()]));
+
+    fs::write(broken, bytes).unwrap();
+    stdout_of(&mut eval(place, "out", &["--shard", "2/2"]));
+    assert_eq!((scores().cases.len(), scores().failures.len()), (3, 0));
+    assert_eq!(fs::read_dir(place.join("out/failures")).unwrap().count(), 0);
 }
 
 fn report_needs_nothing_else(page: &str) {

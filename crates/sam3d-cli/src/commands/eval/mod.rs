@@ -91,18 +91,19 @@ pub fn run(args: &EvalArgs, global: &GlobalArgs) -> anyhow::Result<()> {
         }
         None => cases.clone(),
     };
-    let (mut evaluations, failures) = evaluate(&pipeline, &mine, out.as_ref())?;
+    let (mut evaluations, mut failures) = evaluate(&pipeline, &mine, out.as_ref())?;
     if let (Some(shard), Some(out)) = (args.shard, &out) {
-        // Whichever job finishes last finds all records and writes the whole.
-        evaluations = out.records(&cases)?;
-        if evaluations.len() < cases.len() {
+        // The job that finishes last finds a record of every case and writes the scores.
+        let (finished, failed) = out.records(&cases)?;
+        let done = finished.len() + failed.len();
+        if done < cases.len() {
             tracing::info!(
-                "share {shard}: {} of {} cases of the split are done; the job that finishes last writes the scores",
-                evaluations.len(),
+                "share {shard}: {done} of {} cases of the split are done; the job that finishes last writes the scores",
                 cases.len()
             );
             return finish(&failures, mine.len());
         }
+        (evaluations, failures) = (finished, failed);
     }
     let scores = Scores {
         program: concat!("sam3d ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -118,7 +119,7 @@ pub fn run(args: &EvalArgs, global: &GlobalArgs) -> anyhow::Result<()> {
         out.write(&scores, &prepared.dataset.title, &cases)?;
     }
     output::emit(&Table(&scores), global.json)?;
-    finish(&scores.failures, mine.len())
+    finish(&scores.failures, cases.len())
 }
 
 fn finish(failures: &[Failure], cases: usize) -> anyhow::Result<()> {
@@ -162,13 +163,16 @@ impl<'a> Out<'a> {
         if wanted { nifti::write(&self.mask_path(score), mask, grid, Overwrite::Replace) } else { Ok(()) }
     }
 
-    /// The records of those of `cases` that are finished.
-    fn records(&self, cases: &[&Case]) -> anyhow::Result<Vec<CaseEvaluation>> {
-        let mut found = Vec::new();
+    /// What is recorded of `cases`, by this and other jobs: those with scores and those that failed.
+    fn records(&self, cases: &[&Case]) -> anyhow::Result<(Vec<CaseEvaluation>, Vec<Failure>)> {
+        let (mut evaluations, mut failures) = (Vec::new(), Vec::new());
         for case in cases {
-            found.extend(self.directory.record(case.id.as_str())?);
+            match self.directory.record(case.id.as_str())? {
+                Some(evaluation) => evaluations.push(evaluation),
+                None => failures.extend(self.directory.failure(case.id.as_str())?),
+            }
         }
-        Ok(found)
+        Ok((evaluations, failures))
     }
 
     /// Writes `scores.json`, `cases.csv` and `report.html`.
@@ -184,13 +188,13 @@ impl<'a> Out<'a> {
     }
 }
 
-/// Scores the cases that have no record yet; one that fails is listed and does not stop the others.
+/// Scores the cases that have no scores yet; one that fails is recorded and does not stop the others.
 fn evaluate(
     pipeline: &Pipeline<'_>,
     cases: &[&Case],
     out: Option<&Out<'_>>,
 ) -> anyhow::Result<(Vec<CaseEvaluation>, Vec<Failure>)> {
-    let mut outcomes: Vec<Option<Result<CaseEvaluation, String>>> = Vec::with_capacity(cases.len());
+    let mut outcomes: Vec<Option<Result<CaseEvaluation, Failure>>> = Vec::with_capacity(cases.len());
     for case in cases {
         let record = match out {
             Some(out) => out.directory.record(case.id.as_str())?,
@@ -221,16 +225,28 @@ fn evaluate(
         };
         bar.set_message(wanted[index].id.to_string());
         bar.inc(1);
-        outcomes[pending[index]] = Some(saved.map_err(|error| output::one_line(&error.into())));
+        let case = wanted[index].id.to_string();
+        outcomes[pending[index]] = Some(saved.map_err(|error| {
+            let failure = Failure { case, error: output::one_line(&error.into()) };
+            if let Some(out) = out
+                && let Err(error) = out.directory.save_failure(&failure)
+            {
+                tracing::warn!(
+                    "the failure of {} is not recorded: {}",
+                    failure.case,
+                    output::one_line(&error.into())
+                );
+            }
+            failure
+        }));
     });
     bar.finish_and_clear();
     result?;
     let (mut evaluations, mut failures) = (Vec::new(), Vec::new());
-    for (case, outcome) in cases.iter().zip(outcomes) {
+    for outcome in outcomes.into_iter().flatten() {
         match outcome {
-            Some(Ok(evaluation)) => evaluations.push(evaluation),
-            Some(Err(error)) => failures.push(Failure { case: case.id.to_string(), error }),
-            None => {}
+            Ok(evaluation) => evaluations.push(evaluation),
+            Err(failure) => failures.push(failure),
         }
     }
     Ok((evaluations, failures))
