@@ -77,6 +77,14 @@ impl Answer {
         self.values.get(inside).copied().unwrap_or(0.0)
     }
 
+    /// Whether the probability is above one half in the voxels of the crop `window`: 1 or 0, in C order over (D, H, W).
+    pub(crate) fn mask_in(&self, window: CropWindow) -> Vec<f32> {
+        let offset =
+            std::array::from_fn(|axis| window.start()[axis].saturating_sub_unsigned(self.start[axis] as u64));
+        let window = CropWindow::new(offset, window.side());
+        window.extract(self.values.view(), 0.0).iter().map(|p| f32::from(u8::from(*p > 0.5))).collect()
+    }
+
     fn end(&self) -> [usize; 3] {
         let sizes: [usize; 3] = self.values.dim().into();
         std::array::from_fn(|axis| self.start[axis] + sizes[axis])

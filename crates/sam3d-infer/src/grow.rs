@@ -263,11 +263,15 @@ const DIRECTIONS: [[i64; 3]; 6] = [[-1, 0, 0], [1, 0, 0], [0, -1, 0], [0, 1, 0],
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::placement::place;
+    use crate::placement::{deciding_box, window};
 
     /// A predictor that knows the truth inside each crop.
     fn oracle(truth: &Array3<u8>) -> impl FnMut(&Placement) -> Result<Array3<f32>, InferError> {
         |placement| Ok(placement.window.extract(truth.view(), 0).mapv(|value| 0.9 * f32::from(value)))
+    }
+
+    fn first_crop(clicks: &[Point]) -> Placement {
+        Placement::of(clicks, window(None, deciding_box(clicks).unwrap(), 16))
     }
 
     fn tube(sizes: [usize; 3], inside: impl Fn([usize; 3]) -> bool) -> Array3<u8> {
@@ -278,7 +282,7 @@ mod tests {
         let extent = Extent::new(truth.dim().into()).unwrap();
         let clicks = [Point::positive(click)];
         let mut calls = Vec::new();
-        let first = place(&clicks, extent, 16).unwrap();
+        let first = first_crop(&clicks);
         let limits = GrowLimits { crops, threshold: 0.5 };
         let grown =
             grow(extent, first, &clicks, limits, &mut oracle(truth), &mut |done| calls.push(done)).unwrap();
@@ -351,7 +355,7 @@ mod tests {
                 f32::from(found[[d, h, w]]) * if at == [9, 11] { 0.99 } else { 0.8 }
             }))
         };
-        let first = place(&clicks, extent, 16).unwrap();
+        let first = first_crop(&clicks);
         let limits = GrowLimits { crops: 2, threshold: 0.5 };
         grow(extent, first, &clicks, limits, &mut predict, &mut |_| {}).unwrap();
         let second = &prompts[1];

@@ -24,12 +24,13 @@ pub mod placement;
 mod prompt;
 mod segmenter;
 mod session;
+mod shape;
 
 pub use answer::{Answer, MaskPart};
 pub use error::InferError;
 pub use image::{Image, NativeVoxels};
 pub use log::{LogStep, SessionLog};
 pub use lru::Lru;
-pub use prompt::{Accepts, Position, Prompt};
+pub use prompt::{Accepts, MaskRuns, Position, Prompt, SCRIBBLE_WIDTH};
 pub use segmenter::{Segmenter, SegmenterOptions};
 pub use session::{Change, Progress, Session};

@@ -7,7 +7,6 @@
 
 use sam3d_geom::{BoundingBox, Extent, Point, PointLabel, Prompt};
 use sam3d_io::crop::CropWindow;
-use sam3d_model::CropPrompt;
 
 use crate::InferError;
 
@@ -69,42 +68,29 @@ impl Placement {
         Self { window, clicks, outside }
     }
 
-    /// The clicks as the network takes them.
+    /// The clicks as the network takes them; `None` without any.
     ///
     /// # Errors
-    /// [`InferError::Geometry`] without clicks.
-    pub fn prompt(&self) -> Result<CropPrompt, InferError> {
-        Ok(Prompt::new(self.clicks.clone(), Extent::new([self.window.side(); 3])?)?.into())
+    /// [`InferError::Geometry`] if a click lies outside the crop.
+    pub fn prompt(&self) -> Result<Option<Prompt>, InferError> {
+        if self.clicks.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Prompt::new(self.clicks.clone(), Extent::new([self.window.side(); 3])?)?))
     }
-}
-
-/// The placement of `points` given together on a resampled volume of `extent`.
-///
-/// # Errors
-/// [`InferError::Geometry`] without points or with a point outside the volume; [`InferError::ClicksTooFarApart`] if no
-/// click lies in the crop.
-pub fn place(points: &[Point], extent: Extent, side: usize) -> Result<Placement, InferError> {
-    let all = Prompt::new(points.to_vec(), extent)?;
-    let bounds = deciding_box(points).unwrap_or(all.bounding_box());
-    let placement = Placement::of(points, window(None, bounds, side));
-    if placement.clicks.is_empty() {
-        let span = all.bounding_box().sizes().into_iter().max().unwrap_or_default();
-        return Err(InferError::ClicksTooFarApart { span, side });
-    }
-    Ok(placement)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn extent() -> Extent {
-        Extent::new([100, 90, 80]).unwrap()
+    fn place(points: &[Point], side: usize) -> Placement {
+        Placement::of(points, window(None, deciding_box(points).unwrap(), side))
     }
 
     #[test]
     fn one_click_is_the_centre_of_its_crop() {
-        let placement = place(&[Point::positive([10, 20, 30])], extent(), 64).unwrap();
+        let placement = place(&[Point::positive([10, 20, 30])], 64);
         assert_eq!(placement.window.start(), [-22, -12, -2]);
         assert_eq!(placement.clicks[0].index, [32, 32, 32]);
     }
@@ -112,19 +98,18 @@ mod tests {
     #[test]
     fn a_negative_click_does_not_move_the_crop() {
         let negative = Point { index: [10, 20, 60], label: PointLabel::Negative };
-        let placement = place(&[Point::positive([10, 20, 30]), negative], extent(), 64).unwrap();
+        let placement = place(&[Point::positive([10, 20, 30]), negative], 64);
         assert_eq!(placement.window.start(), [-22, -12, -2]);
         assert_eq!(placement.clicks[1].label, PointLabel::Negative);
     }
 
     #[test]
-    fn clicks_beyond_the_crop_are_counted_or_refused() {
+    fn clicks_beyond_the_crop_are_counted() {
         let far = [[0, 45, 40], [99, 45, 40], [50, 45, 40]].map(Point::positive);
-        let placement = place(&far, extent(), 64).unwrap();
+        let placement = place(&far, 64);
         assert_eq!((placement.clicks.len(), placement.outside), (1, 2));
-        let error = place(&far[..2], extent(), 64).unwrap_err().to_string();
-        assert!(error.contains("100") && error.contains("64"), "{error}");
-        assert!(matches!(place(&[], extent(), 64), Err(InferError::Geometry(_))));
+        assert!(place(&far[..2], 64).clicks.is_empty());
+        assert_eq!(deciding_box(&[]), None);
     }
 
     #[test]
@@ -139,7 +124,7 @@ mod tests {
             current.unwrap().0
         };
         let first = steady(&[[50, 45, 40]]);
-        assert_eq!(first, place(&[Point::positive([50, 45, 40])], extent(), 32).unwrap().window);
+        assert_eq!(first, place(&[Point::positive([50, 45, 40])], 32).window);
         // The middle half of the crop of 32 around 50 runs from 42 to 57.
         assert_eq!(steady(&[[50, 45, 40], [42, 45, 40], [57, 45, 40]]), first);
         assert_eq!(steady(&[[50, 45, 40], [58, 45, 40]]).start(), [38, 29, 24]);

@@ -1,14 +1,15 @@
 //! What a user says of the target.
 
-use sam3d_geom::{Point, PointLabel};
+use ndarray::ArrayView3;
+use sam3d_geom::{GeomError, Point, PointLabel};
 use sam3d_io::prepare::Frame;
 use sam3d_model::ModelConfig;
 use serde::{Deserialize, Serialize};
 
-use crate::InferError;
+use crate::{InferError, shape::Shape};
 
-/// One prompt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// One prompt. Coordinates are voxels `[i, j, k]` of the file as stored, counted from 0, unless they say otherwise.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Prompt {
     /// A voxel that is, or is not, in the target.
@@ -18,13 +19,73 @@ pub enum Prompt {
         /// Whether it is in the target.
         label: PointLabel,
     },
+    /// A cuboid, or a rectangle in one slice, that holds the target (or, negative, none of it).
+    Box {
+        /// Its first voxel.
+        first: [usize; 3],
+        /// Its last voxel.
+        last: [usize; 3],
+        /// Whether the target is in it.
+        label: PointLabel,
+    },
+    /// A closed outline in one slice that holds the target there (or, negative, none of it).
+    Lasso {
+        /// Its corners, at least three; all have one coordinate in common, which says the slice.
+        outline: Vec<[f64; 3]>,
+        /// Whether the target is in it.
+        label: PointLabel,
+    },
+    /// A stroke in one slice that is, or is not, in the target.
+    Scribble {
+        /// The voxels it goes through, at least one; all have one coordinate in common, which says the slice.
+        path: Vec<[usize; 3]>,
+        /// How wide it is, in voxels.
+        #[serde(default = "default_width")]
+        width: f64,
+        /// Whether it is in the target.
+        label: PointLabel,
+    },
+    /// A mask to begin from: it is the answer until a prompt corrects it.
+    Mask(MaskRuns),
+}
+
+/// Width of a scribble in voxels, unless it says otherwise.
+pub const SCRIBBLE_WIDTH: f64 = 3.0;
+
+fn default_width() -> f64 {
+    SCRIBBLE_WIDTH
+}
+
+/// A mask as runs of voxels of the file in C order of `[k, j, i]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MaskRuns {
+    /// Size of the file, `[i, j, k]`.
+    pub shape_ijk: [usize; 3],
+    /// First voxel and number of voxels of each run.
+    pub runs: Vec<[usize; 2]>,
+}
+
+impl MaskRuns {
+    /// The voxels of `mask` (`[k, j, i]`) that are not 0.
+    pub fn of(mask: ArrayView3<'_, u8>) -> Self {
+        let (depth, rows, columns) = mask.dim();
+        let mut runs: Vec<[usize; 2]> = Vec::new();
+        for (at, _) in mask.iter().enumerate().filter(|(_, value)| **value != 0) {
+            match runs.last_mut() {
+                Some([start, length]) if *start + *length == at => *length += 1,
+                _ => runs.push([at, 1]),
+            }
+        }
+        Self { shape_ijk: [columns, rows, depth], runs }
+    }
 }
 
 /// Where a click is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Position {
-    /// A voxel `[i, j, k]` of the file as stored, counted from 0.
+    /// A voxel `[i, j, k]` of the file.
     Voxel([usize; 3]),
     /// A voxel `[D, H, W]` of the resampled volume, on which the published protocol draws its clicks.
     Resampled([usize; 3]),
@@ -41,21 +102,32 @@ impl Prompt {
         Self::Click { at: Position::Resampled(point.index), label: point.label }
     }
 
-    /// The click as a point of the resampled volume.
-    pub(crate) fn point(self, frame: &Frame) -> Result<Point, InferError> {
-        let Self::Click { at, label } = self;
-        let index = match at {
+    /// The prompt on the grids of `frame`.
+    pub(crate) fn resolve(&self, frame: &Frame) -> Result<Resolved, InferError> {
+        let Self::Click { at, label } = self else {
+            return Ok(Resolved::Shape(Shape::of(self, frame)?));
+        };
+        let index = match *at {
             Position::Voxel(ijk) => frame.resampled_from_native_ijk(ijk)?,
             Position::Resampled(index) => {
                 let extent = frame.resampled_extent();
                 if !extent.contains(index) {
-                    return Err(sam3d_geom::GeomError::PointOutside { index, extent }.into());
+                    return Err(GeomError::PointOutside { index, extent }.into());
                 }
                 index
             }
         };
-        Ok(Point { index, label })
+        Ok(Resolved::Point(Point { index, label: *label }))
     }
+}
+
+/// A prompt on the grids of a volume.
+#[derive(Debug)]
+pub(crate) enum Resolved {
+    /// A voxel of the resampled volume.
+    Point(Point),
+    /// Anything that is drawn into the network's dense channels.
+    Shape(Shape),
 }
 
 /// Which prompts weights understand.
@@ -65,13 +137,19 @@ pub struct Accepts {
     pub clicks: bool,
     /// Clicks that are not in the target.
     pub negative_clicks: bool,
+    /// Boxes, lassos, scribbles and masks to begin from.
+    pub shapes: bool,
 }
 
 impl Accepts {
     /// What the network of `config` understands.
     pub fn of(config: &ModelConfig) -> Self {
         let prompt = config.prompt.as_ref();
-        Self { clicks: prompt.is_some(), negative_clicks: prompt.is_some_and(|prompt| prompt.point_labels) }
+        Self {
+            clicks: prompt.is_some(),
+            negative_clicks: prompt.is_some_and(|prompt| prompt.point_labels),
+            shapes: prompt.is_some_and(|prompt| prompt.dense_prompts),
+        }
     }
 
     /// Refuses a prompt that the weights do not understand: they would take it for something else.
@@ -79,20 +157,25 @@ impl Accepts {
     /// # Errors
     /// [`InferError::PromptRefused`] with the reason.
     pub fn check(self, prompt: &Prompt) -> Result<(), InferError> {
-        let Prompt::Click { label, .. } = prompt;
-        match (self.clicks, label) {
-            (false, _) => Err(InferError::PromptRefused(Self::NO_PROMPTS)),
-            (true, PointLabel::Negative) if !self.negative_clicks => {
-                Err(InferError::PromptRefused(Self::NO_NEGATIVE_CLICKS))
+        let reason = match prompt {
+            _ if !self.clicks => Self::NO_PROMPTS,
+            Prompt::Click { label: PointLabel::Negative, .. } if !self.negative_clicks => {
+                Self::NO_NEGATIVE_CLICKS
             }
-            _ => Ok(()),
-        }
+            Prompt::Click { .. } => return Ok(()),
+            _ if self.shapes => return Ok(()),
+            _ => Self::NO_SHAPES,
+        };
+        Err(InferError::PromptRefused(reason))
     }
 
     /// Why prompts are refused by weights of the prompt-free variant.
     pub const NO_PROMPTS: &str = "these weights are of the prompt-free variant, which takes no clicks";
     /// Why negative clicks are refused by weights that take any click for a positive one.
     pub const NO_NEGATIVE_CLICKS: &str = "negative clicks need weights trained with labelled points (point_labels = true), which these are not";
+    /// Why boxes, lassos, scribbles and masks are refused.
+    pub const NO_SHAPES: &str = "boxes, lassos, scribbles and masks need weights trained with dense prompts \
+                                 (dense_prompts = true), which these are not";
     /// Why the absence of prompts is refused.
     pub const PROMPT_NEEDED: &str = "these weights segment what is clicked: a click is needed";
 }

@@ -14,7 +14,7 @@ use sam3d_io::{
     crop::CropWindow,
     sliding_window::{SlidingWindow, Weighting},
 };
-use sam3d_model::{Checkpoint, Embedding, Precision, Sam3d};
+use sam3d_model::{Checkpoint, CropPrompt, DensePrompts, Embedding, Precision, Sam3d};
 use sha2::{Digest, Sha256};
 use tch::Device;
 
@@ -184,8 +184,10 @@ impl Segmenter {
         &self,
         embedding: &Embedding,
         placement: &Placement,
+        dense: DensePrompts,
     ) -> Result<Array3<f32>, InferError> {
-        let found = self.0.network.predict_embedded(embedding, &[placement.prompt()?])?;
+        let prompt = CropPrompt { clicks: placement.prompt()?, dense };
+        let found = self.0.network.predict_embedded(embedding, &[prompt])?;
         Array3::from_shape_vec([placement.window.side(); 3], found)
             .map_err(|_| InferError::Internal("shape of a prediction"))
     }

@@ -1,21 +1,24 @@
 //! One object in one volume: prompts, corrections, and the mask they lead to.
 
 use std::{
+    cell::RefCell,
     rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use ndarray::Array3;
-use sam3d_geom::{BoundingBox, Point};
+use sam3d_geom::{BoundingBox, Point, PointLabel};
 use sam3d_io::crop::CropWindow;
-use sam3d_model::Embedding;
+use sam3d_model::{DenseChannel, DensePrompts, Embedding};
 
 use crate::{
     Accepts, Answer, Image, InferError, MaskPart, Prompt, Segmenter, SessionLog,
     grow::{self, GrowLimits},
     log::LogStep,
     placement::{self, Placement},
+    prompt::Resolved,
+    shape::{Shape, ShapeKind},
 };
 
 /// Steps whose answers are kept for undoing; an older one is computed again from the prompts.
@@ -33,14 +36,15 @@ pub struct Session {
     /// Steps that count; those behind them were undone.
     done: usize,
     /// The crop that was encoded last.
-    embedded: Option<(CropWindow, Rc<Embedding>)>,
+    embedded: RefCell<Option<(CropWindow, Rc<Embedding>)>>,
 }
 
 #[derive(Debug)]
 struct Step {
     log: LogStep,
-    /// The prompts on the resampled grid.
+    /// The clicks on the resampled grid.
     points: Vec<Point>,
+    shapes: Vec<Shape>,
     /// The crop, and the box around all prompts up to this step. `None` for the prompt-free variant.
     placed: Option<(CropWindow, BoundingBox)>,
     answer: Option<Arc<Answer>>,
@@ -77,7 +81,7 @@ pub enum Progress {
 
 impl Session {
     pub(crate) fn new(segmenter: Segmenter, image: Arc<Image>) -> Self {
-        Self { segmenter, image, steps: Vec::new(), done: 0, embedded: None }
+        Self { segmenter, image, steps: Vec::new(), done: 0, embedded: RefCell::new(None) }
     }
 
     /// The image.
@@ -108,7 +112,7 @@ impl Session {
     /// # Errors
     /// As [`add_step`](Self::add_step).
     pub fn add_together(&mut self, prompts: &[Prompt]) -> Result<Change, InferError> {
-        self.add_step(LogStep::of(prompts.iter().copied()), &mut |_| ())
+        self.add_step(LogStep::of(prompts.iter().cloned()), &mut |_| ())
     }
 
     /// Adds a step; what had been undone is forgotten. For weights of the prompt-free variant the step has no prompts.
@@ -236,7 +240,7 @@ impl Session {
 
     /// The step number `index`, computed from those before it, the last of which answered `before`.
     fn compute(
-        &mut self,
+        &self,
         log: LogStep,
         index: usize,
         before: Option<&Answer>,
@@ -253,37 +257,58 @@ impl Session {
         };
         let frame = self.image.frame();
         let extent = frame.resampled_extent();
-        let new: Vec<Point> =
-            log.prompts.iter().map(|prompt| prompt.point(frame)).collect::<Result<_, _>>()?;
-        let Some(bounds) = placement::deciding_box(&new) else {
+        let (mut new, mut shapes) = (Vec::new(), Vec::new());
+        for prompt in &log.prompts {
+            match prompt.resolve(frame)? {
+                Resolved::Point(point) => new.push(point),
+                Resolved::Shape(shape) => shapes.push(shape),
+            }
+        }
+        let boxes = placement::deciding_box(&new).into_iter().chain(shapes.iter().map(|shape| shape.bounds));
+        let Some(bounds) = boxes.reduce(placement::union) else {
             let answer = self.segmenter.segment_whole(&self.image, &mut |done, all| {
                 change.crops = all;
                 progress(Progress::Crops(done, all));
             })?;
             change.decoding = start.elapsed();
             let answer = Some(Arc::new(answer));
-            return Ok((Step { log, points: new, placed: None, answer }, change));
+            return Ok((Step { log, points: new, shapes, placed: None, answer }, change));
         };
         let side = self.segmenter.network().config().crop;
         let current = index.checked_sub(1).and_then(|index| self.steps[index].placed);
+        let window = placement::window(current, bounds, side);
+        let placed = Some((window, current.map_or(bounds, |(_, earlier)| placement::union(earlier, bounds))));
+        let masks = shapes.iter().filter(|shape| shape.kind() == ShapeKind::Mask);
+        let begun = masks.map(|shape| shape.answer(frame)).reduce(|earlier, later| later.over(&earlier));
+        if let (Some(begun), true) = (&begun, new.is_empty() && log.prompts.len() == 1) {
+            // A mask alone is the answer: the network corrects it when it is told what is wrong.
+            (change.crops, change.decoding) = (0, start.elapsed());
+            let answer = Some(Arc::new(begun.clone()));
+            return Ok((Step { log, points: new, shapes, placed, answer }, change));
+        }
         let mut points: Vec<Point> =
             self.steps[..index].iter().flat_map(|step| step.points.iter().copied()).collect();
         points.extend(&new);
-        let window = placement::window(current, bounds, side);
-        let placement = match current {
-            None => placement::place(&points, extent, side)?,
-            Some(_) => Placement::of(&points, window),
-        };
+        let placement = Placement::of(&points, window);
         change.outside = placement.outside;
+        let drawn: Vec<&Shape> =
+            self.steps[..index].iter().flat_map(|step| &step.shapes).chain(&shapes).collect();
+        let previous = begun.as_ref().or(before);
+        let dense = self.dense(&drawn, previous, window)?;
+        if placement.clicks.is_empty() && dense.is_empty() {
+            let span = bounds.sizes().into_iter().max().unwrap_or_default();
+            return Err(InferError::ClicksTooFarApart { span, side });
+        }
         let embedding = self.embed(window, &mut change, progress)?;
         progress(Progress::Decoding);
         let limits = log.grow.unwrap_or(GrowLimits::ONE_CROP);
         let (segmenter, image) = (&self.segmenter, &self.image);
         let mut predict = |placement: &Placement| {
             if placement.window == window {
-                return segmenter.decode(&embedding, placement);
+                return segmenter.decode(&embedding, placement, dense.clone());
             }
-            segmenter.decode(&segmenter.embed(image, placement.window)?.0, placement)
+            let embedding = segmenter.embed(image, placement.window)?.0;
+            segmenter.decode(&embedding, placement, self.dense(&drawn, None, placement.window)?)
         };
         let mut tell = |done| {
             if limits.crops > 1 {
@@ -297,18 +322,55 @@ impl Session {
             None => grown.answer,
         };
         change.decoding = start.elapsed().saturating_sub(change.encoding.unwrap_or_default());
-        let bounds = current.map_or(bounds, |(_, earlier)| placement::union(earlier, bounds));
-        let placed = Some((window, bounds));
-        Ok((Step { log, points: new, placed, answer: Some(Arc::new(answer)) }, change))
+        Ok((Step { log, points: new, shapes, placed, answer: Some(Arc::new(answer)) }, change))
+    }
+
+    /// The dense prompts of the crop `window`: the shapes drawn so far, a later one over an earlier one that says the
+    /// opposite, and the mask before. Nothing for weights that do not understand them.
+    fn dense(
+        &self,
+        shapes: &[&Shape],
+        previous: Option<&Answer>,
+        window: CropWindow,
+    ) -> Result<DensePrompts, InferError> {
+        use DenseChannel::{PreviousMask, RegionInside, RegionOutside, ScribbleInside, ScribbleOutside};
+        let mut dense = DensePrompts::default();
+        if !self.segmenter.accepts().shapes {
+            return Ok(dense);
+        }
+        let voxels = window.side().pow(3);
+        for (kind, channels) in [
+            (ShapeKind::Region, [RegionInside, RegionOutside]),
+            (ShapeKind::Scribble, [ScribbleInside, ScribbleOutside]),
+        ] {
+            if !shapes.iter().any(|shape| shape.kind() == kind) {
+                continue;
+            }
+            let mut values = [vec![0.0; voxels], vec![0.0; voxels]];
+            for shape in shapes.iter().filter(|shape| shape.kind() == kind) {
+                let own = usize::from(shape.label == PointLabel::Negative);
+                shape.draw(self.image.frame(), window, &mut values[own], 1.0);
+                if kind == ShapeKind::Scribble {
+                    shape.draw(self.image.frame(), window, &mut values[1 - own], 0.0);
+                }
+            }
+            for (channel, values) in channels.into_iter().zip(&values) {
+                dense = dense.with(channel, values)?;
+            }
+        }
+        if let Some(previous) = previous {
+            dense = dense.with(PreviousMask, &previous.mask_in(window))?;
+        }
+        Ok(dense)
     }
 
     fn embed(
-        &mut self,
+        &self,
         window: CropWindow,
         change: &mut Change,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Rc<Embedding>, InferError> {
-        if let Some((known, embedding)) = &self.embedded
+        if let Some((known, embedding)) = &*self.embedded.borrow()
             && *known == window
         {
             return Ok(Rc::clone(embedding));
@@ -318,11 +380,8 @@ impl Session {
         let (embedding, worked) = self.segmenter.embed(&self.image, window)?;
         change.encoding = worked.then(|| start.elapsed());
         // With a budget it is the segmenter that decides what is kept.
-        if self.segmenter.keeps_embeddings() {
-            self.embedded = None;
-        } else {
-            self.embedded = Some((window, Rc::clone(&embedding)));
-        }
+        let kept = (!self.segmenter.keeps_embeddings()).then(|| (window, Rc::clone(&embedding)));
+        *self.embedded.borrow_mut() = kept;
         Ok(embedding)
     }
 

@@ -190,7 +190,7 @@ fn clicked(session: &Session) -> Vec<[usize; 3]> {
     prompts
         .filter_map(|prompt| match prompt {
             Prompt::Click { at: Position::Voxel(ijk), .. } => Some(*ijk),
-            Prompt::Click { at: Position::Resampled(_), .. } => None,
+            _ => None,
         })
         .collect()
 }
