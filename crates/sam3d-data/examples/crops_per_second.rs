@@ -78,5 +78,10 @@ fn write_case(directory: &std::path::Path) -> Result<Case, Box<dyn Error>> {
     let [image_path, label_path] = ["image.nii", "label.nii"].map(|name| directory.join(name));
     nifti::write(&image_path, image.view(), &grid, Overwrite::Replace)?;
     nifti::write(&label_path, label.view(), &grid, Overwrite::Replace)?;
-    Ok(Case { id: CaseId::new("generated")?, image: image_path, label: label_path })
+    Ok(Case {
+        id: CaseId::new("generated")?,
+        image: image_path,
+        label: label_path,
+        label_on_image_voxels: false,
+    })
 }

@@ -35,7 +35,12 @@ fn write_case(directory: &Path, number: usize) -> Case {
         ["image", "label"].map(|kind| directory.join(format!("{number}_{kind}.nii.gz")));
     nifti::write(&image_path, image.view(), &grid, Overwrite::Replace).unwrap();
     nifti::write(&label_path, label.view(), &grid, Overwrite::Replace).unwrap();
-    Case { id: CaseId::new(format!("case_{number}")).unwrap(), image: image_path, label: label_path }
+    Case {
+        id: CaseId::new(format!("case_{number}")).unwrap(),
+        image: image_path,
+        label: label_path,
+        label_on_image_voxels: false,
+    }
 }
 
 fn preprocessing() -> Preprocessing {

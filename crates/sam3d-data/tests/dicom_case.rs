@@ -83,7 +83,7 @@ fn a_case_of_slices_and_contours() {
     }
     let label = directory.path().join("RS.dcm");
     write(structure_set(), &label);
-    let case = Case { id: CaseId::new("a").unwrap(), image, label };
+    let case = Case { id: CaseId::new("a").unwrap(), image, label, label_on_image_voxels: false };
     let dataset = Dataset::named("sts-ct").unwrap();
     assert_eq!(dataset.target_class, 1);
     check_case(&dataset, &case).unwrap();

@@ -38,7 +38,7 @@ impl EvaluationCase {
         limits: ReadLimits,
     ) -> Result<Self, EvalError> {
         let image = sam3d_io::read(&case.image, limits)?;
-        let label = sam3d_io::read_label(&case.label, &image.grid, limits)?;
+        let label = case.read_label(&image.grid, limits)?;
         Self::new(case.id.as_str(), &image, &label, target_class, preprocessing)
     }
 

@@ -93,6 +93,7 @@ fn write_case(directory: &Path, id: &str, start: [usize; 3], end: [usize; 3]) ->
         id: CaseId::new(id).unwrap(),
         image: directory.join(format!("{id}.nii")),
         label: directory.join(format!("{id}_label.nii")),
+        label_on_image_voxels: false,
     };
     nifti::write(&case.image, image.view(), &grid, Overwrite::Replace).unwrap();
     nifti::write(&case.label, label.view(), &grid, Overwrite::Replace).unwrap();

@@ -75,6 +75,15 @@ pub(super) fn print(checked: &[Checked]) {
         checked.len() - dropped.len(),
         dropped.len()
     );
+    let ignored = checked
+        .iter()
+        .filter(|checked| matches!(&checked.outcome, Outcome::Usable(facts) if facts.label_affine_ignored))
+        .count();
+    if ignored > 0 {
+        println!(
+            "{ignored} labels have an affine of their own that was set aside: their voxels are taken for the image's"
+        );
+    }
     if !dropped.is_empty() {
         let width = dropped.iter().map(|(id, _)| id.len()).max().unwrap_or(0).max("dropped".len());
         println!("  {:<width$}  why", "dropped");
@@ -95,7 +104,12 @@ pub(super) fn write(path: &Path, checked: &[Checked]) -> Result<()> {
                     facts.spacing_mm.map(|mm| format!("{mm:.4}")).join(" "),
                     facts.label_values.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
                 ];
-                let _ = writeln!(text, "{},yes,{voxels},{spacing},{values},{:.3},", case.id, facts.target_ml);
+                let why = if facts.label_affine_ignored { "the label's affine was set aside" } else { "" };
+                let _ = writeln!(
+                    text,
+                    "{},yes,{voxels},{spacing},{values},{:.3},{why}",
+                    case.id, facts.target_ml
+                );
             }
             Outcome::Dropped(why) => {
                 let _ = writeln!(text, "{},no,,,,,\"{}\"", case.id, why.replace('"', "\"\""));

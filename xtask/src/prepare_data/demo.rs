@@ -26,7 +26,7 @@ pub(super) fn generate(dataset: &Dataset, out: &Path, seed: u64, count: u64) -> 
             let phantom = phantom::generate(seed, number)?;
             nifti::write(&image, phantom.image.view(), &phantom.grid, Overwrite::Replace)?;
             nifti::write(&label, phantom.label.view(), &phantom.grid, Overwrite::Replace)?;
-            Ok(Case { id, image, label })
+            Ok(Case { id, image, label, label_on_image_voxels: dataset.labels_on_image_voxels })
         })
         .collect()
 }

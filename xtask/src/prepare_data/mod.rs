@@ -56,6 +56,9 @@ pub(crate) struct PrepareDataArguments {
     /// Put together what N jobs with --shard have checked, and split it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "source")]
     merge: Option<u32>,
+    /// Take each label for its image's voxels, whatever the label's affine says, if there are as many
+    #[arg(long)]
+    labels_on_image_voxels: bool,
     /// The most that an archive may hold once unpacked, in GB
     #[arg(long, default_value_t = 500, value_name = "GB")]
     max_unpacked: u64,
@@ -74,6 +77,7 @@ impl PrepareDataArguments {
             fit_intensity: false,
             shard: None,
             merge: None,
+            labels_on_image_voxels: false,
             max_unpacked: 500,
         }
     }
@@ -85,6 +89,7 @@ impl PrepareDataArguments {
 /// If no usable case is found, or a file cannot be written. No list is written before all cases were checked.
 pub(crate) fn run(arguments: &PrepareDataArguments) -> Result<()> {
     let mut dataset = Dataset::named_or_open(&arguments.dataset)?;
+    dataset.labels_on_image_voxels |= arguments.labels_on_image_voxels;
     let default_out = || workspace::root().join("data").join(&dataset.name);
     let out = arguments.out.clone().unwrap_or_else(default_out);
     let checked = match (arguments.merge, arguments.shard) {

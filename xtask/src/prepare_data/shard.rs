@@ -150,7 +150,12 @@ mod tests {
     #[test]
     fn shards_are_parts_of_the_whole() {
         let cases: Vec<Case> = (0..7)
-            .map(|n| Case { id: CaseId::new(n.to_string()).unwrap(), image: "i".into(), label: "l".into() })
+            .map(|n| Case {
+                id: CaseId::new(n.to_string()).unwrap(),
+                image: "i".into(),
+                label: "l".into(),
+                label_on_image_voxels: false,
+            })
             .collect();
         let mut ids: Vec<String> = (0..3)
             .flat_map(|index| Shard { index, count: 3 }.of(&cases))

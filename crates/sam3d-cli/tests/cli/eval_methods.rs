@@ -33,6 +33,7 @@ fn prepare(place: &Path) {
         id: CaseId::new("small").unwrap(),
         image: data.join("image.nii"),
         label: data.join("label.nii"),
+        label_on_image_voxels: false,
     };
     nifti::write(&case.image, image.view(), &grid, Overwrite::Refuse).unwrap();
     nifti::write(&case.label, label.view(), &grid, Overwrite::Refuse).unwrap();

@@ -71,6 +71,9 @@ impl Stamps {
             hash.update(self.content(path)?);
             hash.update("\n");
         }
+        if case.label_on_image_voxels {
+            hash.update("label on the image's voxels\n");
+        }
         // Mean and deviation are applied when a crop is drawn, so data with other statistics shares the entry.
         let Preprocessing { intensity, spacing_mm, orientation, interpolation } = preprocessing;
         hash.update(format!(

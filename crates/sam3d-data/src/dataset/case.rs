@@ -1,5 +1,6 @@
 use std::{fmt, path::PathBuf};
 
+use sam3d_io::{Grid, IoError, ReadLimits, Volume};
 use serde::{Deserialize, Serialize};
 
 use super::DatasetError;
@@ -66,6 +67,24 @@ pub struct Case {
     pub image: PathBuf,
     /// The label map, on the image's grid; or an RT structure set with one structure that was drawn on it.
     pub label: PathBuf,
+    /// Whether the label's voxels are those of the image, whatever its own affine says.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub label_on_image_voxels: bool,
+}
+
+impl Case {
+    /// Reads the label of an image on `grid`. It has that grid if its voxels are the image's whatever its affine says, and
+    /// there are as many.
+    ///
+    /// # Errors
+    /// As [`sam3d_io::read_label`].
+    pub fn read_label(&self, grid: &Grid, limits: ReadLimits) -> Result<Volume, IoError> {
+        let mut label = sam3d_io::read_label(&self.label, grid, limits)?;
+        if self.label_on_image_voxels && label.grid.shape_ijk() == grid.shape_ijk() {
+            label.grid = grid.clone();
+        }
+        Ok(label)
+    }
 }
 
 #[cfg(test)]

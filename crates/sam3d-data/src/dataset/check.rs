@@ -33,7 +33,10 @@ pub enum CaseProblem {
         label: [usize; 3],
     },
     /// The label lies elsewhere in the world.
-    #[error("a corner of the label lies {distance_mm:.2} mm away from the image's")]
+    #[error(
+        "a corner of the label lies {distance_mm:.2} mm away from the image's; if the label's voxels are the image's all \
+         the same, say so with labels_on_image_voxels = true in the dataset's file"
+    )]
     PositionMismatch {
         /// Distance of the worst corner.
         distance_mm: f64,
@@ -66,6 +69,9 @@ pub struct CaseFacts {
     pub label_values: Vec<f32>,
     /// Volume of the target in millilitres.
     pub target_ml: f64,
+    /// Whether the label's own affine places it elsewhere, and was set aside because the dataset says so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub label_affine_ignored: bool,
 }
 
 impl fmt::Display for CaseFacts {
@@ -92,7 +98,12 @@ pub fn check_case(dataset: &Dataset, case: &Case) -> Result<CaseFacts, CaseProbl
     }
     let image = sam3d_io::read(&case.image, ReadLimits::default())?.grid;
     let label = sam3d_io::read_label(&case.label, &image, ReadLimits::default())?;
-    check_grids(&image, &label.grid)?;
+    let placed = check_grids(&image, &label.grid);
+    let label_affine_ignored =
+        case.label_on_image_voxels && matches!(placed, Err(CaseProblem::PositionMismatch { .. }));
+    if !label_affine_ignored {
+        placed?;
+    }
     let label_values = values(&label.data);
     let is_class = |value: &f32| {
         let whole = *value >= 0.0 && value.fract() == 0.0;
@@ -110,7 +121,7 @@ pub fn check_case(dataset: &Dataset, case: &Case) -> Result<CaseFacts, CaseProbl
     }
     let spacing_mm = image.spacing_ijk_mm();
     let target_ml = target as f64 * spacing_mm.iter().product::<f64>() / 1000.0;
-    Ok(CaseFacts { voxels: image.shape_ijk(), spacing_mm, label_values, target_ml })
+    Ok(CaseFacts { voxels: image.shape_ijk(), spacing_mm, label_values, target_ml, label_affine_ignored })
 }
 
 /// The different values of a label, sorted; a few more than the limit if there are more.

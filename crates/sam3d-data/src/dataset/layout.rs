@@ -104,7 +104,12 @@ pub fn find_cases(dataset: &Dataset, source: &Path) -> Result<Vec<Case>, Dataset
         .map(|(id, image)| {
             let expected = || format!("{base}{}", dataset.layout.label.replace(PLACEHOLDER, id.as_str()));
             let label = labels.remove(&id).unwrap_or_else(expected);
-            Case { image: source.join(image), label: source.join(label), id }
+            Case {
+                image: source.join(image),
+                label: source.join(label),
+                id,
+                label_on_image_voxels: dataset.labels_on_image_voxels,
+            }
         })
         .collect())
 }

@@ -65,6 +65,10 @@ pub struct Dataset {
     pub target_name: String,
     /// Whether augmentation rotates and zooms within slices only, for data with thick slices.
     pub in_plane_augmentation: bool,
+    /// Whether a label's voxels are those of its image, whatever the label's affine says, if there are as many: for data
+    /// whose labels were written without their image's geometry.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub labels_on_image_voxels: bool,
     /// Sizes of the published split, which apply where all its cases are there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub published_split: Option<SplitCounts>,

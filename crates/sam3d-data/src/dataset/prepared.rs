@@ -82,7 +82,7 @@ impl PreparedDataset {
             .iter()
             .map(|case| {
                 let [image, label] = [&case.image, &case.label].map(|path| portable(&root, path));
-                Ok(Case { id: case.id.clone(), image: image?, label: label? })
+                Ok(Case { image: image?, label: label?, ..case.clone() })
             })
             .collect::<Result<Vec<_>, DatasetError>>()?;
         let path = directory.join(DATASET_FILE);

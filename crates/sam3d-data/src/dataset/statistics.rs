@@ -76,7 +76,7 @@ impl Values {
     /// The target voxels of a case.
     fn of(case: &Case, target_class: u32) -> Result<Self, DatasetError> {
         let image = sam3d_io::read(&case.image, ReadLimits::default())?;
-        let label = sam3d_io::read_label(&case.label, &image.grid, ReadLimits::default())?;
+        let label = case.read_label(&image.grid, ReadLimits::default())?;
         sam3d_io::orient::check_shape(image.data.dim().into(), label.data.dim().into())?;
         let mut values = Self::new();
         let target = image.data.iter().zip(&label.data);

@@ -65,10 +65,15 @@ impl PreparedCase {
         // One after the other: a volume as read is dropped before the next one is.
         let (image, grid) = {
             let volume = sam3d_io::read(&case.image, ReadLimits::default())?;
-            (prepare_clipped(&volume, preprocessing)?.image, volume.grid)
+            (
+                prepare_clipped(&volume, preprocessing).map_err(|error| error.of_file(&case.image))?.image,
+                volume.grid,
+            )
         };
-        let label = sam3d_io::read_label(&case.label, &grid, ReadLimits::default())?;
-        Self::new(image, prepare_label(&label, target_class, preprocessing)?)
+        let label = case.read_label(&grid, ReadLimits::default())?;
+        let label =
+            prepare_label(&label, target_class, preprocessing).map_err(|error| error.of_file(&case.label))?;
+        Self::new(image, label)
     }
 
     /// The clipped image in HU, `[D, H, W]`.

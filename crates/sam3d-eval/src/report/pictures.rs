@@ -57,7 +57,7 @@ fn views(scores: &Scores, case: &Case, score: &ClickScore, mask: &Path) -> Resul
     let limits = ReadLimits::default();
     let image = sam3d_io::read(&case.image, limits)?;
     let axes = AxisMap::new(&image.grid, Orientation::Lps);
-    let label = sam3d_io::read_label(&case.label, &image.grid, limits)?;
+    let label = case.read_label(&image.grid, limits)?;
     let truth = axes.to_dhw(native_label(&label, scores.identity.target_class).view())?;
     let prediction = axes.to_dhw(native_label(&sam3d_io::read(mask, limits)?, 1).view())?;
     let hounsfield = axes.view(image.data.view())?;
