@@ -5,6 +5,7 @@ use std::{
     io::{self, Write},
 };
 
+use sam3d_data::dataset::DatasetError;
 use sam3d_eval::EvalError;
 use sam3d_model::ModelError;
 use sam3d_train::TrainError;
@@ -50,16 +51,13 @@ pub fn one_line(error: &anyhow::Error) -> String {
 
 /// What to type against an error of a library.
 fn hint(error: &anyhow::Error) -> Option<&'static str> {
-    let of_cause = |cause: &(dyn std::error::Error + 'static)| {
-        if let Some(error) = cause.downcast_ref::<EvalError>() {
-            return hint_of_evaluation(error);
-        }
-        match cause.downcast_ref::<TrainError>() {
-            Some(TrainError::Model(error)) => hint_of_model(error),
-            _ => cause.downcast_ref::<ModelError>().and_then(hint_of_model),
-        }
-    };
-    error.chain().find_map(of_cause)
+    error.chain().find_map(|cause| {
+        let of_evaluation = || cause.downcast_ref().and_then(hint_of_evaluation);
+        let of_training = || cause.downcast_ref().and_then(hint_of_training);
+        let of_model = || cause.downcast_ref().and_then(hint_of_model);
+        let of_dataset = || cause.downcast_ref().and_then(hint_of_dataset);
+        of_evaluation().or_else(of_training).or_else(of_model).or_else(of_dataset)
+    })
 }
 
 fn hint_of_evaluation(error: &EvalError) -> Option<&'static str> {
@@ -67,6 +65,32 @@ fn hint_of_evaluation(error: &EvalError) -> Option<&'static str> {
         EvalError::EvaluationExists { .. } => Some("go on with it with --resume, or replace it with --force"),
         EvalError::EvaluationDiffers { .. } => Some("choose another directory, or begin anew with --force"),
         EvalError::Model(error) => hint_of_model(error),
+        _ => None,
+    }
+}
+
+fn hint_of_training(error: &TrainError) -> Option<&'static str> {
+    match error {
+        TrainError::Model(error) => hint_of_model(error),
+        TrainError::Dataset(error) => hint_of_dataset(error),
+        TrainError::SplitEmpty { .. } => Some(PREPARE),
+        TrainError::RunExists { .. } => Some("resume it with --resume, or name another directory with --out"),
+        TrainError::NothingToResume { .. } => Some("train without --resume"),
+        TrainError::RunInUse { .. } => Some("name another directory with --out"),
+        TrainError::Distributed(_) => {
+            Some("build it with `cargo build --release -p sam3d-cli --features distributed`")
+        }
+        _ => None,
+    }
+}
+
+const PREPARE: &str = "run `cargo xtask prepare-data`";
+
+fn hint_of_dataset(error: &DatasetError) -> Option<&'static str> {
+    match error {
+        DatasetError::NotPrepared { .. }
+        | DatasetError::PreparedDamaged { .. }
+        | DatasetError::CaseUnknown { .. } => Some(PREPARE),
         _ => None,
     }
 }
@@ -129,6 +153,20 @@ mod tests {
         assert!(!damaged.to_string().contains("sam3d"), "{damaged}");
         assert!(one_line(&damaged.into()).ends_with("; convert it with `sam3d convert`"));
         assert_eq!(text(ModelError::DensePromptsUnsupported).matches(';').count(), 0);
+        let path = || "run".into();
+        for (error, typed) in [
+            (TrainError::RunExists { path: path() }, "--resume"),
+            (TrainError::NothingToResume { path: path() }, "without --resume"),
+            (TrainError::RunInUse { path: path() }, "--out"),
+            (TrainError::SplitEmpty { dataset: "demo".into(), split: "test" }, "prepare-data`"),
+            (DatasetError::NotPrepared { path: path() }.into(), "prepare-data`"),
+        ] {
+            let alone = error.to_string();
+            assert!(!alone.contains("--") && !alone.contains("cargo"), "{alone}");
+            assert!(one_line(&error.into()).contains(typed), "{alone}");
+        }
+        let unprepared = DatasetError::NotPrepared { path: path() };
+        assert_eq!(one_line(&unprepared.into()).matches("prepare-data").count(), 1);
     }
 
     #[test]

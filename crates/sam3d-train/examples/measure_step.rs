@@ -15,7 +15,7 @@ use sam3d_model::{CropPrompt, Precision, Preset, Recompute, Sam3d};
 use sam3d_testkit::peak_memory_mib;
 use sam3d_train::{
     optimiser::{AdamW, AdamWConfig},
-    step::{Batch, StepConfig, train_step},
+    step::{Batch, StepConfig, add_gradients, update},
 };
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
@@ -73,7 +73,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut seconds = f64::INFINITY;
     for _ in 0..arguments.steps {
         let start = Instant::now();
-        train_step(&network, &mut optimiser, &batch, &step, 1.0)?;
+        optimiser.zero_grad();
+        let loss = add_gradients(&network, &batch, &step, 1.0)?;
+        let gradients = optimiser.gradients();
+        update(&mut optimiser, &gradients, loss, 1.0);
         seconds = seconds.min(start.elapsed().as_secs_f64());
     }
     println!(

@@ -35,9 +35,7 @@ impl Communicator {
         #[cfg(feature = "distributed")]
         return crate::mpi_world::World::new().map(|world| Self(Ranks::Mpi(world)));
         #[cfg(not(feature = "distributed"))]
-        Err(TrainError::Distributed(
-            "this program was built without MPI; build it with `cargo build --release -p sam3d-cli --features distributed`",
-        ))
+        Err(TrainError::Distributed("this program was built without MPI (its feature `distributed`)"))
     }
 
     /// Number of this process, from 0.

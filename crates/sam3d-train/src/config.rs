@@ -75,7 +75,7 @@ pub struct LoopConfig {
     pub patience: u64,
     /// Decay of an exponential moving average of the weights, which is then validated and kept in the checkpoints.
     pub ema_decay: Option<f64>,
-    /// Steps of the run whose loss or gradient may be no number; they are skipped, and with one more the run fails.
+    /// Steps of the run whose loss or gradient may be not finite; they are skipped, and with one more the run fails.
     pub max_skipped_steps: u64,
     /// Steps from one save to the next within an epoch; 0 for none but those by time.
     pub save_every_steps: u64,
@@ -246,10 +246,12 @@ impl TrainConfig {
         let [beta1, beta2] = optimiser.betas;
         let ema_decay = self.train.ema_decay.unwrap_or(0.5);
         let minutes = self.train.save_every_minutes;
-        let max_grad_norm = optimiser.max_grad_norm.unwrap_or(1.0).min(f64::MAX);
+        let max_grad_norm = optimiser.max_grad_norm.filter(|norm| *norm != f64::INFINITY).unwrap_or(1.0);
+        let max_minutes = self.train.max_minutes.unwrap_or(0.0);
         let numbers = [
             ("train.ema_decay", ema_decay, ema_decay > 0.0 && ema_decay < 1.0, "above 0 and below 1"),
             ("train.save_every_minutes", minutes, minutes >= 0.0, "0 or more"),
+            ("train.max_minutes", max_minutes, max_minutes >= 0.0, "0 or more"),
             ("train.end_factor", self.train.end_factor, self.train.end_factor > 0.0, "above 0"),
             ("train.cache_gib", self.train.cache_gib, self.train.cache_gib >= 0.0, "0 or more"),
             ("train.memory_gib", self.train.memory_gib, self.train.memory_gib >= 0.0, "0 or more"),
@@ -340,6 +342,8 @@ mod tests {
         assert!(error("[train]\nepochs = 0").contains("train.epochs"));
         assert!(error("[train]\nbatch_size = 0").contains("train.batch_size"));
         assert!(error("[train]\nema_decay = 1.0").contains("train.ema_decay"));
+        assert!(error("[train]\nmax_minutes = nan").contains("train.max_minutes is NaN"));
+        assert!(error("[optimiser]\nmax_grad_norm = nan").contains("optimiser.max_grad_norm is NaN"));
         assert!(error("[train]\nschedule = \"step\"").contains("cosine"));
         assert!(error("model = \"vit_x\"").contains("vit_x"));
         assert!(error("[model]\ncrop = 64\nencoders = 3").contains("encoders"));

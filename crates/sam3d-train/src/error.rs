@@ -5,7 +5,7 @@ use sam3d_geom::GeomError;
 use sam3d_io::IoError;
 use sam3d_model::ModelError;
 
-/// What can go wrong while training, predicting or evaluating.
+/// What can go wrong while training.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainError {
@@ -18,7 +18,7 @@ pub enum TrainError {
         source: Box<TrainError>,
     },
     /// A split has no cases.
-    #[error("the {split} split of {dataset} has no cases; run `cargo xtask prepare-data` with more cases")]
+    #[error("the {split} split of {dataset} has no cases; prepare the data set with more cases")]
     SplitEmpty {
         /// The dataset.
         dataset: String,
@@ -35,9 +35,29 @@ pub enum TrainError {
         /// What it must be.
         expected: &'static str,
     },
-    /// The loss or a gradient was no number too often.
+    /// An epoch has fewer crops than a step, and incomplete steps are left out.
     #[error(
-        "the loss or a gradient was no number in {skipped} steps, the last in epoch {epoch} at case {cases}; check the \
+        "an epoch has {crops} crops ({cases} cases, {crops_per_case} of each), fewer than the {step} of one step (batches of \
+         {batch_size}, {batches} in a step over all processes); raise train.crops_per_case, or lower train.batch_size, \
+         train.accumulate or the number of processes"
+    )]
+    EpochWithoutStep {
+        /// Crops of an epoch.
+        crops: usize,
+        /// Training cases.
+        cases: usize,
+        /// Crops of each case in an epoch.
+        crops_per_case: u64,
+        /// Crops of a step.
+        step: usize,
+        /// Crops of a batch.
+        batch_size: usize,
+        /// Batches of a step, over all processes.
+        batches: usize,
+    },
+    /// The loss or a gradient was not finite too often.
+    #[error(
+        "the loss or a gradient was not finite in {skipped} steps, the last in epoch {epoch} at case {cases}; check the \
          cases, lower optimiser.learning_rate, or allow more with train.max_skipped_steps"
     )]
     TooManySkipped {
@@ -52,8 +72,23 @@ pub enum TrainError {
     #[error("training with several processes: {0}")]
     Distributed(&'static str),
     /// A run directory holds a run already.
-    #[error("{path} holds a run already; go on with --resume or choose another directory")]
+    #[error("{path} already holds a run; resume it or choose another directory", path = path.display())]
     RunExists {
+        /// The run directory.
+        path: PathBuf,
+    },
+    /// There is no saved run to resume.
+    #[error("{path}: not found, so nothing was saved to resume from", path = path.display())]
+    NothingToResume {
+        /// The file with the run's state.
+        path: PathBuf,
+    },
+    /// Another process trains into a run directory.
+    #[error(
+        "another process is training into {path}; wait for it or stop it, or choose another directory",
+        path = path.display()
+    )]
+    RunInUse {
         /// The run directory.
         path: PathBuf,
     },

@@ -26,7 +26,7 @@ pub struct StepReport {
     pub loss: f64,
     /// Gradient norms of image encoder, prompt encoder and mask decoder, before clipping.
     pub grad_norms: [f64; 3],
-    /// Whether the weights were updated: not if the loss or a gradient is no finite number.
+    /// Whether the weights were updated: not if the loss or a gradient is not finite.
     pub taken: bool,
 }
 
@@ -39,26 +39,8 @@ pub struct StepConfig {
     pub recompute: Recompute,
 }
 
-/// Takes one optimiser step on `batch` at `factor` times the configured learning rate. A loss or gradient that is no
-/// finite number changes nothing.
-///
-/// # Errors
-/// [`ModelError`] if the batch does not fit the network.
-pub fn train_step(
-    network: &Sam3d,
-    optimiser: &mut AdamW,
-    batch: &Batch,
-    config: &StepConfig,
-    factor: f64,
-) -> Result<StepReport, ModelError> {
-    optimiser.zero_grad();
-    let loss = add_gradients(network, batch, config, 1.0)?;
-    let gradients = optimiser.gradients();
-    Ok(update(optimiser, &gradients, loss, factor))
-}
-
 /// Adds `share` times the gradient of the loss on `batch` to the gradient of every trained parameter, and gives `share`
-/// times the loss. A loss that is no finite number adds nothing.
+/// times the loss. A loss that is not finite adds nothing.
 ///
 /// The loss is a mean over samples, so batches with shares in proportion to their size add up to the gradient of all of
 /// them in one.
@@ -78,7 +60,7 @@ pub fn add_gradients(
     })
 }
 
-/// Clips `gradients` and takes one optimiser step along them, unless they or `loss` are no finite numbers.
+/// Clips `gradients` and takes one optimiser step along them, unless they or `loss` are not finite.
 pub fn update(optimiser: &mut AdamW, gradients: &Gradients, loss: f64, factor: f64) -> StepReport {
     if !loss.is_finite() {
         return StepReport { loss, grad_norms: [0.0; 3], taken: false };

@@ -17,7 +17,7 @@ use sam3d_train::{
     baseline::BaselineConfig,
     communicator::Communicator,
     config::TrainConfig,
-    fit::{Ended, FitOptions, Outcome, fit},
+    fit::{Ended, FitOptions, Outcome, fit, trial::trial},
     run::{Invocation, RunDirectory, StepRecord},
 };
 use tch::Device;
@@ -112,6 +112,29 @@ fn a_resumed_run_is_the_same_to_the_last_bit() {
     assert!(whole.keys().any(|name| name.ends_with("running_var")));
     for (name, tensor) in &whole {
         assert!(tensor.equal(&parts[name]), "{name}");
+    }
+}
+
+/// The published recipe leaves out crops that fill no batch; here that would be all of them.
+#[test]
+fn an_epoch_with_fewer_crops_than_a_step_is_refused() {
+    let place = tempfile::tempdir().unwrap();
+    let mut config = config(Method::UnetrPp, &place.path().join("run"), 1);
+    (config.train.crops_per_case, config.train.accumulate) = (1, 2);
+    let (stop, ranks) = (AtomicBool::new(false), Communicator::alone());
+    let options = FitOptions {
+        device: Device::Cpu,
+        resume: false,
+        stop: &stop,
+        ranks: &ranks,
+        invocation: Invocation::default(),
+    };
+    let _alone = alone();
+    let of_run = fit(&config, &options, &mut |_| {}).map(|_| ()).map_err(Box::new);
+    let of_trial = trial(&config, Device::Cpu, &mut |_| true).map(|_| ()).map_err(Box::new);
+    for refused in [of_run, of_trial] {
+        let error = refused.unwrap_err().to_string();
+        assert!(error.contains("has 2 crops") && error.contains("than the 4 of one step"), "{error}");
     }
 }
 

@@ -122,7 +122,7 @@ fn a_run_ends_when_its_validation_loss_falls_no_more_or_its_epochs_are_done() {
 }
 
 #[test]
-fn steps_without_a_number_are_left_out_and_too_many_of_them_end_the_run() {
+fn steps_that_are_not_finite_are_left_out_and_too_many_of_them_end_the_run() {
     let place = tempfile::tempdir().unwrap();
     // Beyond what a 32-bit loss can be.
     let settings = "loss = { dice_weight = 1e39 }\n\
@@ -154,6 +154,38 @@ fn steps_without_a_number_are_left_out_and_too_many_of_them_end_the_run() {
     assert_ne!(steps[4].loss, Some(losses(&fresh)[4]));
 }
 
+/// A rate at which the first step ruins the weights: every loss after it is NaN.
+#[test]
+fn a_validation_loss_that_is_not_finite_is_not_the_best() {
+    let place = tempfile::tempdir().unwrap();
+    let settings = "optimiser = { learning_rate = 1e30 }\ntrain = { epochs = 1 }";
+    let outcome = run(&config(&place.path().join("run"), settings));
+    let epochs: Vec<EpochRecord> = lines(outcome.directory.metrics_path());
+    assert_eq!((epochs.len(), epochs[0].validation_loss), (1, None));
+    assert_eq!((outcome.progress.best, outcome.progress.best_epoch), (None, None));
+    assert!(outcome.directory.last_path().exists() && !outcome.directory.best_path().exists());
+}
+
+#[test]
+fn a_directory_belongs_to_one_run_at_a_time_and_is_free_after_it() {
+    let place = tempfile::tempdir().unwrap();
+    let config = config(&place.path().join("run"), "train = { epochs = 2, stop_after = 1 }");
+    let mut refused = 0;
+    let first = run_with(&config, false, &mut |event| {
+        if let Event::Started { .. } = event {
+            let error = RunDirectory::create(&place.path().join("run")).map(|_| ()).unwrap_err();
+            assert!(matches!(error, TrainError::RunInUse { .. }), "{error}");
+            refused += 1;
+        }
+    });
+    assert_eq!((first.unwrap().ended, refused), (Ended::StopAfter, 1));
+    let rest = TrainConfig {
+        train: sam3d_train::config::LoopConfig { stop_after: None, ..config.train.clone() },
+        ..config
+    };
+    assert_eq!(run_with(&rest, true, &mut |_| {}).unwrap().ended, Ended::Complete);
+}
+
 #[test]
 fn labelled_points_are_trained_and_another_split_is_refused() {
     let place = tempfile::tempdir().unwrap();
@@ -167,8 +199,7 @@ fn labelled_points_are_trained_and_another_split_is_refused() {
         assert!(embedding.get(row).abs().max().double_value(&[]) > 0.0, "row {row}");
     }
 
-    let directory = RunDirectory::reopen(&place.path().join("labelled")).unwrap();
-    let manifest = Manifest::read(&directory).unwrap();
+    let manifest = Manifest::read(&outcome.directory).unwrap();
     assert_eq!((manifest.base.path.to_str(), manifest.sessions.len()), (Some("base.safetensors"), 1));
     let error = run_with(&TrainConfig { fold: 1, ..labelled }, true, &mut |_| {}).unwrap_err().to_string();
     assert!(error.contains("manifest.json") && error.contains("split"), "{error}");

@@ -4,16 +4,25 @@
 #[path = "../../sam3d-infer/tests/support/golden_network.rs"]
 mod golden_network;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
+use ndarray::Array3;
+use sam3d_data::{
+    augment::{AugmentConfig, Sample},
+    case_store::{CaseStore, Storage},
+    crops::{CropJob, CropResult, Crops, DrawnCrop, Sampling},
+    dataset::{Case, CaseId, Dataset},
+    loader::{Loader, LoaderConfig},
+};
 use sam3d_geom::{Extent, Point, Prompt};
-use sam3d_model::{ModelConfig, Module, Precision, Recompute, Sam3d};
+use sam3d_model::{CropPrompt, ModelConfig, Module, Precision, Recompute, Sam3d};
 use sam3d_testkit::{by_name, golden_json};
 use sam3d_train::{
+    communicator::Communicator,
+    config::TrainConfig,
+    fit::{Learner, TrainingCrops},
     loss::{LossConfig, dice_cross_entropy},
-    optimiser::{AdamW, AdamWConfig},
-    schedule::Schedule,
-    step::{Batch, StepConfig, train_step},
+    trainee::Trainee,
 };
 use tch::{Device, Kind, Tensor};
 
@@ -29,21 +38,33 @@ fn network() -> Sam3d {
 }
 
 /// The golden crop, a ball of radius 9.5 around (30, 34, 26), and the click listed as (d, w, h) = (26, 34, 30).
-fn batch() -> Batch {
-    let side = SIDE as i64;
-    let values: Vec<f32> = by_name("input.image", SIDE.pow(3)).iter().map(|u| (2.0 * u) as f32).collect();
+fn sample() -> Sample {
+    let values = by_name("input.image", SIDE.pow(3)).iter().map(|u| (2.0 * u) as f32).collect();
     let squared = |i: usize, centre: f64| (i as f64 - centre).powi(2);
-    let ball: Vec<i64> = (0..SIDE.pow(3))
-        .map(|i| {
-            let (d, h, w) = (i / (SIDE * SIDE), i / SIDE % SIDE, i % SIDE);
-            i64::from(squared(d, 30.0) + squared(h, 34.0) + squared(w, 26.0) <= 9.5 * 9.5)
-        })
-        .collect();
-    let extent = Extent::new([SIDE; 3]).unwrap();
+    let ball = |(d, h, w)| u8::from(squared(d, 30.0) + squared(h, 34.0) + squared(w, 26.0) <= 9.5 * 9.5);
+    Sample {
+        image: Array3::from_shape_vec([SIDE; 3], values).unwrap(),
+        label: Array3::from_shape_fn([SIDE; 3], ball),
+        points: vec![[26, 30, 34]],
+    }
+}
+
+/// The golden crop as the network takes it.
+struct Batch {
+    image: Tensor,
+    label: Tensor,
+    prompts: Vec<CropPrompt>,
+}
+
+fn batch() -> Batch {
+    let Sample { image, label, points } = sample();
+    let side = SIDE as i64;
+    let label: Vec<i64> = label.iter().map(|value| i64::from(*value)).collect();
+    let points = points.into_iter().map(Point::positive).collect();
     Batch {
-        image: Tensor::from_slice(&values).view([1, 1, side, side, side]),
-        label: Tensor::from_slice(&ball).view([1, side, side, side]),
-        prompts: vec![Prompt::new(vec![Point::positive([26, 30, 34])], extent).unwrap().into()],
+        image: Tensor::from_slice(image.as_slice().unwrap()).view([1, 1, side, side, side]),
+        label: Tensor::from_slice(&label).view([1, side, side, side]),
+        prompts: vec![Prompt::new(points, Extent::new([SIDE; 3]).unwrap()).unwrap().into()],
     }
 }
 
@@ -140,16 +161,36 @@ fn gradients_in_bf16_point_the_same_way() {
     }
 }
 
+/// A learner of `network` with the published recipe, whose epochs have one step.
+fn learner<'a>(config: &'a TrainConfig, network: Sam3d, ranks: &'a Communicator) -> Learner<'a> {
+    let case = Case { id: CaseId::new("golden").unwrap(), image: PathBuf::new(), label: PathBuf::new() };
+    let preprocessing = Dataset::named("demo").unwrap().preprocessing;
+    let crops = || {
+        let cases = CaseStore::new(vec![case.clone()], 1, preprocessing, Storage::default());
+        let sampling = Sampling::Clicks { augmentation: AugmentConfig::published(false), side: SIDE };
+        Arc::new(Crops { cases, sampling, seed: 0 })
+    };
+    let crops = TrainingCrops { train: crops(), validation: crops() };
+    Learner::new(config, Trainee::Sam3d(Box::new(network)), crops, ranks).unwrap()
+}
+
+/// The golden crop as a loader gives it out, once.
+fn drawn() -> Loader<CropResult> {
+    let draw = |job| Ok(DrawnCrop { job, sample: sample() });
+    Loader::new([CropJob { case: 0, draw: 0, place: 0 }], draw, LoaderConfig::with_workers(0))
+}
+
 #[test]
 fn six_steps() {
     let golden = &golden_json("tiny.json")["train"];
-    let (network, batch) = (network(), batch());
-    let mut optimiser = AdamW::new(&network, AdamWConfig::default());
-    // The golden run steps its schedule once per optimiser step.
-    let schedule = Schedule::PUBLISHED;
+    let (config, ranks) = (TrainConfig::default(), Communicator::alone());
+    let mut learner = learner(&config, network(), &ranks);
     for step in 0..6 {
-        let factor = schedule.factor(step as u64, 0);
-        let report = train_step(&network, &mut optimiser, &batch, &StepConfig::default(), factor).unwrap();
+        // The golden run steps its schedule once per optimiser step.
+        let factor = learner.factor(step as u64, 0);
+        let outcome = learner.step(0, factor, &mut drawn()).unwrap();
+        assert_eq!(outcome.cases, ["golden"]);
+        let report = outcome.report;
         let expected = golden["losses"][step].as_f64().unwrap();
         assert!((report.loss - expected).abs() <= 1e-4, "step {step}: loss {} {expected}", report.loss);
 
@@ -167,29 +208,28 @@ fn six_steps() {
 
 #[test]
 fn frozen_parameters_stay_and_a_restored_optimiser_goes_on_alike() {
-    let (network, batch) = (network(), batch());
-    let before: BTreeMap<String, Tensor> =
-        network.parameters().into_iter().map(|(name, tensor)| (name, tensor.copy())).collect();
-    let mut optimiser = AdamW::new(&network, AdamWConfig::default());
-    train_step(&network, &mut optimiser, &batch, &StepConfig::default(), 1.0).unwrap();
-    for (name, tensor) in network.parameters() {
+    let (config, ranks) = (TrainConfig::default(), Communicator::alone());
+    let mut learner = learner(&config, network(), &ranks);
+    let copies = |tensors: BTreeMap<String, Tensor>| -> BTreeMap<String, Tensor> {
+        tensors.into_iter().map(|(name, tensor)| (name, tensor.detach().copy())).collect()
+    };
+    let before = copies(learner.network.tensors());
+    learner.step(0, 1.0, &mut drawn()).unwrap();
+    for (name, tensor) in learner.network.tensors() {
         let moved = !tensor.equal(&before[&name]);
         let gradient = tensor.grad();
         assert_eq!(moved, gradient.defined() && gradient.abs().max().double_value(&[]) > 0.0, "{name}");
     }
 
-    let moments: BTreeMap<String, Tensor> =
-        optimiser.moments().into_iter().map(|(name, tensor)| (name, tensor.copy())).collect();
-    let weights: BTreeMap<String, Tensor> =
-        network.parameters().into_iter().map(|(name, tensor)| (name, tensor.detach().copy())).collect();
-    train_step(&network, &mut optimiser, &batch, &StepConfig::default(), 1.0).unwrap();
+    let (moments, weights) = (copies(learner.optimiser.moments()), copies(learner.network.tensors()));
+    learner.step(0, 1.0, &mut drawn()).unwrap();
 
     let mut again = Sam3d::new(&ModelConfig::tiny(), Device::Cpu, 5).unwrap();
     again.load(&weights).unwrap();
-    let mut restored = AdamW::new(&again, AdamWConfig::default());
-    restored.restore(&moments, 1).unwrap();
-    train_step(&again, &mut restored, &batch, &StepConfig::default(), 1.0).unwrap();
-    for ((name, a), (_, b)) in network.parameters().iter().zip(again.parameters().iter()) {
+    let mut restored = self::learner(&config, again, &ranks);
+    restored.optimiser.restore(&moments, 1).unwrap();
+    restored.step(0, 1.0, &mut drawn()).unwrap();
+    for ((name, a), (_, b)) in learner.network.tensors().iter().zip(restored.network.tensors().iter()) {
         assert!(a.equal(b), "{name}");
     }
 }

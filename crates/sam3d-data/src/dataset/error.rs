@@ -54,7 +54,7 @@ pub enum DatasetError {
     },
     /// Several directories hold cases, and none of them was named.
     #[error(
-        "{} directories hold cases of {dataset}; point --source at one of them: {}",
+        "{} directories hold cases of {dataset}, expected one; give one of them as the source: {}",
         directories.len(),
         directories.iter().take(4).map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
     )]
@@ -72,7 +72,7 @@ pub enum DatasetError {
     },
     /// A directory holds no case of the dataset.
     #[error(
-        "{path}: no case of {dataset} found; expected images named {pattern}; point --source at the directory that holds them",
+        "{path}: no case of {dataset} found; expected images named {pattern}; give the directory that holds them as the source",
         path = path.display()
     )]
     NoCases {
@@ -90,13 +90,13 @@ pub enum DatasetError {
         cases: usize,
     },
     /// A directory was not prepared, or not completely.
-    #[error("{path}: missing; run `cargo xtask prepare-data` to prepare the data", path = path.display())]
+    #[error("{path}: not found, so the data set is not prepared", path = path.display())]
     NotPrepared {
         /// The file that was expected.
         path: PathBuf,
     },
     /// A prepared file is not what it should be.
-    #[error("{path}: damaged; run `cargo xtask prepare-data` again", path = path.display())]
+    #[error("{path}: damaged; prepare the data set again", path = path.display())]
     PreparedDamaged {
         /// The file.
         path: PathBuf,
@@ -104,7 +104,7 @@ pub enum DatasetError {
         source: serde_json::Error,
     },
     /// A split names a case that is not listed.
-    #[error("{path}: names the case {case}, which cases.json does not list; run `cargo xtask prepare-data` again", path = path.display())]
+    #[error("{path}: names the case {case}, which cases.json does not list; prepare the data set again", path = path.display())]
     CaseUnknown {
         /// The file with the split.
         path: PathBuf,

@@ -32,9 +32,9 @@ pub enum Event<'a> {
         /// What was logged of it.
         record: &'a StepRecord,
     },
-    /// A step was left out, because its loss or a gradient is no number.
+    /// A step was left out, because its loss or a gradient is not finite.
     Skipped {
-        /// The cases of the crops that this process saw with a loss that is no number, or of all its crops.
+        /// The cases of the crops that this process saw with a loss that is not finite, or of all its crops.
         cases: &'a [String],
         /// What came out.
         report: StepReport,

@@ -21,10 +21,13 @@ use crate::{
 };
 
 /// A network that learns.
-pub(crate) struct Learner<'a> {
+#[derive(Debug)]
+pub struct Learner<'a> {
     pub(crate) config: &'a TrainConfig,
-    pub(crate) network: Trainee,
-    pub(crate) optimiser: AdamW,
+    /// The network.
+    pub network: Trainee,
+    /// Its optimiser.
+    pub optimiser: AdamW,
     pub(crate) ema: Option<Ema>,
     pub(crate) crops: TrainingCrops,
     pub(crate) plan: Plan,
@@ -32,28 +35,36 @@ pub(crate) struct Learner<'a> {
 }
 
 /// Where crops come from.
-pub(crate) struct TrainingCrops {
-    pub(crate) train: Arc<Crops>,
-    pub(crate) validation: Arc<Crops>,
+#[derive(Debug)]
+pub struct TrainingCrops {
+    /// Those of the training cases.
+    pub train: Arc<Crops>,
+    /// Those of the validation cases.
+    pub validation: Arc<Crops>,
 }
 
 /// A step and the crops this process saw in it.
-pub(crate) struct Stepped {
-    pub(crate) report: StepReport,
+#[derive(Debug)]
+pub struct StepOutcome {
+    /// What the step did.
+    pub report: StepReport,
     /// The cases of the crops.
-    pub(crate) cases: Vec<String>,
-    /// Those whose loss is no number.
-    pub(crate) broken: Vec<String>,
+    pub cases: Vec<String>,
+    /// Those whose loss is not finite.
+    pub broken: Vec<String>,
 }
 
 impl<'a> Learner<'a> {
     /// A learner that begins.
-    pub(crate) fn new(
+    ///
+    /// # Errors
+    /// [`TrainError::EpochWithoutStep`] if an epoch has too few crops for a step.
+    pub fn new(
         config: &'a TrainConfig,
         mut network: Trainee,
         crops: TrainingCrops,
         ranks: &'a Communicator,
-    ) -> Self {
+    ) -> Result<Self, TrainError> {
         network.set_precision(config.train.precision);
         let optimiser = AdamW::new(&network, config.optimiser);
         let ema = config.train.ema_decay.map(|decay| Ema::new(&network, decay));
@@ -61,11 +72,12 @@ impl<'a> Learner<'a> {
             cases: crops.train.cases.len(),
             crops_per_case: config.train.crops_per_case,
             batch_size: config.train.batch_size,
-            batches: config.train.accumulate * ranks.size(),
+            batches: config.train.accumulate.saturating_mul(ranks.size()),
             // As published: a batch of a comparison network has a crop of each kind.
             whole_steps: config.baseline.is_some(),
         };
-        Self { config, network, optimiser, ema, crops, plan, ranks }
+        plan.check()?;
+        Ok(Self { config, network, optimiser, ema, crops, plan, ranks })
     }
 
     /// The crops that this process takes from step `first` of `epoch` on, drawn ahead of their use.
@@ -76,7 +88,7 @@ impl<'a> Learner<'a> {
     }
 
     /// The learning rate's factor at `step` of `epoch`.
-    pub(crate) fn factor(&self, epoch: u64, step: u64) -> f64 {
+    pub fn factor(&self, epoch: u64, step: u64) -> f64 {
         self.config.schedule().factor(epoch, self.total(epoch, step))
     }
 
@@ -85,13 +97,17 @@ impl<'a> Learner<'a> {
         epoch * self.plan.steps() + step
     }
 
-    /// Takes `step` of an epoch with the next samples, together with the other processes.
-    pub(crate) fn step(
+    /// Takes `step` of an epoch with the next samples at `factor` times the configured learning rate, together with the
+    /// other processes.
+    ///
+    /// # Errors
+    /// [`TrainError`] if a crop cannot be drawn or does not fit the network.
+    pub fn step(
         &mut self,
         step: u64,
         factor: f64,
         samples: &mut Loader<CropResult>,
-    ) -> Result<Stepped, TrainError> {
+    ) -> Result<StepOutcome, TrainError> {
         let config = StepConfig { loss: self.config.loss, recompute: self.config.train.recompute };
         let crops_of_step = self.plan.crops_of(step) as f64;
         let (mut cases, mut broken) = (Vec::new(), Vec::new());
@@ -122,11 +138,11 @@ impl<'a> Learner<'a> {
         if let (true, Some(ema)) = (report.taken, &mut self.ema) {
             ema.update(&self.network, self.optimiser.steps());
         }
-        Ok(Stepped { report, cases, broken })
+        Ok(StepOutcome { report, cases, broken })
     }
 
-    /// Mean soft Dice loss over one crop of every validation case (all of it for a comparison network), each process taking its share; the same crops and
-    /// prompts in every epoch. `None` if `proceed`, which is told how many cases are done of how many, says to stop.
+    /// Mean soft Dice loss over one crop of every validation case (all of it for a comparison network), each process taking
+    /// its part; the same crops and prompts in every epoch. `None` if `proceed`, which is told how many cases are done of how many, says to stop.
     pub(crate) fn validate(
         &self,
         proceed: &mut dyn FnMut(usize, usize) -> bool,

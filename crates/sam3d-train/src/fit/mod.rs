@@ -20,13 +20,15 @@ use sam3d_data::{
 use sam3d_model::Base;
 use tch::Device;
 
-pub use self::event::Event;
-use self::learner::Learner;
+pub use self::{
+    event::Event,
+    learner::{Learner, StepOutcome, TrainingCrops},
+};
 use crate::{
     TrainError,
     communicator::Communicator,
     config::TrainConfig,
-    run::{EpochRecord, Invocation, Log, Progress, RunDirectory, StepRecord},
+    run::{EpochRecord, Invocation, Log, Progress, RunDirectory, RunLock, StepRecord},
 };
 
 /// How a run is carried out; none of it changes what comes out.
@@ -74,7 +76,7 @@ pub enum Ended {
 /// Trains as `config` says, observed by `observe`.
 ///
 /// # Errors
-/// [`TrainError`] if the configuration, the data or the run directory do not allow it, or the loss is no number too
+/// [`TrainError`] if the configuration, the data or the run directory do not allow it, or the loss is not finite too
 /// often. What was saved before is then still there.
 pub fn fit(
     config: &TrainConfig,
@@ -96,6 +98,7 @@ pub fn fit(
         base: opened.base,
         progress: opened.progress,
         log: opened.log,
+        _lock: opened.lock,
     };
     observe(&Event::Started {
         parameters: run.learner.network.count_parameters(),
@@ -123,6 +126,8 @@ struct Run<'a> {
     progress: Progress,
     /// Kept by the process that writes.
     log: Option<Log>,
+    /// Held by the process that writes.
+    _lock: Option<RunLock>,
 }
 
 impl Run<'_> {
@@ -242,6 +247,12 @@ impl Run<'_> {
         } else {
             None
         };
+        if let Some(loss) = validation_loss.filter(|loss| !loss.is_finite()) {
+            tracing::warn!(
+                "the validation loss of epoch {} is {loss}: its weights are not kept as the best",
+                epoch + 1
+            );
+        }
         let last = self.learner.factor(epoch, step.saturating_sub(1));
         let record = EpochRecord {
             epoch,

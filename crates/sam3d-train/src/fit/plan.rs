@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use sam3d_data::crops::CropJob;
 
+use crate::TrainError;
+
 /// How an epoch is cut into steps. The order of its crops is given; a step takes `batch_size * batches` of them, and the
 /// processes take turns at its batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,15 +23,34 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// Fails if an epoch has no step.
+    pub(crate) fn check(&self) -> Result<(), TrainError> {
+        if self.steps() > 0 {
+            return Ok(());
+        }
+        Err(TrainError::EpochWithoutStep {
+            crops: self.crops(),
+            cases: self.cases,
+            crops_per_case: self.crops_per_case,
+            step: self.crops_of_whole_step(),
+            batch_size: self.batch_size,
+            batches: self.batches,
+        })
+    }
+
     /// Steps of an epoch; the last may have fewer crops than the others.
     pub(crate) fn steps(&self) -> u64 {
-        let size = (self.batch_size * self.batches) as u64;
+        let size = self.crops_of_whole_step() as u64;
         let crops = self.crops() as u64;
         if self.whole_steps { crops / size } else { crops.div_ceil(size) }
     }
 
     fn crops(&self) -> usize {
-        self.cases * self.crops_per_case as usize
+        self.cases.saturating_mul(self.crops_per_case as usize)
+    }
+
+    fn crops_of_whole_step(&self) -> usize {
+        self.batch_size.saturating_mul(self.batches)
     }
 
     /// Number of crops of `step`, over all processes.
@@ -42,7 +63,7 @@ impl Plan {
         let Range { start, end } = self.range(step);
         (start..end)
             .step_by(self.batch_size)
-            .map(|first| first..(first + self.batch_size).min(end))
+            .map(|first| first..first.saturating_add(self.batch_size).min(end))
             .skip(rank)
             .step_by(ranks)
             .collect()
@@ -57,9 +78,9 @@ impl Plan {
     }
 
     fn range(&self, step: u64) -> Range<usize> {
-        let size = self.batch_size * self.batches;
-        let start = (step as usize * size).min(self.crops());
-        start..(start + size).min(self.crops())
+        let size = self.crops_of_whole_step();
+        let start = (step as usize).saturating_mul(size).min(self.crops());
+        start..start.saturating_add(size).min(self.crops())
     }
 }
 
@@ -98,6 +119,18 @@ mod tests {
         let plan = Plan { whole_steps: true, ..PLAN };
         assert_eq!(plan.steps(), 2);
         assert_eq!(plan.share(&order(), 0, 0, 1), order()[..12]);
+    }
+
+    #[test]
+    fn an_epoch_without_a_step_is_refused_with_its_numbers() {
+        PLAN.check().unwrap();
+        let plan = Plan { cases: 1, whole_steps: true, ..PLAN };
+        let error = plan.check().unwrap_err().to_string();
+        let numbers = "an epoch has 3 crops (1 cases, 3 of each), fewer than the 6 of one step (batches of 2, 3 in a step";
+        assert!(error.contains(numbers) && error.contains("train.crops_per_case"), "{error}");
+        // A step that is not full will do elsewhere, however large it was to be.
+        let plan = Plan { batch_size: usize::MAX, whole_steps: false, ..PLAN };
+        assert_eq!((plan.steps(), plan.crops_of(0), plan.batches_of(0, 0, 1)), (1, 15, vec![0..15]));
     }
 
     #[test]

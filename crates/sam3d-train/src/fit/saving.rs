@@ -1,9 +1,6 @@
 //! How a run comes out of its files and goes into them.
 
-use std::{
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{path::Path, time::Instant};
 
 use sam3d_baselines::{BaselineCheckpoint, BaselineMetadata};
 use sam3d_model::{Base, Checkpoint, FORMAT_VERSION, Metadata, Provenance};
@@ -16,7 +13,7 @@ use super::{
 use crate::{
     TrainError,
     config::TrainConfig,
-    run::{DatasetHashes, EpochRecord, Log, Manifest, Progress, RunDirectory, RunState, Session},
+    run::{DatasetHashes, EpochRecord, Log, Manifest, Progress, RunDirectory, RunLock, RunState, Session},
     trainee::Trainee,
 };
 
@@ -30,6 +27,7 @@ pub(super) struct Opened<'a> {
     pub(super) base: Base,
     pub(super) progress: Progress,
     pub(super) log: Option<Log>,
+    pub(super) lock: Option<RunLock>,
 }
 
 /// Begins the run of `config`, or goes on with it if `options` say so. One process writes; all read.
@@ -40,9 +38,9 @@ pub(super) fn open<'a>(
 ) -> Result<Opened<'a>, TrainError> {
     let ranks = options.ranks;
     let hashes = DatasetHashes::of(config)?;
-    let (directory, mut learner, mut manifest, progress);
+    let (directory, lock) = directory(config, options)?;
+    let (mut learner, mut manifest, progress);
     if options.resume {
-        directory = RunDirectory::reopen(&config.run_directory())?;
         manifest = Manifest::read(&directory)?;
         if !manifest.dataset.same_split(&hashes) {
             let detail = format!(
@@ -53,17 +51,9 @@ pub(super) fn open<'a>(
             return Err(TrainError::RunFile { path: directory.manifest_path(), detail });
         }
         let network = network_of_base(config, options.device, &directory, &manifest.base)?;
-        learner = Learner::new(config, network, crops, ranks);
+        learner = Learner::new(config, network, crops, ranks)?;
         progress = state(&mut learner).read(&directory.state_path())?;
     } else {
-        // The others wait until the first has made the directory or has failed.
-        let created =
-            if ranks.is_root() { Some(RunDirectory::create(&config.run_directory())) } else { None };
-        ranks.barrier();
-        directory = match created {
-            Some(created) => created?,
-            None => RunDirectory::at(&config.run_directory()),
-        };
         let start = Start::of(config, options.device)?;
         let base = if ranks.is_root() { start.base(&directory)? } else { Base::default() };
         manifest = Manifest {
@@ -74,7 +64,7 @@ pub(super) fn open<'a>(
             pretrained_sha256: start.pretrained_sha256,
             sessions: Vec::new(),
         };
-        learner = Learner::new(config, start.network, crops, ranks);
+        learner = Learner::new(config, start.network, crops, ranks)?;
         ranks.broadcast(&learner.network.tensors());
         progress = Progress::default();
     }
@@ -88,7 +78,28 @@ pub(super) fn open<'a>(
     } else {
         None
     };
-    Ok(Opened { learner, directory, base: manifest.base, progress, log })
+    Ok(Opened { learner, directory, base: manifest.base, progress, log, lock })
+}
+
+/// The run's directory, which the first process makes or reopens, and locks for all; the others wait until it has done so
+/// or has failed.
+fn directory(
+    config: &TrainConfig,
+    options: &FitOptions<'_>,
+) -> Result<(RunDirectory, Option<RunLock>), TrainError> {
+    let path = config.run_directory();
+    let opened = options
+        .ranks
+        .is_root()
+        .then(|| if options.resume { RunDirectory::reopen(&path) } else { RunDirectory::create(&path) });
+    options.ranks.barrier();
+    Ok(match opened {
+        Some(opened) => {
+            let (directory, lock) = opened?;
+            (directory, Some(lock))
+        }
+        None => (RunDirectory::at(&path), None),
+    })
 }
 
 fn state<'b>(learner: &'b mut Learner<'_>) -> RunState<'b> {
@@ -100,8 +111,8 @@ impl Run<'_> {
     pub(super) fn save_is_due(&self) -> bool {
         let settings = &self.learner.config.train;
         let by_steps = settings.save_every_steps > 0 && self.steps_since_save >= settings.save_every_steps;
-        let minutes = Duration::from_secs_f64(settings.save_every_minutes * 60.0);
-        let by_time = settings.save_every_minutes > 0.0 && self.saved.elapsed() >= minutes;
+        let minutes = self.saved.elapsed().as_secs_f64() / 60.0;
+        let by_time = settings.save_every_minutes > 0.0 && minutes >= settings.save_every_minutes;
         // The last step of an epoch is followed by a save of its own.
         self.progress.step < self.learner.plan.steps() && self.options.ranks.any(by_steps || by_time)
     }

@@ -60,7 +60,7 @@ pub fn trial(
     let ranks = Communicator::alone();
     let start = Start::of(config, device)?;
     let ParameterCount { trained, frozen } = start.network.count_parameters();
-    let mut learner = Learner::new(config, start.network, crops, &ranks);
+    let mut learner = Learner::new(config, start.network, crops, &ranks)?;
     let plan = learner.plan;
     let shape = Shape { trained, frozen, train_cases, validation_cases, steps_per_epoch: plan.steps() };
     if !describe(&shape) {

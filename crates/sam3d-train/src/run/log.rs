@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufWriter, Write},
+    io::{self, BufWriter, Write},
     path::{Path, PathBuf},
 };
 
@@ -24,7 +24,7 @@ impl Log {
     /// what was logged but not saved are dropped, so that every step and epoch is there once.
     ///
     /// # Errors
-    /// [`TrainError`] if they cannot be written.
+    /// [`TrainError`] if they cannot be read or written; they are then unchanged.
     pub fn open(directory: &RunDirectory, progress: &Progress, total: u64) -> Result<Self, TrainError> {
         let (metrics, steps) = (directory.metrics_path(), directory.steps_path());
         keep_lines(&metrics, |record: &EpochRecord| record.epoch < progress.epochs)?;
@@ -111,13 +111,58 @@ fn failed(path: &Path, source: std::io::Error) -> TrainError {
     TrainError::File { action: "append to", path: path.to_owned(), source }
 }
 
-/// Keeps the lines of `path` that are `wanted`; a line that a killed process wrote in part is none.
+/// Keeps the lines of `path` that are `wanted`; partially written lines are dropped. No file is an empty log.
 fn keep_lines<R: DeserializeOwned>(path: &Path, wanted: impl Fn(&R) -> bool) -> Result<(), TrainError> {
-    let text = fs::read_to_string(path).unwrap_or_default();
-    let kept: String = text
-        .lines()
-        .filter(|line| serde_json::from_str::<R>(line).is_ok_and(|record| wanted(&record)))
-        .map(|line| format!("{line}\n"))
-        .collect();
+    let bytes = match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        read => read.map_err(|source| TrainError::File { action: "read", path: path.to_owned(), source })?,
+    };
+    let text = String::from_utf8_lossy(&bytes);
+    let mut kept = String::new();
+    for line in text.lines() {
+        match serde_json::from_str::<R>(line) {
+            Ok(record) if wanted(&record) => kept.extend([line, "\n"]),
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!("{}: dropped a line that cannot be read ({error})", path.display());
+            }
+        }
+    }
     write_text(path, &kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Serialize, serde::Deserialize)]
+    struct Record {
+        n: u32,
+    }
+
+    #[test]
+    fn wanted_lines_stay_and_partially_written_ones_go() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("steps.jsonl");
+        let keep = || keep_lines(&path, |record: &Record| record.n < 3);
+        keep().unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "");
+        // The second line was damaged so that it is not even text.
+        fs::write(&path, b"{\"n\":1}\n{\"n\":\xff}\n{\"n\":2}\n{\"n\":3}\n{\"n\":").unwrap();
+        keep().unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "{\"n\":1}\n{\"n\":2}\n");
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_read_is_not_replaced() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("steps.jsonl");
+        // A directory can be neither read nor replaced by a file; a file of another user fails in the same way.
+        fs::create_dir(&path).unwrap();
+        let error = keep_lines(&path, |_: &Record| true).unwrap_err();
+        assert!(
+            matches!(&error, TrainError::File { action: "read", path: found, .. } if *found == path),
+            "{error}"
+        );
+    }
 }

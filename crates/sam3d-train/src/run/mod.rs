@@ -10,7 +10,9 @@
 //! | `state.safetensors` | trained weights, moments and counters, to go on from |
 //! | `metrics.jsonl`, `steps.jsonl` | one line for each epoch, one for each step |
 //! | `events.out.tfevents.*` | the same for TensorBoard |
+//! | `run.lock` | locked by the process that trains |
 
+mod lock;
 mod log;
 mod manifest;
 mod progress;
@@ -31,6 +33,7 @@ use sam3d_io::{
 use sam3d_model::TEMPORARY_PREFIX;
 
 pub use self::{
+    lock::RunLock,
     log::Log,
     manifest::{DatasetHashes, Invocation, Manifest, Session},
     progress::{Progress, Sums},
@@ -50,40 +53,49 @@ pub struct RunDirectory {
 }
 
 impl RunDirectory {
-    /// A new run in `path`, which is created. What a run left there that saved nothing is replaced.
+    /// A new run in `path`, which is created and locked. What a run left there that saved nothing is replaced.
     ///
     /// # Errors
-    /// [`TrainError::RunExists`] if there is one to go on with, [`TrainError::File`] if nothing can be written there.
-    pub fn create(path: &Path) -> Result<Self, TrainError> {
-        let run = Self { path: path.to_owned() };
-        if run.state_path().exists() {
-            return Err(TrainError::RunExists { path: run.path });
-        }
+    /// [`TrainError::RunExists`] if there is a run to resume, [`TrainError::RunInUse`] if another process trains into the
+    /// directory, [`TrainError::File`] if nothing can be written there.
+    pub fn create(path: &Path) -> Result<(Self, RunLock), TrainError> {
         fs::create_dir_all(path).map_err(|source| TrainError::File {
             action: "create",
             path: path.to_owned(),
             source,
         })?;
-        run.sweep()?;
-        Ok(run)
+        let lock = RunLock::acquire(path)?;
+        let run = Self::at(path);
+        if run.has_state()? {
+            return Err(TrainError::RunExists { path: run.path });
+        }
+        run.remove_temporary_files()?;
+        Ok((run, lock))
     }
 
-    /// The run in `path`, to go on with.
+    /// The run in `path`, locked, to be resumed.
     ///
     /// # Errors
-    /// [`TrainError::RunFile`] if there is no run to go on with.
-    pub fn reopen(path: &Path) -> Result<Self, TrainError> {
-        let run = Self { path: path.to_owned() };
-        if !run.state_path().exists() {
-            let detail = "not there, so nothing was saved to go on from; train without --resume";
-            return Err(TrainError::RunFile { path: run.state_path(), detail: detail.to_owned() });
+    /// [`TrainError::NothingToResume`] if nothing was saved, [`TrainError::RunInUse`] if another process trains into the
+    /// directory.
+    pub fn reopen(path: &Path) -> Result<(Self, RunLock), TrainError> {
+        let run = Self::at(path);
+        if !run.has_state()? {
+            return Err(TrainError::NothingToResume { path: run.state_path() });
         }
-        run.sweep()?;
-        Ok(run)
+        let lock = RunLock::acquire(path)?;
+        run.remove_temporary_files()?;
+        Ok((run, lock))
     }
 
-    /// The directory `path`, which another process has made.
-    pub(crate) fn at(path: &Path) -> Self {
+    /// Whether a run saved its state here. A state that cannot be looked for is an error, lest a run be replaced.
+    fn has_state(&self) -> Result<bool, TrainError> {
+        let path = self.state_path();
+        path.try_exists().map_err(|source| TrainError::File { action: "look for", path, source })
+    }
+
+    /// The directory `path`, to be read; another process may write into it.
+    pub fn at(path: &Path) -> Self {
         Self { path: path.to_owned() }
     }
 
@@ -152,24 +164,17 @@ impl RunDirectory {
         self.path.join("manifest.json")
     }
 
-    /// Removes what a killed process had begun to write.
-    fn sweep(&self) -> Result<(), TrainError> {
+    /// Removes the temporary files of a killed process. The directory must be locked.
+    fn remove_temporary_files(&self) -> Result<(), TrainError> {
         let failed = |source| TrainError::File { action: "look into", path: self.path.clone(), source };
         for entry in fs::read_dir(&self.path).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             // The first is this project's for tensors, the second sam3d-io's for everything else.
-            let removed = if name.starts_with(TEMPORARY_PREFIX) && path.is_dir() {
-                fs::remove_dir_all(&path)
+            if name.starts_with(TEMPORARY_PREFIX) && path.is_dir() {
+                fs::remove_dir_all(&path).map_err(failed)?;
             } else if name.starts_with(".sam3d-") && name.ends_with(".tmp") {
-                fs::remove_file(&path)
-            } else {
-                Ok(())
-            };
-            match removed {
-                // Another process of the same run was quicker.
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                other => other.map_err(failed)?,
+                fs::remove_file(&path).map_err(failed)?;
             }
         }
         Ok(())

@@ -16,7 +16,7 @@ pub struct Progress {
     pub step: u64,
     /// Optimiser steps taken in the run.
     pub steps: u64,
-    /// Steps of the run left out because their loss or gradient was no number.
+    /// Steps of the run left out because their loss or gradient was not finite.
     pub skipped: u64,
     /// Lowest validation loss so far.
     pub best: Option<f64>,
@@ -63,11 +63,12 @@ impl Progress {
     }
 
     /// Counts the epoch under way as done, with its validation loss if there was one, and gives whether that is the
-    /// lowest so far.
+    /// lowest so far. A loss that is not finite never is.
     pub fn close_epoch(&mut self, validation_loss: Option<f64>) -> bool {
         let mut is_best = false;
         if let Some(loss) = validation_loss {
-            is_best = self.best.is_none_or(|best| loss < best);
+            let best = self.best.filter(|best| best.is_finite());
+            is_best = loss.is_finite() && best.is_none_or(|best| loss < best);
             if is_best {
                 (self.best, self.best_epoch, self.waited) = (Some(loss), Some(self.epochs), 0);
             } else {
@@ -122,6 +123,22 @@ mod tests {
         assert_eq!(best, [true, false, false, true, false]);
         assert_eq!((progress.epochs, progress.best, progress.best_epoch), (5, Some(0.25), Some(3)));
         assert_eq!(progress.waited, 1);
+    }
+
+    #[test]
+    fn a_loss_that_is_not_finite_is_never_the_best() {
+        let mut progress = Progress::default();
+        for loss in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            assert!(!progress.close_epoch(Some(loss)), "{loss}");
+            assert_eq!((progress.best, progress.best_epoch), (None, None));
+        }
+        assert_eq!(progress.waited, 3);
+        assert!(progress.close_epoch(Some(0.75)));
+        assert_eq!((progress.best, progress.best_epoch, progress.waited), (Some(0.75), Some(3), 0));
+        // As an earlier version may have saved it.
+        let mut progress = Progress { best: Some(f64::NAN), best_epoch: Some(0), ..Progress::default() };
+        assert!(progress.close_epoch(Some(0.75)));
+        assert_eq!(progress.best, Some(0.75));
     }
 
     #[test]

@@ -13,9 +13,9 @@ pub struct EpochRecord {
     pub grad_norms: [f64; 3],
     /// Learning rate at the end of this epoch.
     pub learning_rate: f64,
-    /// Mean soft Dice loss over the validation cases; `None` in epochs without validation.
+    /// Mean soft Dice loss over the validation cases; `None` in epochs without validation, and if it was not finite.
     pub validation_loss: Option<f64>,
-    /// Steps left out because their loss or gradient was no number.
+    /// Steps left out because their loss or gradient was not finite.
     #[serde(default)]
     pub skipped: u64,
     /// Wall-clock time of the epoch with its validation, in seconds.
@@ -31,7 +31,7 @@ pub struct StepRecord {
     pub step: u64,
     /// The step in the run, counted from 0.
     pub total: u64,
-    /// The loss; `None` if it was no number.
+    /// The loss; `None` if it was not finite.
     pub loss: Option<f64>,
     /// Gradient norms of image encoder, prompt encoder and mask decoder, before clipping.
     pub grad_norms: [f64; 3],

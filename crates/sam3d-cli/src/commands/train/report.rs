@@ -38,7 +38,7 @@ impl fmt::Display for Report<'_> {
         let within = if *step > 0 { format!(" and {step} steps of the next") } else { String::new() };
         writeln!(f, "epochs            {epochs}{within} ({steps} steps in all)")?;
         if *skipped > 0 {
-            writeln!(f, "left out          {skipped} steps whose loss or gradient was no number")?;
+            writeln!(f, "left out          {skipped} steps whose loss or gradient was not finite")?;
         }
         if let Some(best) = best {
             writeln!(f, "validation loss   {best:.4} (lowest)")?;
