@@ -163,7 +163,12 @@ fn gradients_in_bf16_point_the_same_way() {
 
 /// A learner of `network` with the published recipe, whose epochs have one step.
 fn learner<'a>(config: &'a TrainConfig, network: Sam3d, ranks: &'a Communicator) -> Learner<'a> {
-    let case = Case { id: CaseId::new("golden").unwrap(), image: PathBuf::new(), label: PathBuf::new() };
+    let case = Case {
+        id: CaseId::new("golden").unwrap(),
+        image: PathBuf::new(),
+        label: PathBuf::new(),
+        label_on_image_voxels: false,
+    };
     let preprocessing = Dataset::named("demo").unwrap().preprocessing;
     let crops = || {
         let cases = CaseStore::new(vec![case.clone()], 1, preprocessing, Storage::default());
