@@ -11,7 +11,10 @@ use std::{
     process::Command,
 };
 
+include!("has_test_volumes.rs");
+
 fn main() {
+    say_whether_volumes_are_there();
     // A run's manifest says which commit trained it; only the program writes manifests.
     if env::var_os("CARGO_PKG_NAME").is_some_and(|name| name == "sam3d-cli") {
         name_commit();

@@ -23,13 +23,21 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<()> {
     setup::run(&SetupArguments::default())?;
 
     step::run("format", workspace::cargo().args(["fmt", "--all", "--check"]))?;
-    let clippy = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
-    step::run("lints", workspace::cargo().args(clippy))?;
+    let denied = ["--", "-D", "warnings"];
+    let clippy = ["clippy", "--locked", "--workspace", "--all-targets"];
+    step::run("lints", workspace::cargo().args(clippy).args(denied))?;
+    let benches = ["--features", "sam3d-model/bench", "--benches", "-p", "sam3d-model"];
+    step::run(
+        "lints of the benches",
+        workspace::cargo().args(["clippy", "--locked"]).args(benches).args(denied),
+    )?;
+    fuzz_targets()?;
+    licences()?;
     let mut documentation = workspace::cargo();
-    documentation.args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings");
+    documentation.args(["doc", "--locked", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings");
     step::run("documentation", &mut documentation)?;
     let mut tests = workspace::cargo();
-    tests.args(["test", "--workspace"]);
+    tests.args(["test", "--locked", "--workspace"]);
     if arguments.full {
         tests.env("SAM3D_FULL_TESTS", "1");
     }
@@ -40,20 +48,45 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<()> {
     Ok(())
 }
 
-/// The test of training over MPI, which needs a build of its own.
+/// The fuzz targets, which are a workspace of their own, compile.
+fn fuzz_targets() -> Result<()> {
+    let mut check = workspace::cargo();
+    // No --locked: the crates below have their lock file, and cargo-fuzz keeps one of its own.
+    check.args(["check", "--manifest-path"]).arg(workspace::root().join("fuzz/Cargo.toml"));
+    step::run("fuzz targets", &mut check)
+}
+
+/// Licences and advisories of the dependencies, where cargo-deny is installed.
+fn licences() -> Result<()> {
+    if !is_there("cargo-deny") {
+        println!("licences and advisories: skipped, cargo-deny is not installed (cargo install cargo-deny)");
+        return Ok(());
+    }
+    // The advisories' database is fetched over the network by hand: `cargo deny fetch`.
+    let checks = ["deny", "--offline", "check", "licenses", "bans", "sources"];
+    step::run("licences", workspace::cargo().args(checks))
+}
+
+/// Whether a program can be started.
+fn is_there(program: &str) -> bool {
+    Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
+}
+
+/// The test of training over MPI and its lints, which need a build of their own.
 fn several_processes() -> Result<()> {
-    let there = |program: &str| {
-        Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
-    };
-    if !there("mpirun") || !there("mpicc") {
+    if !is_there("mpirun") || !is_there("mpicc") {
         println!(
             "several processes: skipped, there is no MPI (libopenmpi-dev, openmpi-bin and libclang-dev on Debian)"
         );
         return Ok(());
     }
+    let lints =
+        ["clippy", "--locked", "-p", "sam3d-cli", "--features", "distributed", "--", "-D", "warnings"];
+    step::run("lints of several processes", workspace::cargo().args(lints))?;
     let mut tests = workspace::cargo();
     tests.args([
         "test",
+        "--locked",
         "-p",
         "sam3d-cli",
         "--features",

@@ -7,6 +7,7 @@ use std::{
 
 use sam3d_data::dataset::DatasetError;
 use sam3d_eval::EvalError;
+use sam3d_infer::InferError;
 use sam3d_model::ModelError;
 use sam3d_train::TrainError;
 use serde::{Serialize, Serializer};
@@ -55,9 +56,19 @@ fn hint(error: &anyhow::Error) -> Option<&'static str> {
         let of_evaluation = || cause.downcast_ref().and_then(hint_of_evaluation);
         let of_training = || cause.downcast_ref().and_then(hint_of_training);
         let of_model = || cause.downcast_ref().and_then(hint_of_model);
+        let of_session = || cause.downcast_ref().and_then(hint_of_session);
         let of_dataset = || cause.downcast_ref().and_then(hint_of_dataset);
-        of_evaluation().or_else(of_training).or_else(of_model).or_else(of_dataset)
+        of_evaluation().or_else(of_training).or_else(of_model).or_else(of_session).or_else(of_dataset)
     })
+}
+
+fn hint_of_session(error: &InferError) -> Option<&'static str> {
+    match error {
+        InferError::Model(error) => hint_of_model(error),
+        InferError::PreprocessingUnknown { .. } => Some("name the dataset it was trained on with --dataset"),
+        InferError::LogMismatch { .. } => Some("replay it all the same with --force-session"),
+        _ => None,
+    }
 }
 
 fn hint_of_evaluation(error: &EvalError) -> Option<&'static str> {

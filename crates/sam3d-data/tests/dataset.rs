@@ -254,6 +254,7 @@ fn statistics_are_over_target_voxels() {
 
 /// The numbers in `sts-ct.toml` are what the rule gives for the training cases of the split with seed 0.
 #[test]
+#[cfg_attr(not(has_test_volumes), ignore = "needs ../shared/data or SAM3D_TEST_DATA")]
 fn sarcoma_statistics_follow_the_rule() {
     let Some(source) = test_volume("sarcoma_ct") else { return };
     let dataset = Dataset::named("sts-ct").unwrap();

@@ -17,6 +17,7 @@ use sam3d_testkit::{GoldenTensors, golden_json, test_volume};
 use self::golden_network::by_name_network;
 
 #[test]
+#[cfg_attr(not(has_test_volumes), ignore = "needs ../shared/data or SAM3D_TEST_DATA")]
 fn both_volumes_give_the_golden_masks() {
     for name in ["sarcoma_STS_019", "abdomen_liver"] {
         let golden = &golden_json("pipeline.json")[name];

@@ -148,8 +148,9 @@ fn answer(
         }
     };
     let Some(log) = recorded else {
-        let limits = GrowLimits { crops: args.max_crops.get(), threshold: args.threshold };
-        let step = LogStep { prompts: clicks, grow: args.grow.then_some(limits) };
+        let crops = if args.grow { args.max_crops.get() } else { 1 };
+        let limits = GrowLimits { crops, threshold: args.threshold };
+        let step = LogStep { prompts: clicks, grow: (limits != GrowLimits::ONE_CROP).then_some(limits) };
         return Ok(session.add_step(step, &mut progress)?);
     };
     let path = args.session.as_deref().unwrap_or(Path::new(""));
@@ -158,12 +159,10 @@ fn answer(
             tracing::warn!("{}: {error}; the mask will differ", path.display());
             session.replay(log, true, &mut progress)
         }
-        Err(error @ sam3d_infer::InferError::LogMismatch { .. }) => {
-            bail!("{}: {error}; replay it all the same with --force-session", path.display())
-        }
         result => result,
     };
-    change?.with_context(|| format!("{}: the session has no prompts", path.display()))
+    let change = change.with_context(|| path.display().to_string())?;
+    change.with_context(|| format!("{}: the session has no prompts", path.display()))
 }
 
 fn warn(args: &SegmentArgs, session: &Session, change: Change) {

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use sam3d_data::dataset::Dataset;
-use sam3d_infer::{InferError, Segmenter, SegmenterOptions};
+use sam3d_infer::{Segmenter, SegmenterOptions};
 
 /// What decides how the options of a command become those of a segmenter.
 ///
@@ -31,9 +31,8 @@ pub fn options(
 pub fn open(weights: &Path, options: &SegmenterOptions) -> anyhow::Result<Segmenter> {
     match Segmenter::open(weights, options) {
         Ok(segmenter) => Ok(segmenter),
-        Err(error @ InferError::PreprocessingUnknown { .. }) => {
-            bail!("{error}; name the dataset it was trained on with --dataset")
-        }
+        // Some errors of the checkpoint name their file themselves.
+        Err(error) if error.to_string().contains(&*weights.to_string_lossy()) => Err(error.into()),
         Err(error) => Err(error).with_context(|| weights.display().to_string()),
     }
 }

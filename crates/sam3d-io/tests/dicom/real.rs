@@ -6,6 +6,7 @@ use sam3d_testkit::test_volume;
 use super::read;
 
 #[test]
+#[cfg_attr(not(has_test_volumes), ignore = "needs ../shared/data or SAM3D_TEST_DATA")]
 fn dicom_and_nifti_of_one_ct() {
     let Some(directory) = test_volume("dicom_ct/STS_019_CT/image") else { return };
     let Some(nifti_path) = test_volume("sarcoma_ct/STS_019/CT_image.nii.gz") else { return };

@@ -149,6 +149,7 @@ fn damaged_structure_sets() {
 
 /// The contours of a real tumour, and the mask that the dataset's authors made of them.
 #[test]
+#[cfg_attr(not(has_test_volumes), ignore = "needs ../shared/data or SAM3D_TEST_DATA")]
 fn contours_and_mask_of_one_tumour() {
     let Some(path) = test_volume("dicom_ct/STS_019_CT/mask/RS.dcm") else { return };
     let Some(image) = test_volume("dicom_ct/STS_019_CT/image") else { return };

@@ -173,6 +173,7 @@ fn the_content_decides_the_format() {
 
 /// Everything of the collection that is no scalar volume, by the entry that recognises formats.
 #[test]
+#[cfg_attr(not(has_test_volumes), ignore = "needs ../shared/data or SAM3D_TEST_DATA")]
 fn the_reject_list() {
     for name in [
         "complex.nii.gz",

@@ -117,6 +117,7 @@ fn lines_and_bytes_are_passed_over() {
 
 /// Slicer's sample brain, and the label maps that go with a CT: geometry as SimpleITK gives it.
 #[test]
+#[cfg_attr(not(has_test_volumes), ignore = "needs ../shared/data or SAM3D_TEST_DATA")]
 fn files_of_other_programs() {
     let Some(path) = test_volume("nifti_zoo/FLAIR.nrrd") else { return };
     let volume = read(&path).unwrap();

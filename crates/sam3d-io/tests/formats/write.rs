@@ -80,6 +80,7 @@ fn a_mask_names_the_labels_it_has_and_a_plain_file_none() {
 
 /// A mask written in its image's format or in the other one has its image's grid.
 #[test]
+#[cfg_attr(not(has_test_volumes), ignore = "needs ../shared/data or SAM3D_TEST_DATA")]
 fn grids_survive_a_change_of_format() {
     let directory = tempfile::tempdir().unwrap();
     let image = read(&fixture("itk_oblique.nrrd")).unwrap();

@@ -80,6 +80,7 @@ fn as_stored_ignores_the_affine() {
 
 /// Eight files of one brain in eight orientations are the same array after orientation.
 #[test]
+#[cfg_attr(not(has_test_volumes), ignore = "needs ../shared/data or SAM3D_TEST_DATA")]
 fn one_brain_in_eight_orientations() {
     let mut first = None;
     for name in ["LPS", "RAS", "AIR", "IPL", "LSA", "PIL", "SLP", "SRA"] {

@@ -54,6 +54,7 @@ fn both_byte_orders() {
 }
 
 #[test]
+#[cfg_attr(not(has_test_volumes), ignore = "needs ../shared/data or SAM3D_TEST_DATA")]
 fn file_of_another_program() {
     let Some(path) = test_volume("nifti_zoo/example_nifti2.nii.gz") else { return };
     let error = read(&path).unwrap_err();

@@ -28,6 +28,7 @@ fn what_was_written_is_read_in_the_same_grid() {
 
 /// A mask has the geometry fields of its image, byte for byte.
 #[test]
+#[cfg_attr(not(has_test_volumes), ignore = "needs ../shared/data or SAM3D_TEST_DATA")]
 fn geometry_fields_survive() {
     const GEOMETRY: [std::ops::Range<usize>; 4] = [40..56, 76..92, 123..124, 252..328];
     let directory = tempfile::tempdir().unwrap();

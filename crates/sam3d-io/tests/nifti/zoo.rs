@@ -10,6 +10,7 @@ use sam3d_testkit::test_volume;
 use super::read;
 
 #[test]
+#[cfg_attr(not(has_test_volumes), ignore = "needs ../shared/data or SAM3D_TEST_DATA")]
 fn every_scalar_type() {
     let types = [
         ("uint8", ValueType::Uint8),
@@ -35,6 +36,7 @@ fn every_scalar_type() {
 }
 
 #[test]
+#[cfg_attr(not(has_test_volumes), ignore = "needs ../shared/data or SAM3D_TEST_DATA")]
 fn pairs_and_single_files_in_big_endian_without_an_affine() {
     let Some(path) = test_volume("nifti_zoo/minimal.nii") else { return };
     let single = read(&path).unwrap();
@@ -48,6 +50,7 @@ fn pairs_and_single_files_in_big_endian_without_an_affine() {
 }
 
 #[test]
+#[cfg_attr(not(has_test_volumes), ignore = "needs ../shared/data or SAM3D_TEST_DATA")]
 fn slope_and_intercept_of_a_sheared_volume() {
     let Some(path) = test_volume("nifti_zoo/shear.nii.gz") else { return };
     let volume = read(&path).unwrap();
@@ -76,6 +79,7 @@ fn slope_and_intercept_of_a_sheared_volume() {
 }
 
 #[test]
+#[cfg_attr(not(has_test_volumes), ignore = "needs ../shared/data or SAM3D_TEST_DATA")]
 fn nan_voxels_are_counted_and_zero() {
     let Some(path) = test_volume("nifti_zoo/resampled_anat_moved.nii") else { return };
     let volume = read(&path).unwrap();
@@ -90,6 +94,7 @@ fn nan_voxels_are_counted_and_zero() {
 }
 
 #[test]
+#[cfg_attr(not(has_test_volumes), ignore = "needs ../shared/data or SAM3D_TEST_DATA")]
 fn header_extensions_and_two_dimensions() {
     let Some(path) = test_volume("nifti_zoo/minimal_extended_hdr.nii") else { return };
     assert_eq!(read(&path).unwrap().grid.shape_ijk(), [8, 8, 1]);
@@ -98,6 +103,7 @@ fn header_extensions_and_two_dimensions() {
 }
 
 #[test]
+#[cfg_attr(not(has_test_volumes), ignore = "needs ../shared/data or SAM3D_TEST_DATA")]
 fn big_endian_int16_and_qform() {
     let Some(path) = test_volume("nifti_zoo/anatomical.nii") else { return };
     let volume = read(&path).unwrap();
@@ -114,6 +120,7 @@ fn big_endian_int16_and_qform() {
 
 /// A file whose two affines are meant to be the same, with a mirrored third axis: without the qform the sform says it.
 #[test]
+#[cfg_attr(not(has_test_volumes), ignore = "needs ../shared/data or SAM3D_TEST_DATA")]
 fn qform_and_sform_of_one_file_agree() {
     let Some(path) = test_volume("nifti_zoo/anatomical.nii") else { return };
     // Both codes are 2.
@@ -134,6 +141,7 @@ fn qform_and_sform_of_one_file_agree() {
 }
 
 #[test]
+#[cfg_attr(not(has_test_volumes), ignore = "needs ../shared/data or SAM3D_TEST_DATA")]
 fn what_is_no_scalar_volume_is_refused() {
     let refused = |name: &str| Some(read(&test_volume(&format!("nifti_zoo/{name}"))?).unwrap_err());
     let Some(error) = refused("complex.nii.gz") else { return };
@@ -151,6 +159,7 @@ fn what_is_no_scalar_volume_is_refused() {
 }
 
 #[test]
+#[cfg_attr(not(has_test_volumes), ignore = "needs ../shared/data or SAM3D_TEST_DATA")]
 fn files_that_crashed_other_readers_are_refused() {
     let Some(directory) = test_volume("nifti_zoo/fuzz_artifacts") else { return };
     for entry in std::fs::read_dir(directory).unwrap() {

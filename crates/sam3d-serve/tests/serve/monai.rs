@@ -260,6 +260,7 @@ fn an_image_sent_to_the_datastore_has_its_clients_name() {
 
 /// A directory of slices is a study, under the name that OHIF gives it if it is called by its Series Instance UID.
 #[test]
+#[cfg_attr(not(has_test_volumes), ignore = "needs ../shared/data or SAM3D_TEST_DATA")]
 fn a_dicom_series_is_a_study() {
     let Some(slices) = sam3d_testkit::test_volume("dicom_ct/STS_019_CT/image") else { return };
     let served = Served::start();
