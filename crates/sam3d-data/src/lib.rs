@@ -6,6 +6,7 @@
 //! - [`crops`]: the crop that a (seed, epoch, case) stands for; [`augment`]: how it is varied; [`loader`]: worker threads
 //!   that draw crops ahead. A draw depends on seed, epoch and case alone, never on the number or order of workers.
 //! - [`sampling`]: seeded random generators and clicks inside a label.
+//! - [`simulated_user`]: prompts drawn from the truth, and corrections of a prediction.
 //! - [`phantom`]: synthetic CTs with tumours.
 //!
 //! Every array is `[D, H, W]`, as in [`sam3d_io`] after reading.
@@ -19,4 +20,5 @@ pub mod loader;
 pub mod phantom;
 pub mod prepared;
 pub mod sampling;
+pub mod simulated_user;
 pub mod splits;

@@ -118,6 +118,11 @@ impl ErrorComponent {
         None
     }
 
+    /// Whether `voxel`, `[D, H, W]` of the volume, is in the component.
+    pub fn contains(&self, voxel: [usize; 3]) -> bool {
+        self.run_at(voxel).is_some()
+    }
+
     /// The run that holds `[d, h, w]`.
     fn run_at(&self, [d, h, w]: [usize; 3]) -> Option<&Run> {
         let at = self.runs.partition_point(|run| (run.d, run.h, run.end) <= (d, h, w));

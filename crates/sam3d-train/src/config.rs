@@ -10,6 +10,7 @@ pub use crate::model_choice::ModelChoice;
 use crate::{
     TrainError,
     baseline::BaselineConfig,
+    interaction::InteractionConfig,
     loss::LossConfig,
     optimiser::AdamWConfig,
     schedule::{Decay, Schedule},
@@ -103,6 +104,8 @@ pub struct LoopConfig {
     pub recompute: Recompute,
     /// In what matrix products and convolutions are computed.
     pub precision: Precision,
+    /// Train with a simulated user who corrects the network; the published recipe has none.
+    pub interaction: Option<InteractionConfig>,
 }
 
 impl LoopConfig {
@@ -138,6 +141,7 @@ impl Default for LoopConfig {
             workers: None,
             recompute: Recompute::None,
             precision: Precision::F32,
+            interaction: None,
         }
     }
 }
@@ -214,6 +218,7 @@ impl TrainConfig {
         let only_ours = [
             ("train.recompute", self.train.recompute == plain.recompute),
             ("train.precision", self.train.precision == plain.precision),
+            ("train.interaction", self.train.interaction.is_none()),
             ("point_labels", !self.point_labels),
             ("augmentation", self.augmentation.is_none()),
         ];
@@ -282,6 +287,15 @@ impl TrainConfig {
             let (field, found) = ("variant.dense_prompts", "true".to_owned());
             return Err(TrainError::Setting { field, found, expected: "false for the prompt-free network" });
         }
+        if let Some(interaction) = &self.train.interaction {
+            interaction.validate()?;
+            if !model.prompt.as_ref().is_some_and(|prompt| prompt.dense_prompts) {
+                let (field, found) = ("variant.dense_prompts", "false".to_owned());
+                let expected =
+                    "true with train.interaction, whose prompts are masks, regions and scribbles too";
+                return Err(TrainError::Setting { field, found, expected });
+            }
+        }
         Ok(model.validate()?)
     }
 }
@@ -329,6 +343,24 @@ mod tests {
             let text = toml::to_string(&config).unwrap();
             assert_eq!(toml::from_str::<TrainConfig>(&text).unwrap(), config, "{text}");
         }
+    }
+
+    #[test]
+    fn interaction_needs_dense_prompts_and_sensible_numbers() {
+        let config = |interaction: &str| -> TrainConfig {
+            let text = format!("variant.dense_prompts = true\n[train.interaction]\n{interaction}");
+            toml::from_str(&text).unwrap()
+        };
+        let valid = config("rounds = 3\nfirst = { lasso = 0.0 }");
+        valid.validate().unwrap();
+        assert_eq!(toml::from_str::<TrainConfig>(&toml::to_string(&valid).unwrap()).unwrap(), valid);
+        let error = |config: TrainConfig| config.validate().unwrap_err().to_string();
+        assert!(error(config("rounds = 0")).contains("train.interaction.rounds is 0, expected 1 to 100"));
+        assert!(error(config("rounds = 2\nscribble_share = 1.5")).contains("scribble_share is 1.5"));
+        assert!(error(config("rounds = 2\nfirst = { click = -1.0 }")).contains("train.interaction.first"));
+        let plain = TrainConfig { variant: VariantConfig::default(), ..valid };
+        assert!(error(plain).contains("variant.dense_prompts is false"));
+        assert_eq!(TrainConfig::default().train.interaction, None);
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod config;
 pub mod ema;
 mod error;
 pub mod fit;
+pub mod interaction;
 pub mod loss;
 mod model_choice;
 #[cfg(feature = "distributed")]

@@ -227,6 +227,70 @@ fn full_checkpoints_need_nothing_else_and_others_start_a_run() {
     assert!(weights[name].equal(&Checkpoint::read(&first.directory.last_path()).unwrap().tensors[name]));
 }
 
+const INTERACTIVE: &str = "variant = { dense_prompts = true }\noptimiser = { learning_rate = 2e-3 }\n";
+
+fn interactive(out: &Path, train: &str) -> TrainConfig {
+    config(out, &format!("{INTERACTIVE}train = {{ {train} }}"))
+}
+
+#[test]
+fn a_network_learns_from_a_simulated_user_and_resumes_exactly() {
+    let place = tempfile::tempdir().unwrap();
+    let train = "epochs = 6, crops_per_case = 4, batch_size = 2, interaction = { rounds = 2 }";
+    let config = interactive(&place.path().join("whole"), train);
+    let whole = run(&config);
+    let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
+    let all = losses(&whole);
+    assert_eq!(all.len(), 24);
+    println!("{all:?}");
+    assert!(mean(&all[20..]) < 0.9 * mean(&all[..4]), "{all:?}");
+    let epochs: Vec<EpochRecord> = lines(whole.directory.metrics_path());
+    for epoch in &epochs {
+        let [first, last] = epoch.validation_rounds.unwrap();
+        assert_eq!(epoch.validation_loss, Some((first + last) / 2.0));
+    }
+    // The encoder of dense prompts begins at zero and was used.
+    let checkpoint = Checkpoint::read(&whole.directory.last_path()).unwrap();
+    let dense = checkpoint.tensors.iter().filter(|(name, _)| name.starts_with("prompt_encoder.dense."));
+    assert!(dense.clone().count() > 0);
+    for (name, tensor) in dense {
+        assert!(tensor.abs().max().double_value(&[]) > 0.0, "{name}");
+    }
+
+    let mut parts = TrainConfig { out: Some(place.path().join("parts")), ..config };
+    parts.train.stop_after = Some(2);
+    assert_eq!(run(&parts).ended, Ended::StopAfter);
+    parts.train.stop_after = None;
+    let parts = run_with(&parts, true, &mut |_| {}).unwrap();
+    assert_eq!(losses(&parts), all);
+    let state = |outcome: &Outcome| TensorFile::read(&outcome.directory.state_path()).unwrap().tensors;
+    let (whole, parts) = (state(&whole), state(&parts));
+    assert!(whole.keys().eq(parts.keys()));
+    for (name, tensor) in &whole {
+        assert!(tensor.equal(&parts[name]), "{name}");
+    }
+}
+
+#[test]
+fn one_round_of_published_clicks_is_the_published_step_and_batches_can_be_accumulated() {
+    let place = tempfile::tempdir().unwrap();
+    let run = |name: &str, train: &str| losses(&run(&interactive(&place.path().join(name), train)));
+    let plain = run("plain", "epochs = 1, crops_per_case = 2");
+    let first = "{ click = 0.0, bounding_box = 0.0, lasso = 0.0, scribble = 0.0, mask = 0.0 }";
+    let published =
+        format!("epochs = 1, crops_per_case = 2, interaction = {{ rounds = 1, first = {first} }}");
+    assert_eq!(run("published", &published), plain);
+
+    let rounds = "epochs = 1, crops_per_case = 4, interaction = { rounds = 3 }";
+    let batches = run("batches", &format!("{rounds}, batch_size = 4"));
+    let parts = run("parts", &format!("{rounds}, accumulate = 4"));
+    assert_eq!((batches.len(), parts.len()), (2, 2));
+    for (a, b) in batches.iter().zip(parts) {
+        // A voxel whose logits are equal but for rounding may be predicted otherwise, and corrected.
+        assert!((a - b).abs() < 1e-3, "{a} {b}");
+    }
+}
+
 #[test]
 fn a_trial_takes_three_steps_and_writes_nothing() {
     let place = tempfile::tempdir().unwrap();
@@ -241,6 +305,11 @@ fn a_trial_takes_three_steps_and_writes_nothing() {
     assert_eq!((shape.train_cases, shape.validation_cases, shape.steps_per_epoch), (2, 1, 2));
     assert_eq!((trial.step_seconds.len(), trial.losses.len()), (3, 3));
     assert!(trial.epoch_seconds > 0.0 && trial.losses.iter().all(|loss| loss.is_finite()));
-    assert!(!place.path().join("run").exists());
+    assert!(!place.path().join("run").exists() && trial.interaction_cost.is_none());
+    let rounds = interactive(&place.path().join("run"), "interaction = { rounds = 4 }");
+    let trial = sam3d_train::fit::trial::trial(&rounds, Device::Cpu, &mut |_| true).unwrap().unwrap();
+    let cost = trial.interaction_cost.unwrap();
+    println!("a step of four rounds takes {cost:.2} times as long as one of one");
+    assert!(cost > 0.0 && trial.losses.iter().all(|loss| loss.is_finite()));
     assert!(sam3d_train::fit::trial::trial(&config, Device::Cpu, &mut |_| false).unwrap().is_none());
 }

@@ -238,7 +238,7 @@ fn several_rounds_on_one_encoding_have_the_gradient_of_their_loss() {
     network.backward(&image, std::slice::from_ref(&then), Recompute::None, square).unwrap();
     let expected = all();
     for recompute in [Recompute::None, Recompute::Blocks] {
-        let loss = network.backward_embedded(&image, recompute, |embedding| {
+        let loss: Result<f64, ModelError> = network.backward_embedded(&image, recompute, |embedding| {
             {
                 let _no_grad = tch::no_grad_guard();
                 let _first = network.decode(embedding, std::slice::from_ref(&first))?;

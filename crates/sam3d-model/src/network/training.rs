@@ -41,12 +41,12 @@ impl Sam3d {
     ///
     /// # Errors
     /// As [`Sam3d::encode`], and those of `loss`.
-    pub fn backward_embedded(
+    pub fn backward_embedded<E: From<ModelError>>(
         &self,
         image: &Tensor,
         recompute: Recompute,
-        loss: impl FnOnce(&Embedding) -> Result<Tensor, ModelError>,
-    ) -> Result<f64, ModelError> {
+        loss: impl FnOnce(&Embedding) -> Result<Tensor, E>,
+    ) -> Result<f64, E> {
         self.check_image(image)?;
         let _precision = self.precision.enter();
         let (maps, tape) = match recompute {
@@ -61,7 +61,7 @@ impl Sam3d {
         if !value.is_finite() {
             return Ok(value);
         }
-        loss.f_backward()?;
+        loss.f_backward().map_err(ModelError::from)?;
         // The decoder's graph holds more than a block's; it must be gone before the sweep.
         drop(loss);
         if let Some(tape) = tape {

@@ -15,10 +15,20 @@ use crate::{
     communicator::Communicator,
     config::TrainConfig,
     ema::Ema,
+    interaction::{UserCrop, Users, validation_losses},
     optimiser::AdamW,
     step::{StepConfig, StepReport, update},
     trainee::Trainee,
 };
+
+/// What a validation found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Validation {
+    /// The mean soft Dice loss.
+    pub loss: f64,
+    /// With a simulated user the losses whose mean that is: after the first and after the last click.
+    pub rounds: Option<[f64; 2]>,
+}
 
 /// A network that learns.
 #[derive(Debug)]
@@ -108,6 +118,20 @@ impl<'a> Learner<'a> {
         factor: f64,
         samples: &mut Loader<CropResult>,
     ) -> Result<StepOutcome, TrainError> {
+        let (seed, taken) = (self.config.seed, self.optimiser.steps());
+        let interaction = &self.config.train.interaction;
+        let rounds = interaction.map_or(1, |interaction| interaction.rounds_of_step(seed, taken));
+        self.step_of_rounds(step, rounds, factor, samples)
+    }
+
+    /// As [`step`](Self::step), with a given number of rounds of the simulated user, if there is one.
+    pub(crate) fn step_of_rounds(
+        &mut self,
+        step: u64,
+        rounds: u64,
+        factor: f64,
+        samples: &mut Loader<CropResult>,
+    ) -> Result<StepOutcome, TrainError> {
         let config = StepConfig { loss: self.config.loss, recompute: self.config.train.recompute };
         let crops_of_step = self.plan.crops_of(step) as f64;
         let (mut cases, mut broken) = (Vec::new(), Vec::new());
@@ -116,15 +140,30 @@ impl<'a> Learner<'a> {
         let (rank, taken) = (self.ranks.rank(), self.optimiser.steps());
         for places in self.plan.batches_of(step, rank, self.ranks.size()) {
             let seed = rng_for(self.config.seed, taken, &format!("{rank}/{}", places.start)).next_u64();
-            let (mut ids, mut drawn) = (Vec::new(), Vec::new());
+            let (mut ids, mut drawn, mut draws) = (Vec::new(), Vec::new(), Vec::new());
             for _ in places {
                 let crop = samples.next().ok_or(TrainError::Internal("crops ran out"))??;
                 ids.push(self.crops.train.cases.id(crop.job.case).to_string());
+                draws.push(crop.job.draw);
                 drawn.push(crop.sample);
             }
             let batch = self.network.batch(&drawn).map_err(|error| error.in_case(&ids.join(", ")))?;
             let share = drawn.len() as f64 / crops_of_step;
-            let part = self.network.add_gradients(&batch, &config, share, seed)?;
+            let part = match (&self.config.train.interaction, &self.network) {
+                (Some(interaction), Trainee::Sam3d(network)) => {
+                    let crops = drawn.iter().zip(&ids).zip(&draws);
+                    let users = Users {
+                        config: interaction,
+                        seed: self.config.seed,
+                        spacing: self.crops.train.cases.preprocessing().spacing_mm,
+                        crops: crops
+                            .map(|((sample, case), draw)| UserCrop { sample, case, draw: *draw })
+                            .collect(),
+                    };
+                    users.add_gradients(network, &batch, &config, share, rounds)?
+                }
+                _ => self.network.add_gradients(&batch, &config, share, seed)?,
+            };
             if !part.is_finite() {
                 broken.extend_from_slice(&ids);
             }
@@ -141,18 +180,20 @@ impl<'a> Learner<'a> {
         Ok(StepOutcome { report, cases, broken })
     }
 
-    /// Mean soft Dice loss over one crop of every validation case (all of it for a comparison network), each process taking
+    /// Mean soft Dice loss (with a simulated user the mean of those after the first and after the last click) over one crop of every validation case (all of it for a comparison network), each process taking
     /// its part; the same crops and prompts in every epoch. `None` if `proceed`, which is told how many cases are done of how many, says to stop.
     pub(crate) fn validate(
         &self,
         proceed: &mut dyn FnMut(usize, usize) -> bool,
-    ) -> Result<Option<f64>, TrainError> {
+    ) -> Result<Option<Validation>, TrainError> {
         let _no_grad = tch::no_grad_guard();
         let crops = Arc::clone(&self.crops.validation);
         let (count, ranks, rank) = (crops.cases.len(), self.ranks.size(), self.ranks.rank());
         let own = (rank..count).step_by(ranks);
         let mut samples = Loader::new(own, move |case| crops.validation(case), self.config.train.loader());
-        let mut losses = vec![0.0; count];
+        let interaction = &self.config.train.interaction;
+        // The losses of all cases after the first click, then those after the last.
+        let mut losses = vec![0.0; if interaction.is_some() { 2 * count } else { count }];
         let rounds = count.div_ceil(ranks);
         for round in 0..rounds {
             // Every process asks in every round, also one that has no case left, because they answer together.
@@ -162,12 +203,30 @@ impl<'a> Learner<'a> {
             if let Some(drawn) = samples.next() {
                 let drawn = drawn?;
                 let id = self.crops.validation.cases.id(drawn.job.case).as_str();
-                let loss = self.network.validation_loss(&drawn.sample);
-                losses[drawn.job.case] = loss.map_err(|error| error.in_case(id))?;
+                let sample = &drawn.sample;
+                if let (Some(interaction), Trainee::Sam3d(network)) = (interaction, &self.network) {
+                    let spacing = self.crops.validation.cases.preprocessing().spacing_mm;
+                    let batch = self.network.batch(std::slice::from_ref(sample));
+                    let found = batch.and_then(|batch| {
+                        validation_losses(network, &batch, sample, spacing, interaction.rounds)
+                    });
+                    let [first, last] = found.map_err(|error| error.in_case(id))?;
+                    (losses[drawn.job.case], losses[count + drawn.job.case]) = (first, last);
+                } else {
+                    let loss = self.network.validation_loss(sample);
+                    losses[drawn.job.case] = loss.map_err(|error| error.in_case(id))?;
+                }
             }
         }
         // Each loss is zero in all processes but one, so the sum is exact and in the order of one process.
         self.ranks.sum(&mut losses);
-        Ok(Some(losses.iter().sum::<f64>() / count as f64))
+        let mean = |losses: &[f64]| losses.iter().sum::<f64>() / count as f64;
+        let (first, last) = losses.split_at(count);
+        Ok(Some(if last.is_empty() {
+            Validation { loss: mean(first), rounds: None }
+        } else {
+            let rounds = [mean(first), mean(last)];
+            Validation { loss: (rounds[0] + rounds[1]) / 2.0, rounds: Some(rounds) }
+        }))
     }
 }

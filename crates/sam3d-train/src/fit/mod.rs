@@ -22,7 +22,7 @@ use tch::Device;
 
 pub use self::{
     event::Event,
-    learner::{Learner, StepOutcome, TrainingCrops},
+    learner::{Learner, StepOutcome, TrainingCrops, Validation},
 };
 use crate::{
     TrainError,
@@ -239,14 +239,15 @@ impl Run<'_> {
         let Progress { epochs: epoch, step, sums, .. } = self.progress;
         let config = self.learner.config;
         let due = epoch + 1 == config.train.epochs || (epoch + 1).is_multiple_of(config.train.validate_every);
-        let validation_loss = if due {
+        let validation = if due {
             match self.validate(observe)? {
-                Ok(loss) => Some(loss),
+                Ok(validation) => Some(validation),
                 Err(ended) => return Ok(Some(ended)),
             }
         } else {
             None
         };
+        let validation_loss = validation.map(|validation| validation.loss);
         if let Some(loss) = validation_loss.filter(|loss| !loss.is_finite()) {
             tracing::warn!(
                 "the validation loss of epoch {} is {loss}: its weights are not kept as the best",
@@ -260,6 +261,9 @@ impl Run<'_> {
             grad_norms: sums.mean_grad_norms(),
             learning_rate: config.optimiser.learning_rate * last,
             validation_loss,
+            validation_rounds: validation
+                .and_then(|validation| validation.rounds)
+                .filter(|rounds| rounds.iter().all(|loss| loss.is_finite())),
             skipped: sums.skipped,
             seconds: sums.seconds + begun.elapsed().as_secs_f64(),
         };
@@ -272,18 +276,21 @@ impl Run<'_> {
         Ok(None)
     }
 
-    /// The validation loss, of the average of the weights if one is kept; or what interrupted it.
-    fn validate(&mut self, observe: &mut dyn FnMut(&Event<'_>)) -> Result<Result<f64, Ended>, TrainError> {
+    /// The validation, of the average of the weights if one is kept; or what interrupted it.
+    fn validate(
+        &mut self,
+        observe: &mut dyn FnMut(&Event<'_>),
+    ) -> Result<Result<Validation, Ended>, TrainError> {
         self.exchange_average();
         let mut ended = None;
-        let loss = self.learner.validate(&mut |done, of| {
+        let validation = self.learner.validate(&mut |done, of| {
             observe(&Event::Validated { done, of });
             ended = self.interrupted();
             ended.is_none()
         });
         self.exchange_average();
-        Ok(match (loss?, ended) {
-            (Some(loss), _) => Ok(loss),
+        Ok(match (validation?, ended) {
+            (Some(validation), _) => Ok(validation),
             (None, ended) => Err(ended.unwrap_or(Ended::Stopped)),
         })
     }

@@ -38,6 +38,8 @@ pub struct Trial {
     pub step_seconds: Vec<f64>,
     /// Loss of each step.
     pub losses: Vec<f64>,
+    /// With a simulated user the time of a step with all rounds, relative to one with one round.
+    pub interaction_cost: Option<f64>,
     /// Seconds of scoring one validation case.
     pub validation_case_seconds: f64,
     /// Seconds of an epoch with its validation, estimated from the steps after the first.
@@ -68,13 +70,16 @@ pub fn trial(
     }
 
     let (mut step_seconds, mut losses) = (Vec::new(), Vec::new());
+    let most_rounds = config.train.interaction.map(|interaction| interaction.rounds);
     // An epoch may have fewer steps than a trial.
     let epochs = STEPS.div_ceil(plan.steps());
     for epoch in 0..epochs {
         let mut samples = learner.samples(epoch, 0);
         for step in 0..plan.steps().min(STEPS - losses.len() as u64) {
             let begun = Instant::now();
-            let stepped = learner.step(step, 0.0, &mut samples)?;
+            // One of the steps that count has one round and one has all: their mean is that of the run.
+            let rounds = if losses.len() == 1 { 1 } else { most_rounds.unwrap_or(1) };
+            let stepped = learner.step_of_rounds(step, rounds, 0.0, &mut samples)?;
             step_seconds.push(begun.elapsed().as_secs_f64());
             losses.push(stepped.report.loss);
         }
@@ -86,5 +91,6 @@ pub fn trial(
     let step = later.iter().sum::<f64>() / later.len() as f64;
     let validation = validation_case_seconds * validation_cases as f64;
     let epoch_seconds = step * plan.steps() as f64 + validation / config.train.validate_every as f64;
-    Ok(Some(Trial { step_seconds, losses, validation_case_seconds, epoch_seconds }))
+    let interaction_cost = most_rounds.and(later.first().zip(later.last()).map(|(one, all)| all / one));
+    Ok(Some(Trial { step_seconds, losses, interaction_cost, validation_case_seconds, epoch_seconds }))
 }

@@ -15,6 +15,9 @@ pub struct EpochRecord {
     pub learning_rate: f64,
     /// Mean soft Dice loss over the validation cases; `None` in epochs without validation, and if it was not finite.
     pub validation_loss: Option<f64>,
+    /// With a simulated user the two losses whose mean that is: after the first and after the last click.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_rounds: Option<[f64; 2]>,
     /// Steps left out because their loss or gradient was not finite.
     #[serde(default)]
     pub skipped: u64,

@@ -97,6 +97,13 @@ impl fmt::Display for Report<'_> {
         let seconds: Vec<String> =
             trial.step_seconds.iter().map(|seconds| format!("{seconds:.2} s")).collect();
         writeln!(f, "steps taken       {}", seconds.join(", "))?;
+        if let (Some(cost), Some(interaction)) = (trial.interaction_cost, &self.config.train.interaction) {
+            let most = interaction.rounds;
+            writeln!(
+                f,
+                "interaction       a step of {most} rounds takes {cost:.2} times as long as one of one round"
+            )?;
+        }
         writeln!(f, "validation        {:.2} s a case", trial.validation_case_seconds)?;
         let hours = trial.epoch_seconds * self.config.train.epochs as f64 / 3600.0;
         writeln!(f, "time              {:.1} s an epoch, {hours:.1} h in all", trial.epoch_seconds)

@@ -105,7 +105,12 @@ impl Reporter {
 
     fn epoch(&mut self, record: &EpochRecord, is_best: bool) {
         let validation = match record.validation_loss {
-            Some(loss) => format!(", validation {loss:.4}{}", if is_best { " (best)" } else { "" }),
+            Some(loss) => {
+                let rounds = record.validation_rounds;
+                let rounds = rounds.map(|[first, last]| format!(" (first click {first:.4}, last {last:.4})"));
+                let best = if is_best { " (best)" } else { "" };
+                format!(", validation {loss:.4}{}{best}", rounds.unwrap_or_default())
+            }
             None => String::new(),
         };
         let loss = record.train_loss.map_or_else(|| "none".to_owned(), |loss| format!("{loss:.4}"));
