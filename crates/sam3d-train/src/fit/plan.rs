@@ -130,7 +130,8 @@ mod tests {
         assert!(error.contains(numbers) && error.contains("train.crops_per_case"), "{error}");
         // A step that is not full will do elsewhere, however large it was to be.
         let plan = Plan { batch_size: usize::MAX, whole_steps: false, ..PLAN };
-        assert_eq!((plan.steps(), plan.crops_of(0), plan.batches_of(0, 0, 1)), (1, 15, vec![0..15]));
+        assert_eq!((plan.steps(), plan.crops_of(0)), (1, 15));
+        assert!(plan.batches_of(0, 0, 1).into_iter().flatten().eq(0..15));
     }
 
     #[test]
