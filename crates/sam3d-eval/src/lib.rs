@@ -4,6 +4,8 @@
 //!   beside it.
 //! - [`case`](mod@case): a case as a method sees it, with the truth kept back.
 //! - [`clicks`]: where the clicks lie. [`ball`]: the baseline that any click must beat.
+//! - [`corrections`]: clicks that each correct the mask before them; [`correction_summary`]: areas under curves and clicks to
+//!   a Dice; [`timings`]: how long prompts took.
 //! - [`score`]: from a prediction to its scores, in the file's own grid.
 //! - [`pipeline`]: many cases, read and scored beside the method's work.
 //! - [`summary`]: means, spreads and intervals over cases. [`published`]: the published scores.
@@ -18,6 +20,8 @@ mod automatic_windows;
 pub mod ball;
 pub mod case;
 pub mod clicks;
+pub mod correction_summary;
+pub mod corrections;
 mod error;
 pub mod method;
 pub mod pipeline;
@@ -28,6 +32,7 @@ pub mod score;
 pub mod scores;
 mod slice_method;
 pub mod summary;
+pub mod timings;
 
 use sam3d_metrics::Tolerance;
 use serde::{Deserialize, Serialize};
@@ -37,12 +42,15 @@ pub use automatic_method::AutomaticMethod;
 pub use automatic_windows::WindowConfig;
 pub use case::EvaluationCase;
 pub use clicks::{Position, PromptSet};
+pub use correction_summary::{CorrectionSummary, summarise_corrections};
+pub use corrections::{CorrectionConfig, CorrectionRun, CorrectionStep, FirstPrompt};
 pub use error::EvalError;
 pub use method::{ClickMethod, Method, Prediction, Prompting};
-pub use pipeline::{KeepMask, Pipeline};
+pub use pipeline::{Evaluated, KeepMask, Pipeline};
 pub use score::{CaseEvaluation, ClickScore, THRESHOLD};
 pub use slice_method::SliceMethod;
 pub use summary::{Interval, MetricSummary, PointsSummary, summarise};
+pub use timings::{CaseTimings, PromptTiming, Timings};
 
 /// What is evaluated.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -60,6 +68,28 @@ pub struct EvalConfig {
     pub seed: u64,
     /// Whether the ball baseline is computed for every set of clicks.
     pub ball: bool,
+    /// Corrections of each prediction; `None` for the published protocol.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub corrections: Option<CorrectionConfig>,
+}
+
+impl EvalConfig {
+    /// What a row with this number of points is called: `1 click`, `3 clicks`, `no clicks`; of a corrective evaluation
+    /// `first prompt`, `1 correction`, `2 corrections`.
+    pub fn name_of(&self, points: usize) -> String {
+        let (none, one, many) = match self.corrections {
+            None => ("no clicks", "1 click", "clicks"),
+            Some(CorrectionConfig { first: FirstPrompt::None, .. }) => {
+                ("no prompt", "1 correction", "corrections")
+            }
+            Some(_) => ("first prompt", "1 correction", "corrections"),
+        };
+        match points {
+            0 => none.to_owned(),
+            1 => one.to_owned(),
+            points => format!("{points} {many}"),
+        }
+    }
 }
 
 impl Default for EvalConfig {
@@ -72,6 +102,7 @@ impl Default for EvalConfig {
             tolerances: vec![Tolerance::PUBLISHED],
             seed: 0,
             ball: false,
+            corrections: None,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{cell::RefCell, sync::Arc};
 
 use ndarray::Array3;
 use sam3d_geom::{Point, Preprocessing};
-use sam3d_infer::{Answer, Prompt, Segmenter, Session};
+use sam3d_infer::{Accepts, Answer, Prompt, Segmenter, Session};
 
 use crate::{EvalError, EvaluationCase};
 
@@ -49,6 +49,12 @@ pub trait Method {
     /// # Errors
     /// [`EvalError`]; the case is then reported as failed, and the next one is tried.
     fn predict(&self, case: &EvaluationCase, clicks: &[Point]) -> Result<Prediction, EvalError>;
+
+    /// A session on `case` in which prompts follow one another, and which it understands; `None` for a method that cannot be
+    /// corrected.
+    fn session(&self, _case: &EvaluationCase) -> Option<(Session, Accepts)> {
+        None
+    }
 }
 
 /// A probability, and the grid it is on. A method that has a mask only gives 0 and 1.
@@ -60,6 +66,8 @@ pub enum Prediction {
     Resampled(Array3<f32>),
     /// On the file's own grid, `[D, H, W]` of [`sam3d_io::prepare::Frame::native_extent`].
     Native(Array3<f32>),
+    /// The mask (0 or 1) on the file's own grid, `[D, H, W]`.
+    Mask(Arc<Array3<u8>>),
 }
 
 /// The probability of a logit.
@@ -112,6 +120,10 @@ impl Method for ClickMethod {
         let answer = session.answer()?.ok_or(EvalError::Internal("a session without an answer"))?;
         *last = Some((case.id().to_owned(), session));
         Ok(Prediction::Part(answer))
+    }
+
+    fn session(&self, case: &EvaluationCase) -> Option<(Session, Accepts)> {
+        Some((self.segmenter.session_on(Arc::clone(case.shared_image())), self.segmenter.accepts()))
     }
 }
 

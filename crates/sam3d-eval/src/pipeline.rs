@@ -7,17 +7,21 @@ use std::{
         mpsc::{Receiver, Sender, SyncSender, channel, sync_channel},
     },
     thread,
+    time::Instant,
 };
 
 use ndarray::ArrayView3;
 use sam3d_data::dataset::Case;
+use sam3d_infer::{Prompt, Session};
 use sam3d_io::{Grid, IoError, ReadLimits};
 
 use crate::EvalError;
 use crate::{
-    CaseEvaluation, ClickScore, EvalConfig, EvaluationCase, Method, Prediction, PromptSet,
+    CaseEvaluation, ClickScore, EvalConfig, EvaluationCase, Method, Prediction, THRESHOLD,
     clicks::prompt_sets,
-    score::{self, Scored},
+    corrections::{Corrected, CorrectionConfig, CorrectionRun, Corrector, FirstPrompt, PlacedPrompt},
+    score::{self, Prompted, Scored, native_ijk},
+    timings::{CaseTimings, PromptTiming},
 };
 
 /// Takes a score and its mask (0 or 1) in the file's own grid, `[k, j, i]`.
@@ -41,14 +45,25 @@ pub struct Pipeline<'a> {
 
 /// What the scoring thread is given, in the order of predictions.
 enum Work {
-    Prediction(Arc<EvaluationCase>, PromptSet, Prediction),
+    Prediction(Arc<EvaluationCase>, Prompted, Prediction),
+    /// What was clicked to correct the predictions before it, and how long it took.
+    Corrections(CorrectionRun, Vec<PromptTiming>),
     /// All of the case with this index are there.
     Done(usize),
     /// The case with this index failed while it was predicted.
     Failed(usize, EvalError),
 }
 
-type Outcome = Result<CaseEvaluation, EvalError>;
+/// The scores of a case, and how long its prompts took where they followed one another.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evaluated {
+    /// The scores.
+    pub evaluation: CaseEvaluation,
+    /// In the order of the prompts; empty for the published protocol.
+    pub timings: Vec<PromptTiming>,
+}
+
+type Outcome = Result<Evaluated, EvalError>;
 
 impl Pipeline<'_> {
     /// Evaluates `cases`. `done(index, outcome)` is called on this thread for each of them as they are finished, in any
@@ -121,13 +136,67 @@ impl Pipeline<'_> {
 
     fn predict_case(&self, case: EvaluationCase, work: &SyncSender<Work>) -> Result<(), EvalError> {
         let case = Arc::new(case);
+        if let Some(corrections) = self.config.corrections {
+            return self.correct_case(&case, corrections, work);
+        }
         for prompts in prompt_sets(&case, self.method.prompting(), self.config)? {
             let prediction = self.method.predict(&case, &prompts.clicks)?;
-            let sent = work.send(Work::Prediction(Arc::clone(&case), prompts, prediction));
-            sent.map_err(|_| EvalError::Internal("the scoring thread ended early"))?;
+            let prompted = Prompted::of(&case, &prompts, self.config);
+            send(work, Work::Prediction(Arc::clone(&case), prompted, prediction))?;
         }
         Ok(())
     }
+
+    /// First prompts and corrections, all in one session.
+    fn correct_case(
+        &self,
+        case: &Arc<EvaluationCase>,
+        config: CorrectionConfig,
+        work: &SyncSender<Work>,
+    ) -> Result<(), EvalError> {
+        let (mut session, accepts) = self.method.session(case).ok_or_else(|| EvalError::Setting {
+            field: "the method",
+            found: self.method.name().to_owned(),
+            expected: "one that answers clicks one after another",
+        })?;
+        let negative_clicks = accepts.negative_clicks;
+        let corrector = Corrector { case, config, seed: self.config.seed, negative_clicks };
+        let firsts: Vec<Option<PlacedPrompt>> = match config.first {
+            FirstPrompt::None => vec![None],
+            FirstPrompt::Centre => vec![Some(corrector.centre()?)],
+            FirstPrompt::Box => vec![Some(corrector.target_box()?)],
+            FirstPrompt::Click => prompt_sets(case, self.method.prompting(), self.config)?
+                .iter()
+                .map(|set| {
+                    let point = set.clicks.first()?;
+                    Some((Prompt::resampled_click(*point), Some(native_ijk(case.frame(), point.index))))
+                })
+                .collect(),
+        };
+        for (click_set, first) in firsts.into_iter().enumerate() {
+            session.reset();
+            let mut seen = |prompted: Prompted, mask| {
+                send(work, Work::Prediction(Arc::clone(case), prompted, Prediction::Mask(mask)))
+            };
+            let (run, timings) =
+                corrector.run(click_set, first, &mut |prompt| corrected(&mut session, prompt), &mut seen)?;
+            send(work, Work::Corrections(run, timings))?;
+        }
+        Ok(())
+    }
+}
+
+fn send(work: &SyncSender<Work>, item: Work) -> Result<(), EvalError> {
+    work.send(item).map_err(|_| EvalError::Internal("the scoring thread ended early"))
+}
+
+/// The mask of `session` after one more prompt.
+fn corrected(session: &mut Session, prompt: Prompt) -> Result<Corrected, EvalError> {
+    let start = Instant::now();
+    let encoder = session.add(prompt)?.encoding.unwrap_or_default();
+    let stored = session.mask(f64::from(THRESHOLD))?;
+    let mask = session.image().frame().axis_map().to_dhw(stored.view())?;
+    Ok(Corrected { mask, encoder, total: start.elapsed() })
 }
 
 /// Scores what comes until nothing more does.
@@ -137,24 +206,30 @@ fn score_all(
     config: &EvalConfig,
     keep: &KeepMask<'_>,
 ) {
-    let mut current: Result<Vec<Scored>, EvalError> = Ok(Vec::new());
+    let mut current: Result<Evaluated, EvalError> = Ok(Evaluated::nothing());
     for item in work {
         match item {
-            Work::Prediction(case, prompts, prediction) => {
-                if let Ok(scores) = &mut current {
-                    match scored_and_kept(&case, &prompts, &prediction, config, keep) {
-                        Ok(scored) => scores.push(scored),
+            Work::Prediction(case, prompted, prediction) => {
+                if let Ok(evaluated) = &mut current {
+                    match scored_and_kept(&case, prompted, &prediction, config, keep) {
+                        Ok(scored) => evaluated.add(scored),
                         Err(error) => current = Err(error),
                     }
                 }
             }
+            Work::Corrections(run, timings) => {
+                if let Ok(Evaluated { evaluation, timings: all }) = &mut current {
+                    evaluation.corrections.push(run);
+                    all.extend(timings);
+                }
+            }
             Work::Done(index) => {
-                let outcome = std::mem::replace(&mut current, Ok(Vec::new())).map(evaluation_of);
+                let outcome = std::mem::replace(&mut current, Ok(Evaluated::nothing()));
                 // The receiver is gone only if the caller's thread is.
                 let _ = outcomes.send((index, outcome));
             }
             Work::Failed(index, error) => {
-                current = Ok(Vec::new());
+                current = Ok(Evaluated::nothing());
                 let _ = outcomes.send((index, Err(error)));
             }
         }
@@ -163,22 +238,31 @@ fn score_all(
 
 fn scored_and_kept(
     case: &EvaluationCase,
-    prompts: &PromptSet,
+    prompted: Prompted,
     prediction: &Prediction,
     config: &EvalConfig,
     keep: &KeepMask<'_>,
 ) -> Result<Scored, EvalError> {
-    let (scored, mask) = score::score(case, prompts, prediction, config)?;
+    let (scored, mask) = score::score(case, prompted, prediction, config)?;
     keep(&scored.score, mask.view(), case.frame().grid())?;
     Ok(scored)
 }
 
-fn evaluation_of(scored: Vec<Scored>) -> CaseEvaluation {
-    let mut evaluation = CaseEvaluation { case: String::new(), scores: Vec::new(), balls: Vec::new() };
-    for Scored { score, ball } in scored {
-        evaluation.case.clone_from(&score.case);
-        evaluation.scores.push(score);
-        evaluation.balls.extend(ball);
+impl Evaluated {
+    /// How long the prompts took, with the case's name.
+    pub fn case_timings(&self) -> CaseTimings {
+        CaseTimings { case: self.evaluation.case.clone(), prompts: self.timings.clone() }
     }
-    evaluation
+
+    fn nothing() -> Self {
+        let (case, scores) = (String::new(), Vec::new());
+        let evaluation = CaseEvaluation { case, scores, balls: Vec::new(), corrections: Vec::new() };
+        Self { evaluation, timings: Vec::new() }
+    }
+
+    fn add(&mut self, Scored { score, ball }: Scored) {
+        self.evaluation.case.clone_from(&score.case);
+        self.evaluation.scores.push(score);
+        self.evaluation.balls.extend(ball);
+    }
 }

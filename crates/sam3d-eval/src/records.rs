@@ -5,6 +5,7 @@
 //! | `evaluation.json` | the [`Identity`]: everything that decides a number |
 //! | `cases/CASE.json` | the scores of a case, with the identity's hash |
 //! | `failures/CASE.json` | why a case has no scores, with the identity's hash |
+//! | `timings/CASE.json` | how long the prompts of a corrective evaluation took |
 //!
 //! An interrupted evaluation goes on from its records and tries failed cases again; the jobs of an array share one
 //! directory. Every file is written whole or not at all.
@@ -23,7 +24,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
 use crate::EvalError;
-use crate::{CaseEvaluation, EvalConfig, scores::Failure};
+use crate::{CaseEvaluation, CaseTimings, EvalConfig, Evaluated, scores::Failure};
 
 /// Version of the files here; a change of what their numbers mean raises it.
 pub const FORMAT_VERSION: u32 = 1;
@@ -102,7 +103,7 @@ impl EvaluationDirectory {
     pub fn open(path: &Path, identity: &Identity, existing: Existing) -> Result<Self, EvalError> {
         let directory = Self { path: path.to_owned(), key: key_of(identity)? };
         let identity_path = path.join("evaluation.json");
-        let records = [CASES, FAILURES].map(|name| path.join(name));
+        let records = [CASES, FAILURES, TIMINGS].map(|name| path.join(name));
         if identity_path.exists() {
             match existing {
                 Existing::Refuse => return Err(EvalError::EvaluationExists { path: path.to_owned() }),
@@ -110,7 +111,8 @@ impl EvaluationDirectory {
                 Existing::Resume => check_same(&identity_path, identity)?,
             }
         }
-        for path in records {
+        let wanted = if identity.config.corrections.is_some() { 3 } else { 2 };
+        for path in records.into_iter().take(wanted) {
             fs::create_dir_all(&path).map_err(|source| EvalError::File { action: "create", path, source })?;
         }
         write_json(&identity_path, identity)?;
@@ -121,11 +123,13 @@ impl EvaluationDirectory {
     ///
     /// # Errors
     /// [`EvalError::EvaluationFile`] if the record is damaged or of another evaluation.
-    pub fn record(&self, case: &str) -> Result<Option<CaseEvaluation>, EvalError> {
+    pub fn record(&self, case: &str) -> Result<Option<Evaluated>, EvalError> {
         let path = self.record_path(CASES, case);
         let Some(record) = read_json_if_there::<Record>(&path)? else { return Ok(None) };
         self.check_own(path, &record.evaluation, [&record.case.case, case])?;
-        Ok(Some(record.case))
+        let timings: Option<CaseTimings> = read_json_if_there(&self.record_path(TIMINGS, case))?;
+        let timings = timings.map_or_else(Vec::new, |timings| timings.prompts);
+        Ok(Some(Evaluated { evaluation: record.case, timings }))
     }
 
     /// Why `case` has no scores; `None` if it has scores or was not tried.
@@ -144,7 +148,11 @@ impl EvaluationDirectory {
     ///
     /// # Errors
     /// [`EvalError::Io`] if they cannot be written, [`EvalError::File`] if a failure cannot be removed.
-    pub fn save(&self, evaluation: &CaseEvaluation) -> Result<(), EvalError> {
+    pub fn save(&self, evaluated: &Evaluated) -> Result<(), EvalError> {
+        let evaluation = &evaluated.evaluation;
+        if !evaluated.timings.is_empty() {
+            write_json(&self.record_path(TIMINGS, &evaluation.case), &evaluated.case_timings())?;
+        }
         let record = Record { evaluation: self.key.clone(), case: evaluation.clone() };
         write_json(&self.record_path(CASES, &evaluation.case), &record)?;
         let path = self.record_path(FAILURES, &evaluation.case);
@@ -182,6 +190,7 @@ impl EvaluationDirectory {
 /// The directories of records.
 const CASES: &str = "cases";
 const FAILURES: &str = "failures";
+const TIMINGS: &str = "timings";
 
 fn key_of(identity: &Identity) -> Result<String, EvalError> {
     let text = serde_json::to_string(identity).map_err(|_| EvalError::Internal("an identity has no text"))?;
@@ -299,6 +308,10 @@ mod tests {
         }
     }
 
+    fn evaluated(dice: f64) -> Evaluated {
+        Evaluated { evaluation: evaluation(dice), timings: Vec::new() }
+    }
+
     fn evaluation(dice: f64) -> CaseEvaluation {
         let score = crate::ClickScore {
             case: "a".into(),
@@ -312,7 +325,7 @@ mod tests {
             truth_ml: 1.0,
             prediction_ml: 2.0,
         };
-        CaseEvaluation { case: "a".into(), scores: vec![score], balls: Vec::new() }
+        CaseEvaluation { case: "a".into(), scores: vec![score], balls: Vec::new(), corrections: Vec::new() }
     }
 
     #[test]
@@ -323,8 +336,8 @@ mod tests {
         assert_eq!(directory.record("a").unwrap(), None);
         // Numbers that a reader which rounds carelessly gets wrong by one unit in the last place.
         for dice in [0.1 + 0.7, 1.0 / 3.0, 0.9 - 1e-16, 5e-324, 0.8737492839104751] {
-            directory.save(&evaluation(dice)).unwrap();
-            assert_eq!(directory.record("a").unwrap(), Some(evaluation(dice)));
+            directory.save(&evaluated(dice)).unwrap();
+            assert_eq!(directory.record("a").unwrap(), Some(evaluated(dice)));
         }
 
         let refused = EvaluationDirectory::open(&path, &identity(), Existing::Refuse);
@@ -339,7 +352,7 @@ mod tests {
         let anew = EvaluationDirectory::open(&path, &other, Existing::Replace).unwrap();
         assert_eq!(anew.record("a").unwrap(), None);
         // Records left by another evaluation are refused.
-        directory.save(&evaluation(0.5)).unwrap();
+        directory.save(&evaluated(0.5)).unwrap();
         assert!(anew.record("a").unwrap_err().to_string().contains("a.json"));
         directory.save_failure(&failure("b")).unwrap();
         assert!(anew.failure("b").unwrap_err().to_string().contains("b.json"));
@@ -359,7 +372,7 @@ mod tests {
         assert_eq!(directory.failure("a").unwrap(), Some(failure("a")));
         assert_eq!(open(Existing::Resume).failure("a").unwrap(), Some(failure("a")));
         assert_eq!(directory.record("a").unwrap(), None);
-        directory.save(&evaluation(0.5)).unwrap();
+        directory.save(&evaluated(0.5)).unwrap();
         assert_eq!(directory.failure("a").unwrap(), None);
         directory.save_failure(&failure("b")).unwrap();
         assert_eq!(open(Existing::Replace).failure("b").unwrap(), None);

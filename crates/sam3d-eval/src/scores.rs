@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use sam3d_metrics::{ClickAuc, DICE_TARGETS, Summary, clicks_to_reach};
 use sam3d_model::Provenance;
 use serde::{Deserialize, Serialize};
 
 use crate::EvalError;
 use crate::{
-    CaseEvaluation, PointsSummary,
+    CaseEvaluation, ClickScore, CorrectionSummary, PointsSummary,
+    correction_summary::{ClickCounts, case_area, curves},
     records::{Identity, read_json},
 };
 
@@ -27,6 +29,9 @@ pub struct Scores {
     pub tuned_parameters: Option<u64>,
     /// Over cases.
     pub summary: Vec<PointsSummary>,
+    /// Over cases, of all corrective clicks together; `None` for the published protocol.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub corrections: Option<CorrectionSummary>,
     /// Cases without a score.
     pub failures: Vec<Failure>,
     /// Cases with their scores, in the order of the split.
@@ -57,7 +62,8 @@ impl Scores {
 
     /// The scores as CSV: a line for each prediction. A distance that is not defined is empty.
     pub fn csv(&self) -> String {
-        let mut text = "case,points,click_set,dice".to_owned();
+        let points = if self.identity.config.corrections.is_some() { "corrections" } else { "points" };
+        let mut text = format!("case,{points},click_set,dice");
         for tolerance in &self.identity.config.tolerances {
             text.push_str(&format!(",nsd_{}mm", tolerance.mm()));
         }
@@ -74,5 +80,52 @@ impl Scores {
             text.push('\n');
         }
         text
+    }
+
+    /// Name of the file with [`corrections_csv`](Self::corrections_csv) in an evaluation's directory.
+    pub const CORRECTIONS_FILE: &'static str = "corrections.csv";
+
+    /// What corrective clicks did, as CSV: a line for each case, with means over sets of first clicks. An area over fewer than
+    /// two clicks and a Dice that was never reached are empty. `None` for the published protocol.
+    pub fn corrections_csv(&self) -> Option<String> {
+        self.corrections.as_ref()?;
+        let config = &self.identity.config;
+        let mut text = "case,dice_auc,dice_auc_mean".to_owned();
+        for tolerance in &config.tolerances {
+            text.push_str(&format!(",nsd_{0}mm_auc,nsd_{0}mm_auc_mean", tolerance.mm()));
+        }
+        for dice in DICE_TARGETS {
+            text.push_str(&format!(",clicks_to_{dice}"));
+        }
+        text.push_str(",given,obeyed,dice_fell,without_error,only_excess\n");
+        for case in &self.cases {
+            let mut cells: Vec<String> = vec![case.case.clone()];
+            let mut area = |value: &dyn Fn(&ClickScore) -> f64| {
+                let auc = case_area(case, value);
+                let cell = |part: fn(&ClickAuc) -> f64| {
+                    auc.as_ref().map_or_else(String::new, |auc| part(auc).to_string())
+                };
+                cells.extend([cell(|auc| auc.area), cell(|auc| auc.mean)]);
+            };
+            area(&|score| score.dice);
+            (0..config.tolerances.len()).for_each(|tolerance| area(&|score| score.nsd[tolerance]));
+            for dice in DICE_TARGETS {
+                // Of several sets of first clicks the mean of those that reach it.
+                let runs = curves(case, &|score| score.dice);
+                let reached: Vec<f64> = runs
+                    .iter()
+                    .filter_map(|run| clicks_to_reach(run, dice))
+                    .map(|clicks| clicks as f64)
+                    .collect();
+                cells.push(Summary::of(&reached).map_or_else(String::new, |clicks| clicks.mean.to_string()));
+            }
+            let ClickCounts { given, obeyed, dice_fell, without_error, only_excess } = ClickCounts::of(case);
+            cells.extend(
+                [given, obeyed, dice_fell, without_error, only_excess].map(|count| count.to_string()),
+            );
+            text.push_str(&cells.join(","));
+            text.push('\n');
+        }
+        Some(text)
     }
 }

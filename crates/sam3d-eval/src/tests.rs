@@ -120,7 +120,8 @@ fn run(method: &Cube, cases: &[Case], config: &EvalConfig, readers: usize) -> Ou
     let references: Vec<&Case> = cases.iter().collect();
     pipeline
         .run(&references, &keep, &mut |index, outcome| {
-            outcomes[index] = Some(outcome.map_err(|error| error.to_string()));
+            outcomes[index] =
+                Some(outcome.map(|evaluated| evaluated.evaluation).map_err(|error| error.to_string()));
         })
         .unwrap();
     let outcomes: Outcomes = outcomes.into_iter().map(|outcome| outcome.expect("an outcome")).collect();
@@ -203,6 +204,7 @@ fn spreads_over_cases_and_over_clicks_are_told_apart() {
         case: case.to_owned(),
         scores: vec![score(case, 0, dice[0]), score(case, 1, dice[1])],
         balls: Vec::new(),
+        corrections: Vec::new(),
     };
     let cases = [evaluation("a", [0.25, 0.75]), evaluation("b", [0.75, 1.0])];
     let summary = summarise(&EvalConfig::default(), &cases);

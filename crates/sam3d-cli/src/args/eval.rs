@@ -8,8 +8,8 @@ use sam3d_model::Precision;
 use super::values::{precision, tolerance};
 
 const NOTES: &str = "\
-Clicks are drawn inside the target from a seed made of --seed and the case, so a score can be
-had twice: the same command writes the same bytes. If truth and prediction are both empty the
+Clicks are drawn inside the target from a seed made of --seed and the case, so scores are
+reproducible: the same command writes the same bytes. If truth and prediction are both empty the
 scores are 1, if one is, 0.
 
 Examples:
@@ -17,6 +17,8 @@ Examples:
     sam3d eval --run runs/kits21
   Five sets of clicks a case, one of eight jobs that share a directory; the last one writes the scores:
     sam3d eval --run runs/kits21 --clicks 5 --out runs/kits21/evaluation --shard 3/8
+  Five corrective clicks after one in the target, each into the largest error that is left:
+    sam3d eval --run runs/kits21 --corrections 5 --out runs/kits21/corrections
   One click, surface dice at 1 and 5 mm, compared with balls around the click, as JSON:
     sam3d eval --weights best.safetensors --dataset kits21 --data data/kits21 \\
       --points 1 --tolerance 1,5 --ball --json";
@@ -65,6 +67,19 @@ pub struct EvalArgs {
     #[arg(long)]
     pub ball: bool,
 
+    /// Clicks after the first prompt that each correct the mask before them; 0 is the published protocol
+    #[arg(long, value_name = "N", default_value_t = 0, conflicts_with_all = ["points", "ball"])]
+    pub corrections: usize,
+
+    /// What corrections begin with: click (drawn as without corrections), centre (of the target), box or none [default: click;
+    /// of imed3d: none]
+    #[arg(long, value_enum, value_name = "PROMPT", hide_possible_values = true)]
+    pub first: Option<FirstArg>,
+
+    /// A published protocol of corrections: imed3d (five clicks, surface dice at 2 mm and 0 where Dice is at most 0.2)
+    #[arg(long, value_enum, value_name = "NAME", conflicts_with_all = ["corrections", "points", "tolerance", "ball"], hide_possible_values = true)]
+    pub protocol: Option<ProtocolArg>,
+
     /// What the network multiplies in: f32, or bf16 (rounded, faster where the processor can)
     #[arg(long, value_name = "NAME", default_value_t = Precision::F32, value_parser = precision(), hide_possible_values = true)]
     pub precision: Precision,
@@ -109,6 +124,26 @@ pub struct EvalArgs {
     /// Evaluate the I-th of N shares of the cases into --out, which all shares have in common
     #[arg(long, value_name = "I/N", requires = "out")]
     pub shard: Option<Shard>,
+}
+
+/// What corrections begin with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FirstArg {
+    /// A click drawn in the target
+    Click,
+    /// The target's deepest voxel
+    Centre,
+    /// The box around the target
+    Box,
+    /// Nothing
+    None,
+}
+
+/// A published protocol of corrections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ProtocolArg {
+    /// The CVPR 2025 challenge on interactive 3D segmentation
+    Imed3d,
 }
 
 /// Which masks are kept.

@@ -20,7 +20,9 @@ use clap::{Parser, Subcommand};
 pub use compare::{CompareArgs, RunArg};
 pub use convert::ConvertArgs;
 pub use convert_volume::ConvertVolumeArgs;
-pub use eval::{EvalArgs, KeepMasks, MethodName, PositionArg, Shard, Split, WindowWeights};
+pub use eval::{
+    EvalArgs, FirstArg, KeepMasks, MethodName, PositionArg, ProtocolArg, Shard, Split, WindowWeights,
+};
 pub use global::{DeviceArg, GlobalArgs};
 pub use info::InfoArgs;
 pub use mask::MaskArgs;

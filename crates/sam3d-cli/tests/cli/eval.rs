@@ -17,10 +17,10 @@ use tempfile::tempdir;
 
 use crate::support::{failure_of, sam3d, stdout_of};
 
-/// Three phantoms, all to be tested, and weights of the tiny network.
-fn prepare(place: &Path) -> PreparedDataset {
+/// So many phantoms, all to be tested, and weights of the tiny network.
+pub(crate) fn prepare(place: &Path, phantoms: u64) -> PreparedDataset {
     let data = place.join("data");
-    phantom::write_demo(&data, 0, 3).unwrap();
+    phantom::write_demo(&data, 0, phantoms).unwrap();
     let dataset = Dataset::named("demo").unwrap();
     let cases = find_cases(&dataset, &data).unwrap();
     let test = cases.iter().map(|case| case.id.clone()).collect();
@@ -43,7 +43,11 @@ fn eval(place: &Path, out: &str, more: &[&str]) -> Command {
 const RESULTS: [&str; 3] = ["scores.json", "cases.csv", "report.html"];
 
 fn assert_same_results(place: &Path, one: &str, other: &str) {
-    for name in RESULTS {
+    assert_same_files(place, one, other, &RESULTS);
+}
+
+pub(crate) fn assert_same_files(place: &Path, one: &str, other: &str, names: &[&str]) {
+    for name in names {
         let [one, other] = [one, other].map(|run| fs::read(place.join(run).join(name)).unwrap());
         assert!(one == other, "{name} differs between {} and {} bytes", one.len(), other.len());
     }
@@ -53,7 +57,7 @@ fn assert_same_results(place: &Path, one: &str, other: &str) {
 fn interrupted_or_shared_out_an_evaluation_gives_the_same_bytes() {
     let place = tempdir().unwrap();
     let place = place.path();
-    let prepared = prepare(place);
+    let prepared = prepare(place, 3);
 
     let table = stdout_of(&mut eval(place, "whole", &["--ball"]));
     assert!(table.contains("3 cases of demo") && table.contains("best ball"), "{table}");
@@ -98,7 +102,7 @@ fn interrupted_or_shared_out_an_evaluation_gives_the_same_bytes() {
 fn the_last_job_writes_the_scores_also_if_a_case_failed_and_a_failed_case_is_tried_again() {
     let place = tempdir().unwrap();
     let place = place.path();
-    let prepared = prepare(place);
+    let prepared = prepare(place, 3);
     let broken = &prepared.cases[1].image;
     let bytes = fs::read(broken).unwrap();
     fs::write(broken, &bytes[..1000]).unwrap();

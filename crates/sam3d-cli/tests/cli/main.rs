@@ -4,6 +4,7 @@ mod comparison;
 mod convert_volume;
 mod dicom;
 mod eval;
+mod eval_corrections;
 mod eval_methods;
 mod help;
 mod info;

@@ -39,6 +39,13 @@ impl Axis {
         Self { label: label.to_owned(), low: 0.0, high, ticks, logarithmic: false }
     }
 
+    /// From 0 to `last`, one by one; with fewer ticks if there are many.
+    pub(crate) fn counts(label: &str, last: usize) -> Self {
+        let step = last.div_ceil(10).max(1);
+        let ticks = (0..=last).step_by(step).map(|count| count as f64).collect();
+        Self { label: label.to_owned(), low: 0.0, high: last.max(1) as f64, ticks, logarithmic: false }
+    }
+
     /// Powers of ten that hold every one of `values`, which are positive.
     pub(crate) fn logarithmic(label: &str, values: impl Iterator<Item = f64>) -> Self {
         let exponents = values.filter(|value| *value > 0.0).map(f64::log10);
@@ -126,5 +133,7 @@ mod tests {
         let high = |largest: f64| Axis::from_zero("x", [largest].into_iter()).high;
         assert_eq!([high(3.7), high(17.0), high(100.0), high(0.0)], [4.0, 20.0, 100.0, 1.0]);
         assert_eq!(short(0.1 + 0.2), "0.3");
+        assert_eq!(Axis::counts("x", 5).ticks, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+        assert_eq!(Axis::counts("x", 20).ticks.len(), 11);
     }
 }

@@ -138,6 +138,50 @@ pub(crate) fn ranges(id: &str, title: &str, vertical: &Axis, rows: &[(&str, [f64
     )
 }
 
+/// A thin line for each of `(name, values)`, a thick one for their mean, and a band between their quartiles. The values are
+/// those at 0, 1, 2, ... of the horizontal axis.
+pub(crate) fn curves(
+    id: &str,
+    title: &str,
+    [horizontal, vertical]: [&Axis; 2],
+    lines: &[(&str, Vec<f64>)],
+) -> Markup {
+    let steps = lines.iter().map(|(_, values)| values.len()).min().unwrap_or(0);
+    let at = |step: usize| -> Vec<(&str, f64)> {
+        lines.iter().map(|(name, values)| (*name, values[step])).collect()
+    };
+    let means: Vec<f64> = (0..steps)
+        .map(|step| at(step).iter().map(|(_, value)| value).sum::<f64>() / lines.len() as f64)
+        .collect();
+    let quartiles: Vec<Quartiles> = (0..steps).filter_map(|step| Quartiles::of(&at(step))).collect();
+    let sentences = means.iter().zip(&quartiles).enumerate().map(|(step, (mean, q))| {
+        format!("After {step}: mean {mean:.1}, quartiles {:.1} and {:.1}.", q.lower, q.upper)
+    });
+    let words = format!("{} cases. {}", lines.len(), sentences.collect::<Vec<_>>().join(" "));
+    let path = |values: &mut dyn Iterator<Item = (usize, f64)>| {
+        let places = values.map(|(step, value)| {
+            format!("{},{}", round(horizontal.x(step as f64)), round(vertical.y(value)))
+        });
+        places.collect::<Vec<_>>().join(" ")
+    };
+    let upper = quartiles.iter().map(|q| q.upper).enumerate();
+    let lower = quartiles.iter().map(|q| q.lower).enumerate().rev();
+    figure(
+        id,
+        title,
+        &words,
+        html! {
+            (vertical.left())
+            (horizontal.below())
+            polygon class="quartiles" points=(path(&mut upper.chain(lower))) {}
+            @for (name, values) in lines {
+                polyline class="case" points=(path(&mut values.iter().copied().enumerate())) { title { (name) } }
+            }
+            polyline class="mean" points=(path(&mut means.iter().copied().enumerate())) {}
+        },
+    )
+}
+
 fn figure(id: &str, title: &str, words: &str, content: Markup) -> Markup {
     let words_id = format!("{id}-words");
     html! {
@@ -195,6 +239,21 @@ mod tests {
         );
         assert_eq!(text.matches("<circle").count(), 4);
         assert!(text.contains("a&lt;b: 10.0") && !text.contains("a<b"), "{text}");
+    }
+
+    #[test]
+    fn curves_have_a_line_for_each_case_and_one_for_the_mean() {
+        let lines = [("a", vec![0.0, 50.0]), ("b", vec![20.0, 70.0]), ("c", vec![40.0, 90.0])];
+        let axes = [&Axis::counts("clicks", 1), &Axis::percent("Dice, %")];
+        let text = curves("c", "Dice", axes, &lines).into_string();
+        assert_eq!((text.matches("class=\"case\"").count(), text.matches("class=\"mean\"").count()), (3, 1));
+        assert!(
+            text.contains("3 cases. After 0: mean 20.0, quartiles 10.0 and 30.0. After 1: mean 70.0"),
+            "{text}"
+        );
+        let mean = format!("points=\"{LEFT},{} {RIGHT},{}\"", round(axes[1].y(20.0)), round(axes[1].y(70.0)));
+        assert!(text.contains(&mean), "{mean} in {text}");
+        assert!(curves("c", "Dice", axes, &[]).into_string().contains("0 cases"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod axis;
 mod charts;
+mod corrections;
 mod pictures;
 mod sections;
 mod tables;
@@ -18,7 +19,7 @@ const STYLE: &str = include_str!("style.css");
 pub struct Picture<'a> {
     /// The prediction.
     pub score: &'a ClickScore,
-    /// Why it is shown: `among the lowest Dice`, `among the highest Dice`.
+    /// Why it is shown: `among the lowest Dice`, `the case in the middle`.
     pub reason: &'static str,
     /// Axial, coronal and sagittal slice, as PNG files.
     pub views: [Vec<u8>; 3],
@@ -30,13 +31,18 @@ pub struct Picture<'a> {
 /// If the published table cannot be read.
 pub fn page(scores: &Scores, title: &str, pictures: &[Picture<'_>]) -> Result<String, EvalError> {
     let published = tables::published(scores)?;
+    let pictures_title = match scores.identity.config.corrections {
+        Some(_) => "A case, click by click",
+        None => "Best and worst cases",
+    };
     let sections = [
         ("summary", "Summary", Some(tables::summary(scores))),
         ("published", "Published scores", published),
+        ("corrections", "Corrections", corrections::section(scores)),
         ("distribution", "Distribution", sections::distribution(scores)),
         ("volume", "Dice against tumour volume", sections::volume(scores)),
         ("clicks", "Sensitivity to clicks", sections::clicks(scores)),
-        ("pictures", "Best and worst cases", sections::pictures(pictures)),
+        ("pictures", pictures_title, sections::pictures(scores, pictures)),
         ("cases", "All cases", Some(tables::cases(scores))),
         ("failures", "Failed cases", tables::failures(scores)),
         ("configuration", "Configuration and provenance", Some(tables::configuration(scores))),

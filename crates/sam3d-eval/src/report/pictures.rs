@@ -1,4 +1,4 @@
-//! Pictures of the best and the worst predictions, for the report.
+//! Pictures of predictions, for the report: of the best and the worst, or of one case click by click.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use sam3d_io::{
 };
 
 use super::Picture;
-use crate::{ClickScore, EvalError, scores::Scores};
+use crate::{CaseEvaluation, ClickScore, EvalError, scores::Scores};
 
 /// Pictures of so many of the worst cases, and as many of the best.
 const EACH: usize = 3;
@@ -21,22 +21,23 @@ const EACH: usize = 3;
 const MARGIN_MM: f64 = 20.0;
 const LONGEST_SIDE_PIXELS: f64 = 320.0;
 
-/// Pictures of the cases with the lowest and the highest Dice at the first number of clicks, from the masks that were kept.
-/// A case whose files are gone is left out: the report is more than its pictures.
+/// Corrective clicks after which the case in the middle is shown.
+const SHOWN_CLICKS: [usize; 4] = [1, 2, 3, 5];
+
+/// Pictures of the cases with the lowest and the highest Dice at the first number of clicks, or, of a corrective evaluation, of
+/// the case with the middle Dice at the end, after some of its clicks; from the masks that were kept. A case whose files
+/// are gone is left out: the report is more than its pictures.
 pub fn draw<'a>(
     scores: &'a Scores,
     cases: &[&Case],
     mask_path: &dyn Fn(&ClickScore) -> PathBuf,
 ) -> Vec<Picture<'a>> {
-    let mut firsts: Vec<&ClickScore> = scores.cases.iter().filter_map(|case| case.scores.first()).collect();
-    firsts.sort_by(|a, b| a.dice.total_cmp(&b.dice).then(a.case.cmp(&b.case)));
-    let worst = firsts.len().min(EACH);
-    let best = (firsts.len() - worst).min(EACH);
-    let chosen = firsts[..worst]
-        .iter()
-        .map(|score| (*score, "among the lowest Dice"))
-        .chain(firsts.iter().rev().take(best).map(|score| (*score, "among the highest Dice")));
+    let chosen = match scores.identity.config.corrections {
+        Some(_) => click_by_click(scores),
+        None => worst_and_best(scores),
+    };
     chosen
+        .into_iter()
         .filter_map(|(score, reason)| {
             let case = cases.iter().find(|case| case.id.as_str() == score.case)?;
             let mask = mask_path(score);
@@ -49,6 +50,35 @@ pub fn draw<'a>(
                 None => None,
             }
         })
+        .collect()
+}
+
+type Shown<'a> = (&'a ClickScore, &'static str);
+
+fn by_dice(mut scores: Vec<&ClickScore>) -> Vec<&ClickScore> {
+    scores.sort_by(|a, b| a.dice.total_cmp(&b.dice).then(a.case.cmp(&b.case)));
+    scores
+}
+
+fn worst_and_best(scores: &Scores) -> Vec<Shown<'_>> {
+    let firsts = by_dice(scores.cases.iter().filter_map(|case| case.scores.first()).collect());
+    let worst = firsts.len().min(EACH);
+    let best = (firsts.len() - worst).min(EACH);
+    let highest = firsts.iter().rev().take(best).map(|score| (*score, "among the highest Dice"));
+    firsts[..worst].iter().map(|score| (*score, "among the lowest Dice")).chain(highest).collect()
+}
+
+fn last_of_first_set(case: &CaseEvaluation) -> Option<&ClickScore> {
+    case.scores.iter().rfind(|score| score.click_set == 0)
+}
+
+fn click_by_click(scores: &Scores) -> Vec<Shown<'_>> {
+    let lasts = by_dice(scores.cases.iter().filter_map(last_of_first_set).collect());
+    let Some(middle) = lasts.get(lasts.len() / 2) else { return Vec::new() };
+    let of_middle = scores.cases.iter().filter(|case| case.case == middle.case).flat_map(|case| &case.scores);
+    of_middle
+        .filter(|score| score.click_set == 0 && SHOWN_CLICKS.contains(&score.points))
+        .map(|score| (score, "the case in the middle"))
         .collect()
 }
 

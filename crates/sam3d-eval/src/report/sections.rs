@@ -8,7 +8,6 @@ use super::{
     Picture,
     axis::Axis,
     charts::{Group, distribution as distribution_figure, ranges, scatter},
-    tables::clicks as click_count,
 };
 
 /// A metric of the report: its name, how to get it in the figure's unit, and whether it is a percentage.
@@ -51,7 +50,12 @@ pub(crate) fn distribution(scores: &Scores) -> Option<Markup> {
                 let of_row = scores.cases.iter().flat_map(|case| &case.scores);
                 let of_row = of_row.filter(|score| score.points == row.points);
                 let values = of_row.filter_map(|score| Some((score.case.as_str(), (metric.value)(score)?)));
-                Group { name: click_count(row.points), values: values.collect() }
+                let name = match scores.identity.config.corrections {
+                    // As many groups as corrective clicks leave room for a number only.
+                    Some(_) => row.points.to_string(),
+                    None => scores.identity.config.name_of(row.points),
+                };
+                Group { name, values: values.collect() }
             })
             .collect();
         let values = groups.iter().flat_map(|group| &group.values).map(|(_, value)| *value);
@@ -80,12 +84,21 @@ pub(crate) fn volume(scores: &Scores) -> Option<Markup> {
         let ml = case_means(&scores.cases, points, &|score| score.truth_ml);
         let marks: Vec<(&str, f64, f64)> =
             dice.iter().zip(&ml).map(|((case, dice), (_, ml))| (*case, *ml, *dice)).collect();
-        scatter(&format!("volume{points}"), &click_count(points), [&axes[0], &axes[1]], &marks)
+        scatter(
+            &format!("volume{points}"),
+            &scores.identity.config.name_of(points),
+            [&axes[0], &axes[1]],
+            &marks,
+        )
     };
+    // Of corrections the first mask and the last.
+    let corrections = scores.identity.config.corrections;
+    let is_shown = |points: usize| corrections.is_none_or(|config| [0, config.clicks].contains(&points));
+    let rows = scores.summary.iter().filter(|row| is_shown(row.points));
     (!scores.cases.is_empty()).then(|| {
         html! {
             p class="soft" { "Each mark is a case, with its mean over sets of clicks." }
-            div class="figures" { @for row in &scores.summary { (figure(row.points)) } }
+            div class="figures" { @for row in rows { (figure(row.points)) } }
         }
     })
 }
@@ -106,10 +119,16 @@ pub(crate) fn clicks(scores: &Scores) -> Option<Markup> {
                 Some((case.case.as_str(), [lowest, mean, highest]))
             })
             .collect();
-        ranges(&format!("clicks{points}"), &click_count(points), &Axis::percent("Dice, %"), &rows)
+        ranges(
+            &format!("clicks{points}"),
+            &scores.identity.config.name_of(points),
+            &Axis::percent("Dice, %"),
+            &rows,
+        )
     };
     let sets = scores.identity.config.click_sets;
-    let prompted = scores.summary.iter().filter(|row| row.points > 0);
+    let is_corrected = scores.identity.config.corrections.is_some();
+    let prompted = scores.summary.iter().filter(|row| is_corrected || row.points > 0);
     (sets > 1 && !scores.cases.is_empty()).then(|| {
         html! {
             p class="soft" { "The clicks of every case were drawn " (sets) " times. A line goes from the lowest to the highest Dice of a case, the mark is their mean." }
@@ -118,8 +137,8 @@ pub(crate) fn clicks(scores: &Scores) -> Option<Markup> {
     })
 }
 
-/// Slices through the first click of the best and the worst cases.
-pub(crate) fn pictures(pictures: &[Picture<'_>]) -> Option<Markup> {
+/// Slices through the first click.
+pub(crate) fn pictures(scores: &Scores, pictures: &[Picture<'_>]) -> Option<Markup> {
     let names = ["axial", "coronal", "sagittal"];
     let image = |name: &str, picture: &Picture<'_>, png: &[u8]| {
         let words = format!(
@@ -137,7 +156,7 @@ pub(crate) fn pictures(pictures: &[Picture<'_>]) -> Option<Markup> {
                 span class="prediction" { "prediction" } " in orange just inside its own."
             }
             @for picture in pictures {
-                h3 { (picture.score.case) ": " (picture.reason) ", " (format!("{:.1} %", 100.0 * picture.score.dice)) ", " (click_count(picture.score.points)) }
+                h3 { (picture.score.case) ": " (picture.reason) ", " (format!("{:.1} %", 100.0 * picture.score.dice)) ", " (scores.identity.config.name_of(picture.score.points)) }
                 div class="views" {
                     @for (name, png) in names.iter().zip(&picture.views) { (image(name, picture, png)) }
                 }

@@ -5,15 +5,6 @@ use maud::{Markup, html};
 use sam3d_data::splits::Part;
 use sam3d_geom::Orientation;
 
-/// `1 click`, `3 clicks`, `no clicks`.
-pub(crate) fn clicks(points: usize) -> String {
-    match points {
-        0 => "no clicks".to_owned(),
-        1 => "1 click".to_owned(),
-        points => format!("{points} clicks"),
-    }
-}
-
 /// The name of the split's part.
 pub(crate) fn part(scores: &Scores) -> &'static str {
     match scores.identity.part {
@@ -23,12 +14,12 @@ pub(crate) fn part(scores: &Scores) -> &'static str {
     }
 }
 
-fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     format!("{:.2}", 100.0 * share)
 }
 
 /// A table in a region that scrolls sideways by itself, by keyboard, too.
-fn table(label: &str, content: Markup) -> Markup {
+pub(crate) fn table(label: &str, content: Markup) -> Markup {
     html! {
         div class="scroll" role="region" tabindex="0" aria-label=(label) { table { caption { (label) } (content) } }
     }
@@ -64,11 +55,11 @@ pub(crate) fn summary(scores: &Scores) -> Markup {
             tbody {
                 @for row in &scores.summary {
                     @for (metric, name) in std::iter::once(&row.dice).chain(&row.nsd).zip(metric_names(scores)) {
-                        tr { th scope="row" { (clicks(row.points)) } td class="name" { (name) } (cells(metric)) }
+                        tr { th scope="row" { (scores.identity.config.name_of(row.points)) } td class="name" { (name) } (cells(metric)) }
                     }
                     @if let Some(ball) = &row.ball {
                         tr {
-                            th scope="row" { (clicks(row.points)) }
+                            th scope="row" { (scores.identity.config.name_of(row.points)) }
                             td class="name" { "Dice, best ball (" (ball.radius_mm) " mm)" }
                             td { (percent(ball.mean_dice)) }
                             td colspan=(if sets > 1 { 4 } else { 2 }) {}
@@ -95,7 +86,7 @@ pub(crate) fn published(scores: &Scores) -> Result<Option<Markup>, EvalError> {
     }
     let five = scores.identity.config.tolerances.iter().position(|tolerance| tolerance.mm() == 5.0);
     let measured = |method: &str, points: usize| {
-        let here = scores.identity.method == method;
+        let here = scores.identity.method == method && scores.identity.config.corrections.is_none();
         scores.summary.iter().find(|row| here && row.points == points)
     };
     Ok(Some(html! {
@@ -123,6 +114,7 @@ pub(crate) fn published(scores: &Scores) -> Result<Option<Markup>, EvalError> {
 
 pub(crate) fn cases(scores: &Scores) -> Markup {
     let distance = |mm: Option<f64>| mm.map_or("undefined".to_owned(), |mm| format!("{mm:.2}"));
+    let points = if scores.identity.config.corrections.is_some() { "Corrections" } else { "Clicks" };
     let row = |score: &ClickScore| {
         html! { tr {
             th scope="row" { (score.case) }
@@ -136,7 +128,7 @@ pub(crate) fn cases(scores: &Scores) -> Markup {
         summary { "Every prediction" }
         (table("Every prediction; Dice and NSD in percent, distances in mm, volumes in ml", html! {
             thead { tr {
-                th scope="col" { "Case" } th scope="col" { "Clicks" } th scope="col" { "Set" }
+                th scope="col" { "Case" } th scope="col" { (points) } th scope="col" { "Set" }
                 @for name in metric_names(scores) { th scope="col" { (name) } }
                 th scope="col" { "HD95" } th scope="col" { "Average" br; "distance" }
                 th scope="col" { "Truth" } th scope="col" { "Prediction" }
@@ -166,6 +158,16 @@ pub(crate) fn configuration(scores: &Scores) -> Markup {
         Orientation::AsStored(axes) => format!("stored axes {:?} as D, H, W", axes.axes()),
     };
     let list = |numbers: Vec<String>| numbers.join(", ");
+    let points = match config.corrections {
+        None => list(config.points.iter().map(usize::to_string).collect()),
+        Some(corrections) => format!(
+            "{} corrective clicks by the rule {}, first prompt: {}{}",
+            corrections.clicks,
+            corrections.rule,
+            corrections.first.name(),
+            if corrections.gated_nsd { "; NSD is 0 where Dice is at most 0.2" } else { "" }
+        ),
+    };
     let tuned = scores
         .tuned_parameters
         .map_or("not known".to_owned(), |count| format!("{:.2} M", count as f64 / 1e6));
@@ -184,7 +186,7 @@ pub(crate) fn configuration(scores: &Scores) -> Markup {
         ("Dataset", Some(identity.dataset.clone())),
         ("Split", Some(format!("{}, fold {}, {} cases", part(scores), identity.fold, identity.cases.len()))),
         ("Target class", Some(identity.target_class.to_string())),
-        ("Numbers of clicks", Some(list(config.points.iter().map(usize::to_string).collect()))),
+        (if config.corrections.is_some() { "Corrections" } else { "Numbers of clicks" }, Some(points)),
         ("Sets of clicks", Some(config.click_sets.to_string())),
         ("Position of clicks", Some(config.position.name().to_owned())),
         ("Tolerances", Some(list(config.tolerances.iter().map(ToString::to_string).collect()))),

@@ -4,7 +4,10 @@ mod pairing;
 mod table;
 
 use anyhow::{Context, bail};
-use sam3d_eval::{Interval, published::published, scores::Scores, summary::case_means};
+use sam3d_eval::{
+    ClickScore, Interval, correction_summary::case_area, published::published, scores::Scores,
+    summary::case_means,
+};
 use sam3d_metrics::Tolerance;
 use serde::Serialize;
 
@@ -30,10 +33,30 @@ pub fn run(args: &CompareArgs, global: &GlobalArgs) -> anyhow::Result<()> {
     if args.csv { output::emit_text(&comparison.csv()) } else { output::emit(&comparison, global.json) }
 }
 
+/// What the scores of a row are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum RowKind {
+    /// Scores after a number of clicks.
+    Clicks,
+    /// Scores after a number of corrective clicks.
+    Corrections,
+    /// Areas under the curve over a number of corrective clicks, over its number of steps.
+    Area,
+}
+
+impl RowKind {
+    fn is_clicks(&self) -> bool {
+        *self == Self::Clicks
+    }
+}
+
 /// One row: a name and a number of clicks, on every dataset it was evaluated on.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct Row {
     name: String,
+    #[serde(skip_serializing_if = "RowKind::is_clicks")]
+    kind: RowKind,
     points: usize,
     method: String,
     tuned_parameters: Option<u64>,
@@ -87,14 +110,27 @@ impl Comparison {
                     had.join(", ")
                 )
             })?;
+            let of_scores = match scores.identity.config.corrections {
+                Some(_) => RowKind::Corrections,
+                None => RowKind::Clicks,
+            };
+            let mut cells = Vec::new();
             for points in scores.summary.iter().map(|summary| summary.points) {
-                let cell = cell(scores, points, at, tolerance)?;
-                let position = rows.iter().position(|row| (&row.name, row.points) == (&run.name, points));
+                cells.push((of_scores, points, cell(scores, points, at, tolerance)?));
+            }
+            if let Some((clicks, cell)) = area_cell(scores, at) {
+                cells.push((RowKind::Area, clicks, cell));
+            }
+            for (kind, points, cell) in cells {
+                let position = rows
+                    .iter()
+                    .position(|row| (&row.name, row.kind, row.points) == (&run.name, kind, points));
                 let row = match position {
                     Some(position) => &mut rows[position],
                     None => {
                         rows.push(Row {
                             name: run.name.clone(),
+                            kind,
                             points,
                             method: scores.identity.method.clone(),
                             tuned_parameters: scores.tuned_parameters,
@@ -129,7 +165,8 @@ fn cell(scores: &Scores, points: usize, at: usize, tolerance: Tolerance) -> anyh
     let dataset = &scores.identity.dataset;
     let rows = published()?;
     let row = rows.iter().find(|row| row.method == scores.identity.method && row.points == points);
-    let published = row.and_then(|row| row.score(dataset));
+    let is_published = scores.identity.config.corrections.is_none();
+    let published = row.filter(|_| is_published).and_then(|row| row.score(dataset));
     let summary = scores.summary.iter().find(|summary| summary.points == points);
     let summary = summary.context("a summary without its points")?;
     let owned =
@@ -155,6 +192,37 @@ fn cell(scores: &Scores, points: usize, at: usize, tolerance: Tolerance) -> anyh
     })
 }
 
+/// The areas under the curves over corrective clicks, and how many clicks these were; `None` without corrections.
+fn area_cell(scores: &Scores, at: usize) -> Option<(usize, Cell)> {
+    let summary = scores.corrections.as_ref()?;
+    let (dice, nsd) = (summary.dice_area?.mean, summary.nsd_area.get(at)?.mean);
+    let by_case = |value: &dyn Fn(&ClickScore) -> f64| {
+        let areas =
+            scores.cases.iter().filter_map(|case| Some((case.case.clone(), case_area(case, value)?.mean)));
+        areas.collect()
+    };
+    let cell = Cell {
+        dataset: scores.identity.dataset.clone(),
+        cases: dice.cases.count,
+        failed: scores.failures.len(),
+        dice: Measured {
+            mean: dice.cases.mean,
+            interval: dice.interval,
+            published: None,
+            test: None,
+            by_case: by_case(&|score| score.dice),
+        },
+        nsd: Measured {
+            mean: nsd.cases.mean,
+            interval: nsd.interval,
+            published: None,
+            test: None,
+            by_case: by_case(&|score| score.nsd[at]),
+        },
+    };
+    Some((scores.identity.config.corrections?.clicks, cell))
+}
+
 /// What makes runs on one dataset less than comparable.
 fn protocol_notes(runs: &[(&RunArg, Scores)]) -> Vec<String> {
     let mut notes = Vec::new();
@@ -171,6 +239,7 @@ fn protocol_notes(runs: &[(&RunArg, Scores)]) -> Vec<String> {
         let differing = [
             ("the part of the split", (a.part, a.fold) != (b.part, b.fold)),
             ("the cases", a.cases != b.cases),
+            ("the corrections", a.config.corrections != b.config.corrections),
             ("the position of clicks", clicked && a.config.position != b.config.position),
             ("the sets of clicks", clicked && a.config.click_sets != b.config.click_sets),
             ("the seed of the clicks", clicked && a.config.seed != b.config.seed),
@@ -192,15 +261,16 @@ fn reference(comparison: &Comparison, typed: Option<&str>) -> anyhow::Result<(St
     let first = comparison.rows.first().context("the runs have no scores")?;
     let Some(typed) = typed else { return Ok((first.name.clone(), None)) };
     let has = |name: &str, points: Option<usize>| {
-        comparison.rows.iter().any(|row| row.name == name && points.is_none_or(|points| points == row.points))
+        let is_named = |row: &Row| row.name == name && row.kind != RowKind::Area;
+        comparison.rows.iter().any(|row| is_named(row) && points.is_none_or(|points| points == row.points))
     };
     let with_points = typed.rsplit_once(':').and_then(|(name, points)| Some((name, points.parse().ok()?)));
     match with_points {
         Some((name, points)) if has(name, Some(points)) => Ok((name.to_owned(), Some(points))),
         _ if has(typed, None) => Ok((typed.to_owned(), None)),
         _ => {
-            let names: Vec<String> =
-                comparison.rows.iter().map(|row| format!("{}:{}", row.name, row.points)).collect();
+            let rows = comparison.rows.iter().filter(|row| row.kind != RowKind::Area);
+            let names: Vec<String> = rows.map(|row| format!("{}:{}", row.name, row.points)).collect();
             bail!("--reference {typed}: no such row; there are {}", names.join(", "))
         }
     }

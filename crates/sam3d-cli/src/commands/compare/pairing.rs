@@ -3,7 +3,7 @@
 use sam3d_metrics::statistics::{holm, wilcoxon_signed_rank};
 use serde::Serialize;
 
-use super::{Cell, Comparison, Measured};
+use super::{Cell, Comparison, Measured, Row, RowKind};
 
 /// Wilcoxon's signed-rank test of a row against the reference, on the cases both have.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -19,10 +19,12 @@ pub(super) struct Test {
 }
 
 /// Tests every row against the reference: that with the reference's name and, unless one was chosen, the row's own number
-/// of clicks, or the only one it has.
+/// of clicks, or the only one it has. An area is tested against the area over as many clicks.
 pub(super) fn add_tests(comparison: &mut Comparison, (name, points): &(String, Option<usize>)) {
     let rows = comparison.rows.clone();
-    let of_name = |points: usize| rows.iter().find(|row| row.name == *name && row.points == points);
+    let of_name = |kind: RowKind, points: usize| {
+        rows.iter().find(|row| (&row.name, row.kind, row.points) == (name, kind, points))
+    };
     let only = {
         let mut named = rows.iter().filter(|row| row.name == *name);
         named.next().filter(|_| named.next().is_none())
@@ -30,10 +32,10 @@ pub(super) fn add_tests(comparison: &mut Comparison, (name, points): &(String, O
     for metric in [dice, nsd] {
         let mut p_values = Vec::new();
         for row in &mut comparison.rows {
-            let reference = of_name(points.unwrap_or(row.points)).or(only);
-            let Some(reference) =
-                reference.filter(|other| (&other.name, other.points) != (&row.name, row.points))
-            else {
+            let chosen = points.filter(|_| row.kind != RowKind::Area);
+            let reference = of_name(row.kind, chosen.unwrap_or(row.points)).or(only);
+            let key = |row: &Row| (row.name.clone(), row.kind, row.points);
+            let Some(reference) = reference.filter(|other| key(other) != key(row)) else {
                 continue;
             };
             for cell in &mut row.datasets {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Cell, Comparison, Measured};
+use super::{Cell, Comparison, Measured, Row, RowKind};
 
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -15,7 +15,7 @@ impl fmt::Display for Comparison {
             lines[1].extend(["Dice", "p", &nsd, "p"].map(str::to_owned));
         }
         for row in &self.rows {
-            let clicks = if row.points == 0 { "-".to_owned() } else { row.points.to_string() };
+            let clicks = clicks(row);
             let tuned =
                 row.tuned_parameters.map_or("-".to_owned(), |count| format!("{:.2} M", count as f64 / 1e6));
             let mut line = vec![row.name.clone(), clicks, tuned];
@@ -32,6 +32,12 @@ impl fmt::Display for Comparison {
         }
         write_columns(f, &lines)?;
         writeln!(f, "\nMeans over cases in %, in brackets the published score.")?;
+        if self.rows.iter().any(|row| row.kind == RowKind::Area) {
+            writeln!(
+                f,
+                "+N: after N corrective clicks. AUC +N: area under the curve over these clicks, per step."
+            )?;
+        }
         if let Some(reference) = &self.reference {
             writeln!(
                 f,
@@ -42,6 +48,16 @@ impl fmt::Display for Comparison {
             writeln!(f, "note: {note}")?;
         }
         Ok(())
+    }
+}
+
+/// The number of clicks; of corrective ones with a plus.
+fn clicks(row: &Row) -> String {
+    match (row.kind, row.points) {
+        (RowKind::Clicks, 0) => "-".to_owned(),
+        (RowKind::Clicks, points) => points.to_string(),
+        (RowKind::Corrections, points) => format!("+{points}"),
+        (RowKind::Area, points) => format!("AUC +{points}"),
     }
 }
 
@@ -95,7 +111,8 @@ impl Comparison {
                 let name = quoted(&row.name);
                 text.push_str(&format!(
                     "{name},{},{},{tuned},{dataset},{cases},{failed}",
-                    row.method, row.points
+                    row.method,
+                    csv_points(row)
                 ));
                 for metric in [dice, nsd] {
                     let test = |value: fn(&super::Test) -> f64| metric.test.as_ref().map(value);
@@ -118,6 +135,11 @@ impl Comparison {
         }
         text
     }
+}
+
+/// As [`clicks`], but 0 for a method without clicks.
+fn csv_points(row: &Row) -> String {
+    if row.kind == RowKind::Clicks { row.points.to_string() } else { clicks(row) }
 }
 
 /// A field of a CSV file, in quotes if it needs them.

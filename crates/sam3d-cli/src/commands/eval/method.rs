@@ -14,7 +14,7 @@ use tch::Device;
 
 use super::source::Source;
 use crate::{
-    args::{EvalArgs, MethodName, WindowWeights},
+    args::{EvalArgs, FirstArg, MethodName, WindowWeights},
     commands::segmenter,
 };
 
@@ -37,6 +37,9 @@ pub(super) fn open(args: &EvalArgs, source: &Source, device: Device) -> anyhow::
             let segmenter = segmenter(args, weights, device)?;
             if !segmenter.accepts().clicks {
                 bail!("{}: {}", weights.display(), Accepts::NO_PROMPTS);
+            }
+            if args.first == Some(FirstArg::Box) && !segmenter.accepts().shapes {
+                bail!("--first box: {}: {}", weights.display(), Accepts::NO_SHAPES);
             }
             (Box::new(ClickMethod::new(segmenter)), provenance)
         }

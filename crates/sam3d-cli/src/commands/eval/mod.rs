@@ -1,5 +1,6 @@
 //! `sam3d eval`: a method scored on a dataset's cases by the published protocol.
 
+mod corrections;
 mod method;
 mod source;
 mod table;
@@ -19,20 +20,21 @@ use sam3d_data::{
     splits::Part,
 };
 use sam3d_eval::{
-    CaseEvaluation, ClickScore, EvalConfig, Pipeline,
+    CaseEvaluation, ClickScore, EvalConfig, Evaluated, Pipeline, Timings,
     records::{EvaluationDirectory, Existing, FORMAT_VERSION, Identity, write_json},
     report,
     scores::{Failure, Scores},
-    summarise,
+    summarise, summarise_corrections,
 };
 use sam3d_io::{
     Grid, IoError, ReadLimits,
     atomic::{self, Overwrite},
     nifti,
 };
+use sam3d_metrics::Tolerance;
 
 use crate::{
-    args::{EvalArgs, GlobalArgs, KeepMasks, Split},
+    args::{EvalArgs, GlobalArgs, KeepMasks, ProtocolArg, Split},
     output, runtime,
 };
 use source::Source;
@@ -54,13 +56,22 @@ pub fn run(args: &EvalArgs, global: &GlobalArgs) -> anyhow::Result<()> {
     if cases.is_empty() {
         bail!("{}: this split has no cases", source.data.display());
     }
+    let corrections = corrections::config(args)?;
     let config = EvalConfig {
-        points: args.points.iter().map(|count| count.get()).collect(),
+        // Corrections begin with one click, if with any.
+        points: match corrections {
+            Some(_) => vec![1],
+            None => args.points.iter().map(|count| count.get()).collect(),
+        },
         click_sets: args.clicks.get(),
         position: args.position.into(),
-        tolerances: args.tolerance.clone(),
+        tolerances: match args.protocol {
+            Some(ProtocolArg::Imed3d) => vec![Tolerance::new(2.0)?],
+            None => args.tolerance.clone(),
+        },
         seed: global.seed.unwrap_or_default(),
         ball: args.ball,
+        corrections,
     };
     let opened = method::open(args, &source, runtime::device(global.device)?)?;
     let identity = Identity {
@@ -91,7 +102,7 @@ pub fn run(args: &EvalArgs, global: &GlobalArgs) -> anyhow::Result<()> {
         }
         None => cases.clone(),
     };
-    let (mut evaluations, mut failures) = evaluate(&pipeline, &mine, out.as_ref())?;
+    let (mut evaluated, mut failures) = evaluate(&pipeline, &mine, out.as_ref())?;
     if let (Some(shard), Some(out)) = (args.shard, &out) {
         // The job that finishes last finds a record of every case and writes the scores.
         let (finished, failed) = out.records(&cases)?;
@@ -103,11 +114,15 @@ pub fn run(args: &EvalArgs, global: &GlobalArgs) -> anyhow::Result<()> {
             );
             return finish(&failures, mine.len());
         }
-        (evaluations, failures) = (finished, failed);
+        (evaluated, failures) = (finished, failed);
     }
+    let timings = Timings::of(evaluated.iter().map(Evaluated::case_timings).collect());
+    let evaluations: Vec<CaseEvaluation> =
+        evaluated.into_iter().map(|evaluated| evaluated.evaluation).collect();
     let scores = Scores {
         program: concat!("sam3d ", env!("CARGO_PKG_VERSION")).to_owned(),
         summary: summarise(&identity.config, &evaluations),
+        corrections: summarise_corrections(&identity.config, &evaluations),
         identity,
         weights: source.weights,
         provenance: opened.provenance,
@@ -116,9 +131,9 @@ pub fn run(args: &EvalArgs, global: &GlobalArgs) -> anyhow::Result<()> {
         cases: evaluations,
     };
     if let Some(out) = &out {
-        out.write(&scores, &prepared.dataset.title, &cases)?;
+        out.write(&scores, &timings, &prepared.dataset.title, &cases)?;
     }
-    output::emit(&Table(&scores), global.json)?;
+    output::emit(&Table { scores: &scores, timings: &timings }, global.json)?;
     finish(&scores.failures, cases.len())
 }
 
@@ -132,6 +147,7 @@ struct Out<'a> {
     path: &'a Path,
     directory: EvaluationDirectory,
     masks: KeepMasks,
+    is_corrected: bool,
 }
 
 impl<'a> Out<'a> {
@@ -146,11 +162,13 @@ impl<'a> Out<'a> {
         if args.masks != KeepMasks::None {
             fs::create_dir_all(&masks).with_context(|| format!("cannot create {}", masks.display()))?;
         }
-        Ok(Self { path, directory, masks: args.masks })
+        let is_corrected = identity.config.corrections.is_some();
+        Ok(Self { path, directory, masks: args.masks, is_corrected })
     }
 
     fn mask_path(&self, score: &ClickScore) -> PathBuf {
-        let name = format!("{}_{}points_set{}.nii.gz", score.case, score.points, score.click_set);
+        let kind = if self.is_corrected { "corrections" } else { "points" };
+        let name = format!("{}_{}{kind}_set{}.nii.gz", score.case, score.points, score.click_set);
         self.path.join("masks").join(name)
     }
 
@@ -164,7 +182,7 @@ impl<'a> Out<'a> {
     }
 
     /// What is recorded of `cases`, by this and other jobs: those with scores and those that failed.
-    fn records(&self, cases: &[&Case]) -> anyhow::Result<(Vec<CaseEvaluation>, Vec<Failure>)> {
+    fn records(&self, cases: &[&Case]) -> anyhow::Result<(Vec<Evaluated>, Vec<Failure>)> {
         let (mut evaluations, mut failures) = (Vec::new(), Vec::new());
         for case in cases {
             match self.directory.record(case.id.as_str())? {
@@ -175,13 +193,17 @@ impl<'a> Out<'a> {
         Ok((evaluations, failures))
     }
 
-    /// Writes `scores.json`, `cases.csv` and `report.html`.
-    fn write(&self, scores: &Scores, title: &str, cases: &[&Case]) -> anyhow::Result<()> {
+    /// Writes `scores.json`, `cases.csv` and `report.html`; of corrections `corrections.csv` and `timings.json`, too.
+    fn write(&self, scores: &Scores, timings: &Timings, title: &str, cases: &[&Case]) -> anyhow::Result<()> {
         write_json(&self.path.join(Scores::FILE), scores)?;
         let write_text = |name: &str, text: &str| {
             atomic::write(&self.path.join(name), Overwrite::Replace, |file| file.write_all(text.as_bytes()))
         };
         write_text("cases.csv", &scores.csv())?;
+        if let Some(text) = scores.corrections_csv() {
+            write_text(Scores::CORRECTIONS_FILE, &text)?;
+            write_json(&self.path.join(Timings::FILE), timings)?;
+        }
         let pictures = report::draw(scores, cases, &|score| self.mask_path(score));
         write_text("report.html", &report::page(scores, title, &pictures)?)?;
         Ok(())
@@ -193,8 +215,8 @@ fn evaluate(
     pipeline: &Pipeline<'_>,
     cases: &[&Case],
     out: Option<&Out<'_>>,
-) -> anyhow::Result<(Vec<CaseEvaluation>, Vec<Failure>)> {
-    let mut outcomes: Vec<Option<Result<CaseEvaluation, Failure>>> = Vec::with_capacity(cases.len());
+) -> anyhow::Result<(Vec<Evaluated>, Vec<Failure>)> {
+    let mut outcomes: Vec<Option<Result<Evaluated, Failure>>> = Vec::with_capacity(cases.len());
     for case in cases {
         let record = match out {
             Some(out) => out.directory.record(case.id.as_str())?,
