@@ -1,10 +1,10 @@
-//! The `sam3d` program: arguments, logging, and wiring of the libraries. Standard output carries data, standard error
-//! everything else.
+//! The `sam3d` program: arguments, logging, and calls to the libraries. Data goes to standard output, everything else to
+//! standard error.
 //!
-//! - [`args`]: what was typed, one file for each command.
-//! - [`commands`]: what runs, one file for each command.
-//! - [`runtime`]: device and threads, for libtorch and rayon together; [`memory`]: what there is and what is taken.
-//! - [`stop`]: what Ctrl-C does.
+//! - [`args`]: command-line arguments, one file per command.
+//! - [`commands`]: the commands, one file or directory each.
+//! - [`runtime`]: device and threads, for libtorch and rayon together; [`memory`]: available and used memory.
+//! - [`stop`]: handling of Ctrl-C and SIGTERM.
 //! - [`output`]: reports as text or JSON, and errors as one line.
 
 pub mod args;
@@ -17,7 +17,7 @@ pub mod stop;
 
 use args::{Cli, Command};
 
-/// Runs what was typed.
+/// Runs a command line.
 ///
 /// # Errors
 /// Whatever stops the command; the message names the file and says what to do.
@@ -36,3 +36,8 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Info(args) => commands::info::run(args, &cli.global),
     }
 }
+
+/// The README's example, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

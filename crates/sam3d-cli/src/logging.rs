@@ -13,7 +13,7 @@ const FILTER_VARIABLE: &str = "SAM3D_LOG";
 /// Installs the subscriber: the level of `-v` and `-q`, unless `SAM3D_LOG` sets a filter.
 ///
 /// # Errors
-/// If `SAM3D_LOG` is not a filter, or a subscriber is installed already.
+/// If `SAM3D_LOG` is not a valid filter, or a subscriber is installed already.
 pub fn init(global: &GlobalArgs) -> anyhow::Result<()> {
     let filter = match std::env::var(FILTER_VARIABLE) {
         Ok(text) => EnvFilter::try_new(&text)
@@ -30,7 +30,7 @@ pub fn init(global: &GlobalArgs) -> anyhow::Result<()> {
         .map_err(|error| anyhow::anyhow!("logging: {error}"))
 }
 
-/// The project's own crates (their names all start with sam3d) at the level asked for, others only when they warn.
+/// The project's own crates (all names start with sam3d) at the requested level, others at `warn`.
 fn default_filter(global: &GlobalArgs) -> &'static str {
     match (global.quiet, global.verbose) {
         (true, _) => "error",

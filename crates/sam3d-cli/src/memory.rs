@@ -1,18 +1,18 @@
-//! How much memory there is and how much this process takes, where the system says so (Linux).
+//! Available memory and memory of this process, where the system reports them (Linux).
 
 use std::fs;
 
-/// The memory of this process now, in bytes.
+/// Current memory of this process, in bytes.
 pub fn resident() -> Option<u64> {
     field("/proc/self/status", "VmRSS:")
 }
 
-/// The most memory this process has taken, in bytes.
+/// Peak memory of this process, in bytes.
 pub fn peak() -> Option<u64> {
     field("/proc/self/status", "VmHWM:")
 }
 
-/// The memory that programs can still have, in bytes.
+/// Memory available to programs, in bytes.
 pub fn available() -> Option<u64> {
     field("/proc/meminfo", "MemAvailable:")
 }

@@ -1,4 +1,4 @@
-//! Reports on standard output, errors as one line.
+//! Reports on standard output, and errors as one line.
 
 use std::{
     fmt,
@@ -15,7 +15,7 @@ use serde::{Serialize, Serializer};
 /// Writes a report to standard output: as JSON if `json`, else as text.
 ///
 /// # Errors
-/// What the operating system says; a closed pipe, too (see [`is_closed_pipe`]).
+/// An error of the operating system, including a closed pipe (see [`is_closed_pipe`]).
 pub fn emit<R: Serialize + fmt::Display>(report: &R, json: bool) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
     if json {
@@ -38,19 +38,19 @@ pub fn emit_text(text: &str) -> anyhow::Result<()> {
     Ok(stdout.flush()?)
 }
 
-/// Whether the error is that the reader of standard output has gone.
+/// Whether the error is that the reader of standard output has closed the pipe.
 pub fn is_closed_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// The error and its causes, joined by colons, on one line, with what to type where that is known.
+/// The error and its causes, joined by colons, on one line, with a hint where one is known.
 pub fn one_line(error: &anyhow::Error) -> String {
     let hint = hint(error).map_or_else(String::new, |hint| format!("; {hint}"));
     let text = format!("{error:#}{hint}");
     text.split('\n').map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
-/// What to type against an error of a library.
+/// The flag or command that resolves an error of a library.
 fn hint(error: &anyhow::Error) -> Option<&'static str> {
     error.chain().find_map(|cause| {
         let of_evaluation = || cause.downcast_ref().and_then(hint_of_evaluation);
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_to_type_is_said_by_the_program_alone() {
+    fn flags_and_commands_are_named_by_the_program_only() {
         let text = |error: ModelError| {
             let alone = anyhow::Error::from(TrainError::Model(error)).context("weights");
             one_line(&alone)
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_pipe_is_told_from_other_errors() {
+    fn a_closed_pipe_is_distinguished_from_other_errors() {
         let closed = anyhow::Error::from(io::Error::from(io::ErrorKind::BrokenPipe));
         assert!(is_closed_pipe(&closed));
         assert!(!is_closed_pipe(&io::Error::from(io::ErrorKind::NotFound).into()));
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn undefined_and_infinite_are_told_apart() {
+    fn undefined_and_infinite_differ() {
         let json = |value| serde_json::to_string(&Measured(value)).unwrap();
         assert_eq!(
             (json(None), json(Some(f64::INFINITY)), json(Some(0.5))),

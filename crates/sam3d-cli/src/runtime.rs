@@ -1,4 +1,4 @@
-//! Where and on how many threads things run.
+//! Device and number of threads.
 
 use std::num::NonZeroUsize;
 
@@ -7,11 +7,11 @@ use tch::{Cuda, Device};
 
 use crate::args::DeviceArg;
 
-/// Gives libtorch and rayon `threads` threads each; without a number both take every core. They take turns: arrays are
-/// prepared before a tensor is made of them.
+/// Sets the number of threads of libtorch and of rayon; without a number both use all cores. They do not run at the same
+/// time: arrays are prepared before they become tensors.
 ///
 /// # Errors
-/// If rayon's pool was started before, or `threads` is beyond what libtorch counts.
+/// If rayon's pool has been started already, or `threads` is too large for libtorch.
 pub fn set_threads(threads: Option<NonZeroUsize>) -> anyhow::Result<()> {
     let Some(threads) = threads else { return Ok(()) };
     rayon::ThreadPoolBuilder::new()
@@ -22,10 +22,10 @@ pub fn set_threads(threads: Option<NonZeroUsize>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The device asked for; `auto` is the first CUDA device if there is one.
+/// The requested device; `auto` is the first CUDA device if there is one.
 ///
 /// # Errors
-/// If a CUDA device is asked for that is not there.
+/// If the requested CUDA device does not exist.
 pub fn device(wanted: DeviceArg) -> anyhow::Result<Device> {
     match wanted {
         DeviceArg::Auto => Ok(Device::cuda_if_available()),
@@ -33,25 +33,25 @@ pub fn device(wanted: DeviceArg) -> anyhow::Result<Device> {
         DeviceArg::Cuda(index) => {
             let found = Cuda::device_count();
             if !Cuda::is_available() || found <= 0 {
-                bail!("--device {wanted}: this libtorch finds no CUDA device; use --device cpu");
+                bail!("--device {wanted}: libtorch finds no CUDA device; use --device cpu");
             }
             if i64::try_from(index)? >= found {
-                bail!("--device {wanted}: devices cuda:0 to cuda:{} exist", found - 1);
+                bail!("--device {wanted}: no such device; the last one is cuda:{}", found - 1);
             }
             Ok(Device::Cuda(index))
         }
     }
 }
 
-/// Makes libtorch give the same numbers whatever the number of cores: one thread.
+/// Makes results independent of the number of cores, by one libtorch thread.
 ///
 /// # Errors
-/// On CUDA, where the backward passes of trilinear resizing and of the visual sampler add in any order.
+/// On CUDA, where the backward passes of trilinear resizing and of the visual sampler sum in no fixed order.
 pub fn make_deterministic(device: Device) -> anyhow::Result<()> {
     if device.is_cuda() {
         bail!(
-            "train.deterministic: CUDA adds the gradients of resized volumes in no fixed order; use --device cpu, or leave \
-             the setting out"
+            "train.deterministic: CUDA sums the gradients of resized volumes in no fixed order; use --device cpu, or remove \
+             the setting"
         );
     }
     tch::set_num_threads(1);

@@ -1,4 +1,4 @@
-//! What Ctrl-C and a request to terminate do.
+//! Handling of Ctrl-C and SIGTERM.
 
 use std::{
     io,
@@ -10,10 +10,10 @@ use signal_hook::{
     flag,
 };
 
-/// A flag that SIGINT and SIGTERM set. The second of them ends the program at once.
+/// A flag that is set by SIGINT and SIGTERM. A second signal ends the program at once.
 ///
 /// # Errors
-/// If the operating system does not let the signals be caught.
+/// If the signals cannot be caught.
 pub fn on_signal() -> io::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     for (signal, number) in [(SIGINT, 2), (SIGTERM, 15)] {

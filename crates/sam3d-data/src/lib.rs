@@ -22,3 +22,8 @@ pub mod prepared;
 pub mod sampling;
 pub mod simulated_user;
 pub mod splits;
+
+/// The README's example, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -107,5 +107,10 @@ impl Default for EvalConfig {
     }
 }
 
+/// The README's example, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 #[cfg(test)]
 mod tests;

@@ -25,3 +25,8 @@ pub use hash::{hexadecimal, sha256_of_file};
 pub use preprocessing::{Intensity, Interpolation, Orientation, Preprocessing, StoredAxes};
 pub use prompt::{Point, PointLabel, Prompt};
 pub use spacing::Spacing;
+
+/// The README's example, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

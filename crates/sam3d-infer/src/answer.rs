@@ -1,4 +1,4 @@
-//! What a session says of the target, and its way into the file's grid.
+//! The probability that a session predicts, and its resampling to the file's grid.
 
 use ndarray::{Array3, ArrayView3, s};
 use sam3d_geom::Extent;
@@ -18,7 +18,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The answer `values` (`[D, H, W]`) from the voxel `start` of the resampled volume on.
+    /// An answer with `values` (`[D, H, W]`), whose first voxel is `start` of the resampled volume.
     pub fn new(start: [usize; 3], values: Array3<f32>) -> Self {
         Self { start, values }
     }
@@ -26,7 +26,7 @@ impl Answer {
     /// The answer of a crop (`[P, P, P]`) of a volume of `extent`.
     ///
     /// # Errors
-    /// [`InferError::Io`] if the crop is not of the window's side.
+    /// [`InferError::Io`] if the crop does not have the window's side.
     pub fn of_crop(
         window: CropWindow,
         crop: ArrayView3<'_, f32>,
@@ -36,7 +36,7 @@ impl Answer {
         Ok(Self { start, values: inside.to_owned() })
     }
 
-    /// This answer where it says something, and `earlier` where it does not.
+    /// This answer inside its box, and `earlier` elsewhere.
     #[must_use]
     pub(crate) fn over(self, earlier: &Self) -> Self {
         let end = self.end();
@@ -90,7 +90,7 @@ impl Answer {
         std::array::from_fn(|axis| self.start[axis] + sizes[axis])
     }
 
-    /// Memory that it takes.
+    /// Memory in bytes.
     pub fn bytes(&self) -> usize {
         self.values.len() * size_of::<f32>()
     }
@@ -99,7 +99,7 @@ impl Answer {
     /// does.
     ///
     /// # Errors
-    /// [`InferError::Io`] if the answer is not one of a volume with this `frame`.
+    /// [`InferError::Io`] if the answer does not belong to a volume with this `frame`.
     pub fn native(&self, frame: &Frame) -> Result<Option<PartOfVolume>, InferError> {
         Ok(frame.native_part(self.start, self.values.view())?)
     }
@@ -143,7 +143,7 @@ impl Answer {
     }
 }
 
-/// A box of the file's grid in which a mask may be set; it is 0 outside.
+/// The part of a mask in a box of the file's grid; the mask is 0 outside.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct MaskPart {
     /// The box's first voxel, `[k, j, i]`.
@@ -158,10 +158,10 @@ impl MaskPart {
         self.values.iter().map(|value| u64::from(*value)).sum()
     }
 
-    /// Sets the mask's voxels of `whole` (`[k, j, i]`, of the file's shape) to `label`.
+    /// Sets the mask's voxels in `whole` (`[k, j, i]`, of the file's shape) to `label`.
     ///
     /// # Errors
-    /// [`InferError::Internal`] if `whole` does not hold the box.
+    /// [`InferError::Internal`] if `whole` does not contain the box.
     pub fn paint(&self, whole: &mut Array3<u8>, label: u8) -> Result<(), InferError> {
         let sizes: [usize; 3] = self.values.dim().into();
         let fits = (0..3).all(|axis| self.start[axis] + sizes[axis] <= whole.shape()[axis]);

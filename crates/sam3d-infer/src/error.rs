@@ -8,9 +8,9 @@ use sam3d_model::ModelError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InferError {
-    /// Clicks given together span more than one crop and none lies in its middle.
+    /// Clicks given together are too far apart: none lies in the crop around their middle.
     #[error(
-        "the clicks are {span} resampled voxels apart, more than the crop of {side}; segment the parts one by one"
+        "the clicks are {span} resampled voxels apart, more than the crop of {side}; segment the parts separately"
     )]
     ClicksTooFarApart {
         /// Largest side of the clicks' bounding box in resampled voxels.
@@ -24,26 +24,26 @@ pub enum InferError {
     /// There is no step to undo or to redo.
     #[error("there is no step to {0}")]
     NoStep(&'static str),
-    /// The checkpoint does not say how intensities are prepared.
-    #[error("{path}: the checkpoint does not say how intensities were preprocessed", path = path.display())]
+    /// The checkpoint contains no preprocessing.
+    #[error("{path}: the checkpoint contains no preprocessing", path = path.display())]
     PreprocessingUnknown {
         /// The checkpoint.
         path: PathBuf,
     },
-    /// A session log that cannot be replayed as it is.
+    /// A session log that is invalid.
     #[error("session log: {detail}")]
     LogInvalid {
         /// What is wrong with it.
         detail: String,
     },
-    /// A session log of another image or of other weights.
-    #[error("the session was recorded with {what} of SHA-256 {expected}, found {found}")]
+    /// A session log of another image or other weights.
+    #[error("the session was recorded with {what} of SHA-256 {expected}, not {found}")]
     LogMismatch {
         /// `an image` or `weights`.
         what: &'static str,
         /// SHA-256 in the log.
         expected: String,
-        /// SHA-256 of what is there.
+        /// SHA-256 of the image or weights in use.
         found: String,
     },
     /// The network or its checkpoint.
@@ -55,7 +55,7 @@ pub enum InferError {
     /// A geometry.
     #[error(transparent)]
     Geometry(#[from] GeomError),
-    /// An array is not of the shape it was made with: a fault of the program.
+    /// An array has an unexpected shape: a bug.
     #[error("internal fault: {0}; please report it")]
     Internal(&'static str),
 }

@@ -1,10 +1,9 @@
-//! Tumours larger than the crop: crops are added where the mask runs into the border of what was seen.
+//! Targets larger than the crop: further crops where the mask reaches the border of the crops so far.
 //!
-//! The first crop lies around the clicks. While the part of the mask that hangs together with a click touches voxels of
-//! the volume that no crop has covered yet, one more crop is put there: around the middle of the largest side of contact,
-//! so that half of it was seen before. Its prompt are the clicks that lie in it and one more, the voxel of the mask in
-//! the middle half of the crop with the highest probability so far. Where crops overlap, probabilities are averaged with
-//! the Gaussian weights of sliding windows.
+//! The first crop lies around the clicks. While the connected component of the mask that contains a click touches voxels that
+//! no crop has covered, another crop is added there, centred on the middle of the largest contact, so that half of it was seen
+//! before. Its prompts are the clicks inside it and one more: the voxel of the mask in the crop's middle half with the highest
+//! probability so far. Where crops overlap, probabilities are averaged with the Gaussian weights of sliding windows.
 
 use ndarray::{Array3, Zip, s};
 use sam3d_geom::{Extent, Point, PointLabel};
@@ -16,18 +15,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Answer, InferError, placement::Placement};
 
-/// When to stop.
+/// Limits of growing.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GrowLimits {
-    /// Crops in all, the first included.
+    /// Maximum number of crops, including the first.
     pub crops: usize,
     /// Probability above which a voxel belongs to the mask.
     pub threshold: f64,
 }
 
 impl GrowLimits {
-    /// The first crop alone.
+    /// The first crop only.
     pub const ONE_CROP: Self = Self { crops: 1, threshold: 0.5 };
 }
 
@@ -38,16 +37,16 @@ pub struct Growth {
     pub answer: Answer,
     /// The crops in the order in which they were added.
     pub crops: Vec<CropWindow>,
-    /// Whether the mask still touches the border of what was seen: the limit on crops ended it.
+    /// Whether the mask still reaches uncovered voxels: the limit on crops stopped it.
     pub is_cut_off: bool,
 }
 
-/// Predicts the crop of `first`, and further ones while the mask runs on.
+/// Predicts the crop of `first`, and further ones while the mask reaches uncovered voxels.
 ///
-/// `predict` gives the probability of a crop, `[side, side, side]`; `progress` is told how many crops are done.
+/// `predict` returns the probability of a crop, `[side, side, side]`; `progress` receives the number of finished crops.
 ///
 /// # Errors
-/// What `predict` returns, and [`InferError::Io`] if its result is not of the crop's side.
+/// Those of `predict`, and [`InferError::Io`] if its result does not have the crop's side.
 pub fn grow(
     extent: Extent,
     first: Placement,
@@ -57,32 +56,32 @@ pub fn grow(
     progress: &mut dyn FnMut(usize),
 ) -> Result<Growth, InferError> {
     let side = first.window.side();
-    let mut seen = Seen::new(extent, side, limits.threshold);
+    let mut blended = BlendedCrops::new(extent, side, limits.threshold);
     let mut placement = first;
     let mut crops = Vec::new();
     loop {
         let found = predict(&placement)?;
-        seen.add(placement.window, &found)?;
+        blended.add(placement.window, &found)?;
         crops.push(placement.window);
         progress(crops.len());
-        let contact = seen.contact(clicks);
+        let contact = blended.contact(clicks);
         if let (Some(contact), true) = (contact, crops.len() < limits.crops) {
             let window = CropWindow::around(contact.map(|i| i as i64), side);
-            placement = seen.placement(window, clicks);
+            placement = blended.placement(window, clicks);
             continue;
         }
         let answer = if crops.len() == 1 {
-            // As without growing, to the last bit.
+            // The same, bit for bit, as without growing.
             Answer::of_crop(placement.window, found.view(), extent)?
         } else {
-            seen.answer()
+            blended.answer()
         };
         return Ok(Growth { answer, crops, is_cut_off: contact.is_some() });
     }
 }
 
-/// What all crops so far say, in the box that holds them.
-struct Seen {
+/// The weighted probabilities of all crops so far, in the box around them.
+struct BlendedCrops {
     extent: Extent,
     /// First voxel of the box.
     start: [usize; 3],
@@ -92,7 +91,7 @@ struct Seen {
     threshold: f64,
 }
 
-impl Seen {
+impl BlendedCrops {
     fn new(extent: Extent, side: usize, threshold: f64) -> Self {
         let of_crop = weights([side; 3], Weighting::Gaussian);
         let nothing = || Array3::zeros([0; 3]);
@@ -116,7 +115,7 @@ impl Seen {
         Ok(())
     }
 
-    /// Enlarges the box so that it holds `sizes` voxels from `start` on.
+    /// Enlarges the box to include `sizes` voxels from `start`.
     fn make_room(&mut self, start: [usize; 3], sizes: [usize; 3]) {
         let end: [usize; 3] = std::array::from_fn(|axis| start[axis] + sizes[axis]);
         let old: [usize; 3] = self.sums.dim().into();
@@ -142,7 +141,7 @@ impl Seen {
         self.start = low;
     }
 
-    /// The index in the box of a voxel of the volume; `None` outside.
+    /// Index in the box of a voxel of the volume; `None` outside.
     fn local(&self, index: [usize; 3]) -> Option<[usize; 3]> {
         let mut local = [0; 3];
         for axis in 0..3 {
@@ -154,7 +153,7 @@ impl Seen {
         Some(local)
     }
 
-    /// The probability of a voxel; `None` where no crop was.
+    /// The probability of a voxel; `None` if no crop covers it.
     fn at(&self, index: [usize; 3]) -> Option<f64> {
         let local = self.local(index)?;
         let weight = self.weights[local];
@@ -175,8 +174,8 @@ impl Seen {
         self.at(index).is_some_and(|p| p > self.threshold)
     }
 
-    /// The middle of the largest side of contact between the clicked part of the mask and what no crop has covered: the
-    /// voxel of the mask nearest to the mean of those with an uncovered neighbour in one of the six directions.
+    /// The middle of the largest contact between the clicked component of the mask and uncovered voxels: in one of the six
+    /// directions, the voxel of the mask nearest to the mean of those with an uncovered neighbour.
     fn contact(&self, clicks: &[Point]) -> Option<[usize; 3]> {
         let part = self.clicked_part(clicks);
         let touching = |direction: [i64; 3]| -> Vec<[usize; 3]> {
@@ -185,7 +184,7 @@ impl Seen {
                 .filter(|index| self.neighbour(*index, direction).is_some_and(|at| self.at(at).is_none()))
                 .collect()
         };
-        // The first of several that are equally large, so that the result does not depend on anything else.
+        // The first of several equally large ones, for a deterministic result.
         let largest = DIRECTIONS.map(touching).into_iter().rev().max_by_key(Vec::len)?;
         let count = largest.len() as f64;
         let mean: [f64; 3] =
@@ -203,7 +202,7 @@ impl Seen {
         self.extent.contains(moved).then_some(moved)
     }
 
-    /// The voxels of the mask that hang together, by faces, with a positive click, in C order.
+    /// The voxels of the mask that are face-connected to a positive click, in C order.
     fn clicked_part(&self, clicks: &[Point]) -> Vec<[usize; 3]> {
         let mut reached = Array3::from_elem(self.sums.dim(), false);
         let mut reach = |index: [usize; 3]| {
@@ -223,24 +222,24 @@ impl Seen {
         part
     }
 
-    /// The crop `window` with the clicks in it and one on the surest voxel of the mask in its middle half.
+    /// The crop `window` with the clicks in it and one on the most probable voxel of the mask in its middle half.
     fn placement(&self, window: CropWindow, clicks: &[Point]) -> Placement {
         let side = window.side();
         let mut placement = Placement::of(clicks, window);
         let middle = CropWindow::new(window.start().map(|s| s + side as i64 / 4), side.div_ceil(2));
-        let mut surest: Option<([usize; 3], f64)> = None;
+        let mut most_probable: Option<([usize; 3], f64)> = None;
         for (index, p) in self.inside(middle) {
-            if surest.is_none_or(|(_, highest)| p > highest) {
-                surest = Some((index, p));
+            if most_probable.is_none_or(|(_, highest)| p > highest) {
+                most_probable = Some((index, p));
             }
         }
-        if let Some(index) = surest.and_then(|(index, _)| window.crop_from_volume(index)) {
+        if let Some(index) = most_probable.and_then(|(index, _)| window.crop_from_volume(index)) {
             placement.clicks.push(Point::positive(index));
         }
         placement
     }
 
-    /// The voxels of the mask in `window` with their probability, in C order.
+    /// The voxels of the mask in `window` and their probabilities, in C order.
     fn inside(&self, window: CropWindow) -> impl Iterator<Item = ([usize; 3], f64)> {
         let range = |axis: usize| {
             let (start, size) = (window.start()[axis], self.extent.sizes()[axis] as i64);
@@ -265,7 +264,7 @@ mod tests {
     use super::*;
     use crate::placement::{deciding_box, window};
 
-    /// A predictor that knows the truth inside each crop.
+    /// A predictor that returns the ground truth inside each crop.
     fn oracle(truth: &Array3<u8>) -> impl FnMut(&Placement) -> Result<Array3<f32>, InferError> {
         |placement| Ok(placement.window.extract(truth.view(), 0).mapv(|value| 0.9 * f32::from(value)))
     }
@@ -316,8 +315,8 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_hang_together_with_a_click_is_not_followed() {
-        // A second structure runs out of the first crop beside the clicked one.
+    fn a_component_without_a_click_is_not_followed() {
+        // A second structure leaves the first crop beside the clicked one.
         let truth = tube([50, 20, 20], |[d, h, w]| {
             ((20..28).contains(&d) && (8..12).contains(&h) && (8..12).contains(&w)) || (h == 15 && w == 10)
         });
@@ -326,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_ends_it_and_is_reported() {
+    fn the_limit_on_crops_is_reported() {
         let truth = tube([200, 20, 20], |[_, h, w]| (8..12).contains(&h) && (8..12).contains(&w));
         let (grown, calls) = grown(&truth, [100, 10, 10], 3);
         assert_eq!((grown.crops.len(), grown.is_cut_off, calls), (3, true, vec![1, 2, 3]));
@@ -340,14 +339,14 @@ mod tests {
     }
 
     #[test]
-    fn a_further_crop_is_prompted_where_the_mask_is_surest() {
+    fn a_further_crop_is_prompted_where_the_mask_is_most_probable() {
         let truth = tube([60, 20, 20], |[_, h, w]| (6..14).contains(&h) && (6..14).contains(&w));
         let extent = Extent::new([60, 20, 20]).unwrap();
         let clicks = [Point::positive([30, 10, 10])];
         let mut prompts = Vec::new();
         let mut predict = |placement: &Placement| {
             prompts.push(placement.clone());
-            // Surest at (h, w) = (9, 11).
+            // Most probable at (h, w) = (9, 11).
             let start = placement.window.start();
             let found = placement.window.extract(truth.view(), 0);
             Ok(Array3::from_shape_fn(found.dim(), |(d, h, w)| {

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::InferError;
 
-/// A volume from which crops are resampled as they are needed. Can be shared between threads.
+/// A volume whose crops are resampled when needed. Can be shared between threads.
 #[derive(Debug)]
 pub struct Image {
     voxels: Voxels,
@@ -27,12 +27,12 @@ enum Voxels {
     /// The file's own, `[k, j, i]`.
     Whole(Array3<i16>),
     Real(Array3<f32>),
-    /// Resampled and normalised already, `[D, H, W]`.
+    /// Already resampled and normalised, `[D, H, W]`.
     Prepared(Array3<f32>),
 }
 
 impl Image {
-    /// The image of `volume`, prepared by `preprocessing` when it is asked for.
+    /// An image of `volume`; crops are prepared by `preprocessing` when requested.
     ///
     /// # Errors
     /// [`IoError::ResampledTooLarge`].
@@ -41,7 +41,7 @@ impl Image {
         Ok(Self::of(Voxels::Real(volume.data), *preprocessing, frame))
     }
 
-    /// The image of a volume that was prepared as a whole by `preprocessing`.
+    /// An image of a volume that was prepared as a whole by `preprocessing`.
     pub fn from_prepared(prepared: PreparedImage, preprocessing: &Preprocessing) -> Self {
         Self::of(Voxels::Prepared(prepared.image), *preprocessing, prepared.frame)
     }
@@ -50,7 +50,7 @@ impl Image {
         Self { voxels, preprocessing, frame, sha256: OnceLock::new() }
     }
 
-    /// The same image in half the memory, if all its voxels are whole numbers of 16 bits, as a CT's usually are.
+    /// The same image in half the memory, if all voxels are 16-bit integers, as usual in CT.
     #[must_use]
     pub fn compact(mut self) -> Self {
         if let Voxels::Real(data) = &self.voxels {
@@ -62,7 +62,7 @@ impl Image {
         self
     }
 
-    /// How the file's grid and the resampled one belong together.
+    /// The relation between the file's grid and the resampled one.
     pub fn frame(&self) -> &Frame {
         &self.frame
     }
@@ -77,7 +77,7 @@ impl Image {
         &self.preprocessing
     }
 
-    /// Memory that the voxels take.
+    /// Memory of the voxels, in bytes.
     pub fn bytes(&self) -> usize {
         match &self.voxels {
             Voxels::Whole(data) => size_of_val(data.as_slice_memory_order().unwrap_or_default()),
@@ -85,7 +85,7 @@ impl Image {
         }
     }
 
-    /// The file's own voxels, `[k, j, i]`: whole numbers if [`compact`](Self::compact) found that they are.
+    /// The file's own voxels, `[k, j, i]`: 16-bit integers if [`compact`](Self::compact) could use them.
     /// `None` for an image that was prepared as a whole.
     pub fn native(&self) -> Option<NativeVoxels<'_>> {
         match &self.voxels {
@@ -95,7 +95,7 @@ impl Image {
         }
     }
 
-    /// The normalised intensities of the crop `window`, `[P, P, P]`; 0, the mean intensity, outside the volume.
+    /// The normalised intensities in the crop `window`, `[P, P, P]`; 0, the mean intensity, outside the volume.
     ///
     /// # Errors
     /// [`InferError::Io`] if there is not enough memory.
@@ -151,7 +151,7 @@ impl Image {
 /// The file's own voxels, `[k, j, i]`.
 #[derive(Debug, Clone, Copy)]
 pub enum NativeVoxels<'a> {
-    /// Whole numbers of 16 bits.
+    /// 16-bit integers.
     Whole(ArrayView3<'a, i16>),
     /// Real numbers.
     Real(ArrayView3<'a, f32>),

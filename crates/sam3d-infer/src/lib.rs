@@ -1,10 +1,10 @@
-//! From prompts to a mask: the only way there is, shared by the program, the server and the evaluation.
+//! From prompts to a mask: the one implementation, shared by the program, the server and the evaluation.
 //!
-//! - [`Segmenter`]: a network with its preprocessing; one thread owns it. [`Segmenter::accepts`] says which prompts its
+//! - [`Segmenter`]: a network with its preprocessing, owned by one thread. [`Segmenter::accepts`] says which prompts its
 //!   weights understand.
 //! - [`Session`]: one object in one volume: prompts are added one after another (or several together), undone and redone;
 //!   the mask lies in the file's own grid. [`SessionLog`] replays to the same mask, bit for bit.
-//! - [`Image`]: a volume as the network sees it; only the crops that are asked for are resampled.
+//! - [`Image`]: a volume as the network sees it; only the requested crops are resampled.
 //! - [`placement`]: the rule for where the crop lies. [`grow`]: targets larger than the crop.
 //!
 //! # How a click becomes a mask
@@ -34,3 +34,8 @@ pub use lru::Lru;
 pub use prompt::{Accepts, MaskRuns, Position, Prompt, SCRIBBLE_WIDTH};
 pub use segmenter::{Segmenter, SegmenterOptions};
 pub use session::{Change, Progress, Session};
+
+/// The README's example, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,19 +1,19 @@
-//! A session as a file.
+//! The session log.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Image, InferError, Prompt, grow::GrowLimits};
 
-/// The version of the format that is written, and the newest that is read.
+/// Version of the format that is written, and the newest that can be read.
 const VERSION: u32 = 1;
 
 /// One step of a session.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogStep {
-    /// The prompts given together; none for the prompt-free variant.
+    /// Prompts given together; none for the prompt-free variant.
     pub prompts: Vec<Prompt>,
-    /// How far the mask was followed beyond the crop, if it was.
+    /// Limits within which the mask was followed beyond the crop, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grow: Option<GrowLimits>,
 }
@@ -25,7 +25,7 @@ impl LogStep {
     }
 }
 
-/// Every prompt of a session in order, and what it takes to check that a replay is one. It names no patient and no file.
+/// All prompts of a session in order, with the hashes of image and weights. Contains no patient data and no file names.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SessionLog {
@@ -55,7 +55,7 @@ impl SessionLog {
     /// Reads a log.
     ///
     /// # Errors
-    /// [`InferError::LogInvalid`] if the text is not one, or one of a newer version.
+    /// [`InferError::LogInvalid`] if the text is not a session log, or one of a newer version.
     pub fn from_json(text: &str) -> Result<Self, InferError> {
         #[derive(Deserialize)]
         struct Version {
@@ -71,10 +71,10 @@ impl SessionLog {
         serde_json::from_str(text).map_err(invalid)
     }
 
-    /// The log as text, one step a line.
+    /// The log as indented JSON.
     ///
     /// # Errors
-    /// [`InferError::LogInvalid`] if a number cannot be written, which none of a session's prompts has.
+    /// [`InferError::LogInvalid`] if it cannot be written as JSON, which does not happen for the prompts of a session.
     pub fn to_json(&self) -> Result<String, InferError> {
         let text = serde_json::to_string_pretty(self);
         text.map_err(|error| InferError::LogInvalid { detail: error.to_string() })
@@ -85,10 +85,10 @@ impl SessionLog {
         &self.steps
     }
 
-    /// Refuses an image or weights other than those of the log.
+    /// Checks that image and weights are those of the log.
     ///
     /// # Errors
-    /// [`InferError::LogMismatch`].
+    /// [`InferError::LogMismatch`] if they are not.
     pub fn check(&self, image: &Image, weights_sha256: &str) -> Result<(), InferError> {
         for (what, expected, found) in [
             ("an image", &self.image_sha256, image.sha256()),

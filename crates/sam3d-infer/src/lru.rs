@@ -1,4 +1,4 @@
-//! A map that forgets what was used longest ago when it grows beyond a budget.
+//! A map within a budget of memory, which drops the least recently used entries.
 
 use std::{collections::HashMap, hash::Hash};
 
@@ -19,7 +19,7 @@ struct Entry<V> {
 }
 
 impl<K: Clone + Eq + Hash, V> Lru<K, V> {
-    /// An empty map that holds up to `budget_bytes`, and one entry even if that is larger.
+    /// An empty map of up to `budget_bytes`; one entry is kept even if it is larger.
     pub fn new(budget_bytes: usize) -> Self {
         Self { entries: HashMap::new(), budget_bytes, used_bytes: 0, clock: 0 }
     }
@@ -29,7 +29,7 @@ impl<K: Clone + Eq + Hash, V> Lru<K, V> {
         self.used_bytes
     }
 
-    /// The entry of `key`, which is then the last to be forgotten.
+    /// The entry of `key`, which becomes the most recently used.
     pub fn get(&mut self, key: &K) -> Option<&V> {
         self.clock += 1;
         let entry = self.entries.get_mut(key)?;
@@ -37,14 +37,14 @@ impl<K: Clone + Eq + Hash, V> Lru<K, V> {
         Some(&entry.value)
     }
 
-    /// Puts `value` in, and as many others out as the budget asks for.
+    /// Inserts `value`, and drops least recently used entries until the budget is met.
     pub fn insert(&mut self, key: K, value: V, bytes: usize) {
         self.clock += 1;
         self.remove(&key);
         self.used_bytes += bytes;
         self.entries.insert(key, Entry { value, bytes, used_at: self.clock });
         while self.used_bytes > self.budget_bytes && self.entries.len() > 1 {
-            // Few entries, each of megabytes: a search costs nothing beside making one.
+            // There are few entries, of megabytes each: a linear search is cheap compared with computing one.
             let oldest =
                 self.entries.iter().min_by_key(|(_, entry)| entry.used_at).map(|(key, _)| key.clone());
             if let Some(oldest) = oldest {
@@ -64,18 +64,18 @@ impl<K: Clone + Eq + Hash, V> Lru<K, V> {
 mod tests {
     use super::*;
 
-    fn held(lru: &mut Lru<&'static str, i32>) -> Vec<Option<i32>> {
+    fn values(lru: &mut Lru<&'static str, i32>) -> Vec<Option<i32>> {
         ["a", "b", "c"].iter().map(|key| lru.get(key).copied()).collect()
     }
 
     #[test]
-    fn what_was_used_longest_ago_goes_first() {
+    fn the_least_recently_used_entry_is_dropped_first() {
         let mut lru = Lru::new(10);
         lru.insert("a", 1, 4);
         lru.insert("b", 2, 4);
         assert_eq!(lru.get(&"a"), Some(&1));
         lru.insert("c", 3, 4);
-        assert_eq!(held(&mut lru), [Some(1), None, Some(3)]);
+        assert_eq!(values(&mut lru), [Some(1), None, Some(3)]);
         assert_eq!(lru.used_bytes(), 8);
     }
 
@@ -84,8 +84,8 @@ mod tests {
         let mut lru = Lru::new(10);
         lru.insert("a", 1, 4);
         lru.insert("b", 2, 100);
-        assert_eq!((held(&mut lru), lru.used_bytes()), (vec![None, Some(2), None], 100));
+        assert_eq!((values(&mut lru), lru.used_bytes()), (vec![None, Some(2), None], 100));
         lru.insert("b", 3, 5);
-        assert_eq!((held(&mut lru), lru.used_bytes()), (vec![None, Some(3), None], 5));
+        assert_eq!((values(&mut lru), lru.used_bytes()), (vec![None, Some(3), None], 5));
     }
 }

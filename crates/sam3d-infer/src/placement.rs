@@ -1,9 +1,9 @@
-//! Where the crop lies.
+//! The position of the crop.
 //!
-//! Clicks given together are in a crop centred on the middle of their bounding box, the published rule; negative clicks
-//! do not move it. Prompts that follow leave the crop where it is, so that what was encoded serves them too, unless one
-//! of them lies outside its middle half: then it is centred anew on the middle of all prompts so far, or, if that crop
-//! would not hold the new ones, on the new ones alone.
+//! For clicks given together the crop is centred on the middle of the bounding box around the positive ones, as published.
+//! Later prompts leave the crop where it is, so that its embedding can be reused, unless one of them lies outside its middle
+//! half. Then it is centred on the middle of all prompts so far or, if that crop would not contain the new ones, on the new
+//! ones alone.
 
 use sam3d_geom::{BoundingBox, Extent, Point, PointLabel, Prompt};
 use sam3d_io::crop::CropWindow;
@@ -29,7 +29,7 @@ pub fn union(a: BoundingBox, b: BoundingBox) -> BoundingBox {
     BoundingBox::new(start, end).unwrap_or(a)
 }
 
-/// The box that decides where the crop of `points` lies: around the positive ones, or around all if there are none.
+/// The box that determines the crop of `points`: around the positive ones, or around all if there are none.
 pub fn deciding_box(points: &[Point]) -> Option<BoundingBox> {
     let positive = points.iter().filter(|point| point.label == PointLabel::Positive);
     BoundingBox::around(positive.map(|point| point.index))
@@ -51,9 +51,9 @@ fn holds(crop: CropWindow, bounds: BoundingBox, margin: usize) -> bool {
 pub struct Placement {
     /// The crop.
     pub window: CropWindow,
-    /// The clicks that lie in the crop, in its own voxels.
+    /// The clicks inside the crop, in its own voxels.
     pub clicks: Vec<Point>,
-    /// Clicks that lie outside.
+    /// Number of clicks outside the crop.
     pub outside: usize,
 }
 

@@ -1,4 +1,4 @@
-//! What a user says of the target.
+//! Prompts, and which of them weights understand.
 
 use ndarray::ArrayView3;
 use sam3d_geom::{GeomError, Point, PointLabel};
@@ -8,18 +8,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::{InferError, shape::Shape};
 
-/// One prompt. Coordinates are voxels `[i, j, k]` of the file as stored, counted from 0, unless they say otherwise.
+/// One prompt. Coordinates are voxels `[i, j, k]` of the file as stored, counted from 0, unless noted otherwise.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Prompt {
-    /// A voxel that is, or is not, in the target.
+    /// A voxel inside or outside the target.
     Click {
         /// The voxel.
         at: Position,
-        /// Whether it is in the target.
+        /// Whether it is inside the target.
         label: PointLabel,
     },
-    /// A cuboid, or a rectangle in one slice, that holds the target (or, negative, none of it).
+    /// A cuboid, or a rectangle in one slice, that contains the target or, if negative, excludes it.
     Box {
         /// Its first voxel.
         first: [usize; 3],
@@ -28,28 +28,28 @@ pub enum Prompt {
         /// Whether the target is in it.
         label: PointLabel,
     },
-    /// A closed outline in one slice that holds the target there (or, negative, none of it).
+    /// A closed outline in one slice that contains the target there or, if negative, excludes it.
     Lasso {
-        /// Its corners, at least three; all have one coordinate in common, which says the slice.
+        /// Its corners, at least three, with one coordinate in common: that of the slice.
         outline: Vec<[f64; 3]>,
         /// Whether the target is in it.
         label: PointLabel,
     },
-    /// A stroke in one slice that is, or is not, in the target.
+    /// A stroke in one slice, inside or outside the target.
     Scribble {
-        /// The voxels it goes through, at least one; all have one coordinate in common, which says the slice.
+        /// Its voxels, at least one, with one coordinate in common: that of the slice.
         path: Vec<[usize; 3]>,
-        /// How wide it is, in voxels.
+        /// Width in voxels.
         #[serde(default = "default_width")]
         width: f64,
         /// Whether it is in the target.
         label: PointLabel,
     },
-    /// A mask to begin from: it is the answer until a prompt corrects it.
+    /// An initial mask, which is the answer until another prompt corrects it.
     Mask(MaskRuns),
 }
 
-/// Width of a scribble in voxels, unless it says otherwise.
+/// Default width of a scribble in voxels.
 pub const SCRIBBLE_WIDTH: f64 = 3.0;
 
 fn default_width() -> f64 {
@@ -67,7 +67,7 @@ pub struct MaskRuns {
 }
 
 impl MaskRuns {
-    /// The voxels of `mask` (`[k, j, i]`) that are not 0.
+    /// The nonzero voxels of `mask` (`[k, j, i]`).
     pub fn of(mask: ArrayView3<'_, u8>) -> Self {
         let (depth, rows, columns) = mask.dim();
         let mut runs: Vec<[usize; 2]> = Vec::new();
@@ -81,13 +81,13 @@ impl MaskRuns {
     }
 }
 
-/// Where a click is.
+/// The position of a click.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Position {
     /// A voxel `[i, j, k]` of the file.
     Voxel([usize; 3]),
-    /// A voxel `[D, H, W]` of the resampled volume, on which the published protocol draws its clicks.
+    /// A voxel `[D, H, W]` of the resampled volume, where the published protocol draws its clicks.
     Resampled([usize; 3]),
 }
 
@@ -126,23 +126,23 @@ impl Prompt {
 pub(crate) enum Resolved {
     /// A voxel of the resampled volume.
     Point(Point),
-    /// Anything that is drawn into the network's dense channels.
+    /// A prompt that is drawn into the network's dense channels.
     Shape(Shape),
 }
 
 /// Which prompts weights understand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Accepts {
-    /// Clicks in the target. Without them the weights are of the prompt-free variant, which segments the whole volume.
+    /// Clicks inside the target. Weights without them are of the prompt-free variant, which segments the whole volume.
     pub clicks: bool,
-    /// Clicks that are not in the target.
+    /// Negative clicks, outside the target.
     pub negative_clicks: bool,
-    /// Boxes, lassos, scribbles and masks to begin from.
+    /// Boxes, lassos, scribbles and initial masks.
     pub shapes: bool,
 }
 
 impl Accepts {
-    /// What the network of `config` understands.
+    /// The prompts that the network of `config` understands.
     pub fn of(config: &ModelConfig) -> Self {
         let prompt = config.prompt.as_ref();
         Self {
@@ -152,7 +152,7 @@ impl Accepts {
         }
     }
 
-    /// Refuses a prompt that the weights do not understand: they would take it for something else.
+    /// Checks that the weights understand a prompt: others would be misinterpreted.
     ///
     /// # Errors
     /// [`InferError::PromptRefused`] with the reason.
@@ -171,11 +171,12 @@ impl Accepts {
 
     /// Why prompts are refused by weights of the prompt-free variant.
     pub const NO_PROMPTS: &str = "these weights are of the prompt-free variant, which takes no clicks";
-    /// Why negative clicks are refused by weights that take any click for a positive one.
-    pub const NO_NEGATIVE_CLICKS: &str = "negative clicks need weights trained with labelled points (point_labels = true), which these are not";
+    /// Why negative clicks are refused by weights that treat every click as positive.
+    pub const NO_NEGATIVE_CLICKS: &str =
+        "negative clicks need weights trained with labelled points (point_labels = true); these were not";
     /// Why boxes, lassos, scribbles and masks are refused.
     pub const NO_SHAPES: &str = "boxes, lassos, scribbles and masks need weights trained with dense prompts \
-                                 (dense_prompts = true), which these are not";
-    /// Why the absence of prompts is refused.
-    pub const PROMPT_NEEDED: &str = "these weights segment what is clicked: a click is needed";
+                                 (dense_prompts = true); these were not";
+    /// Why a step without prompts is refused.
+    pub const PROMPT_NEEDED: &str = "these weights need at least one prompt";
 }

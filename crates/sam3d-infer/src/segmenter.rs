@@ -20,26 +20,26 @@ use tch::Device;
 
 use crate::{Accepts, Answer, Image, InferError, Session, lru::Lru, placement::Placement};
 
-/// Share of its side that a window of the prompt-free variant has in common with the next, as published.
+/// Overlap of the prompt-free variant's windows as a fraction of their side, as published.
 const OVERLAP: f64 = 0.5;
 
-/// How a segmenter is opened.
+/// Options for opening a segmenter.
 #[derive(Debug, Clone)]
 pub struct SegmenterOptions {
-    /// The file with the tensors that the checkpoint leaves out; `None` if it is where the checkpoint says.
+    /// The file with the tensors that the checkpoint leaves out; `None` for the one that the checkpoint names.
     pub base: Option<PathBuf>,
-    /// In place of the checkpoint's own preprocessing.
+    /// Preprocessing to use instead of the checkpoint's own.
     pub preprocessing: Option<Preprocessing>,
-    /// Where the network runs.
+    /// Device of the network.
     pub device: Device,
-    /// In what it multiplies.
+    /// Precision of matrix products and convolutions.
     pub precision: Precision,
-    /// Memory for embeddings of crops, shared by all sessions; the one in use is kept even if it is larger.
+    /// Memory for embeddings of crops, in bytes, shared by all sessions; the one in use is kept even if it is larger.
     pub embedding_bytes: usize,
 }
 
 impl Default for SegmenterOptions {
-    /// On the CPU in float32, as the checkpoint says, no embeddings kept beyond each session's own.
+    /// CPU, float32, the checkpoint's base and preprocessing, and no embeddings except each session's own.
     fn default() -> Self {
         Self {
             base: None,
@@ -51,7 +51,7 @@ impl Default for SegmenterOptions {
     }
 }
 
-/// A network that answers prompts. Cloning it is cheap and shares everything; one thread owns it.
+/// A network with its preprocessing, ready for prompts. A clone is cheap and shares everything; one thread owns them all.
 #[derive(Debug, Clone)]
 pub struct Segmenter(Rc<Inner>);
 
@@ -66,11 +66,11 @@ struct Inner {
 }
 
 impl Segmenter {
-    /// The network of the checkpoint `weights`.
+    /// Opens the checkpoint `weights`.
     ///
     /// # Errors
-    /// [`InferError::Model`] if it cannot be read; [`InferError::PreprocessingUnknown`] if neither it nor the options say how
-    /// intensities are prepared.
+    /// [`InferError::Model`] if it cannot be read; [`InferError::PreprocessingUnknown`] if neither it nor the options contain a
+    /// preprocessing.
     pub fn open(weights: &Path, options: &SegmenterOptions) -> Result<Self, InferError> {
         let checkpoint = Checkpoint::read_with_base(weights, options.base.as_deref())?;
         let preprocessing = options
@@ -82,7 +82,7 @@ impl Segmenter {
         Ok(Self::of(network, preprocessing, Some(weights.to_owned()), options.embedding_bytes))
     }
 
-    /// A segmenter of a network that exists already; `embedding_bytes` as in [`SegmenterOptions`].
+    /// A segmenter with an existing network; `embedding_bytes` as in [`SegmenterOptions`].
     pub fn new(network: Sam3d, preprocessing: Preprocessing, embedding_bytes: usize) -> Self {
         Self::of(network, preprocessing, None, embedding_bytes)
     }
@@ -121,15 +121,15 @@ impl Segmenter {
         Ok(self.session_on(Arc::new(Image::new(volume, self.preprocessing())?)))
     }
 
-    /// A session on an image that may have others.
+    /// A session on an image that other sessions may share.
     pub fn session_on(&self, image: Arc<Image>) -> Session {
         Session::new(self.clone(), image)
     }
 
-    /// SHA-256, in hexadecimal, of the weights' file; of the parameters' names and values where there is no file.
+    /// SHA-256, in hexadecimal, of the weights' file, or of the parameters' names and values if there is no file.
     ///
     /// # Errors
-    /// [`InferError::Model`] if the file cannot be read any more.
+    /// [`InferError::Model`] if the file can no longer be read.
     pub fn weights_sha256(&self) -> Result<&str, InferError> {
         if let Some(known) = self.0.weights_sha256.get() {
             return Ok(known);
@@ -151,18 +151,18 @@ impl Segmenter {
         Ok(self.0.weights_sha256.get_or_init(|| sha256))
     }
 
-    /// Whether embeddings are kept here, for all sessions.
+    /// Whether embeddings are cached here, for all sessions.
     pub(crate) fn keeps_embeddings(&self) -> bool {
         self.0.embedding_bytes > 0
     }
 
-    /// What the encoder makes of the crop `window` of `image`, and whether it had to work for it.
+    /// The embedding of the crop `window` of `image`, and whether the encoder had to run.
     pub(crate) fn embed(
         &self,
         image: &Image,
         window: CropWindow,
     ) -> Result<(Rc<Embedding>, bool), InferError> {
-        // Without a budget nothing is kept, and the image need not be hashed.
+        // Without a budget nothing is cached, and the image need not be hashed.
         let key = self.keeps_embeddings().then(|| (image.sha256().to_owned(), window));
         if let Some(key) = &key
             && let Some(known) = self.0.embeddings.borrow_mut().get(key)
@@ -192,8 +192,8 @@ impl Segmenter {
             .map_err(|_| InferError::Internal("shape of a prediction"))
     }
 
-    /// The target's probability in the whole of `image` by the prompt-free variant: windows of the network's crop with
-    /// Gaussian weights, the probability of which is blended. `progress` is told how many windows are done, and of how many.
+    /// The target's probability in the whole `image` by the prompt-free variant: the probabilities of sliding windows, averaged
+    /// with Gaussian weights. `progress` receives the number of windows as (done, total).
     ///
     /// # Errors
     /// [`InferError::PromptRefused`] if the weights need prompts.

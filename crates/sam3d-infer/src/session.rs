@@ -1,4 +1,4 @@
-//! One object in one volume: prompts, corrections, and the mask they lead to.
+//! A session: prompts and corrections for one object in one volume, and the mask.
 
 use std::{
     cell::RefCell,
@@ -21,19 +21,19 @@ use crate::{
     shape::{Shape, ShapeKind},
 };
 
-/// Steps whose answers are kept for undoing; an older one is computed again from the prompts.
+/// Number of steps whose answers are kept for undo; older ones are computed again from their prompts.
 const ANSWERS_KEPT: usize = 32;
 
 /// One object in one volume.
 ///
-/// A step is what is added at once: one prompt, or several clicks that are given together. The mask after a step depends
-/// on the steps up to it and their order alone. A step that fails leaves the session as it was.
+/// A step adds one prompt, or several clicks given together. The mask after a step is a function of the steps up to it, in their
+/// order. A step that fails leaves the session unchanged.
 #[derive(Debug)]
 pub struct Session {
     segmenter: Segmenter,
     image: Arc<Image>,
     steps: Vec<Step>,
-    /// Steps that count; those behind them were undone.
+    /// Number of steps in effect; later ones were undone.
     done: usize,
     /// The crop that was encoded last.
     embedded: RefCell<Option<(CropWindow, Rc<Embedding>)>>,
@@ -50,32 +50,32 @@ struct Step {
     answer: Option<Arc<Answer>>,
 }
 
-/// What a step did.
+/// The effect of a step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Change {
-    /// The box, first voxel and one past the last, `[k, j, i]` of the file's grid, outside of which the mask is as before.
+    /// The box outside of which the mask is unchanged: its first voxel and one past its last, `[k, j, i]` of the file's grid.
     /// `None` if no voxel can have changed.
     pub region: Option<[[usize; 3]; 2]>,
-    /// Prompts, of all steps, that lie outside the crop and do not count in it.
+    /// Number of prompts, of all steps, that lie outside the crop and are not used in it.
     pub outside: usize,
-    /// Crops (windows for the prompt-free variant) that the network saw.
+    /// Number of crops (windows for the prompt-free variant) that the network processed.
     pub crops: usize,
-    /// Whether the mask runs into the border of what the network saw.
+    /// Whether the mask reaches the border of the crops.
     pub is_cut_off: bool,
-    /// Time the encoder took; `None` if the crop had been encoded before.
+    /// Time of the encoder; `None` if the embedding was known.
     pub encoding: Option<Duration>,
     /// Time of everything else in the network.
     pub decoding: Duration,
 }
 
-/// What happens while a step is computed.
+/// Progress of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// A crop is encoded.
+    /// The encoder runs.
     Encoding,
-    /// Prompts are decoded.
+    /// The decoder runs.
     Decoding,
-    /// So many crops or windows are done, of so many (at most, where the mask is followed).
+    /// Crops or windows as (done, total); with growing, the total is the limit.
     Crops(usize, usize),
 }
 
@@ -89,12 +89,12 @@ impl Session {
         &self.image
     }
 
-    /// The prompts that count, step by step.
+    /// The steps in effect.
     pub fn steps(&self) -> impl ExactSizeIterator<Item = &LogStep> {
         self.steps[..self.done].iter().map(|step| &step.log)
     }
 
-    /// Memory that the answers of its steps take.
+    /// Memory of the answers of all steps, in bytes.
     pub fn bytes(&self) -> usize {
         self.steps.iter().filter_map(|step| step.answer.as_ref()).map(|answer| answer.bytes()).sum()
     }
@@ -107,7 +107,7 @@ impl Session {
         self.add_step(LogStep::of([prompt]), &mut |_| ())
     }
 
-    /// Adds prompts that are given together: the crop is centred on the middle of them.
+    /// Adds prompts given together: the first crop is centred on their middle.
     ///
     /// # Errors
     /// As [`add_step`](Self::add_step).
@@ -115,7 +115,7 @@ impl Session {
         self.add_step(LogStep::of(prompts.iter().cloned()), &mut |_| ())
     }
 
-    /// Adds a step; what had been undone is forgotten. For weights of the prompt-free variant the step has no prompts.
+    /// Adds a step and discards undone ones. For weights of the prompt-free variant the step has no prompts.
     ///
     /// # Errors
     /// [`InferError::PromptRefused`] if the weights do not understand a prompt or need one; [`InferError::Geometry`] or
@@ -143,17 +143,17 @@ impl Session {
         Ok(change)
     }
 
-    /// Takes the last step back: the state is that before it.
+    /// Undoes the last step.
     ///
     /// # Errors
-    /// [`InferError::NoStep`] if there is none; [`InferError::Model`] if an answer that was no longer kept could not be
-    /// computed again.
+    /// [`InferError::NoStep`] if there is none; [`InferError::Model`] if an answer that is no longer kept cannot be computed
+    /// again.
     pub fn undo(&mut self) -> Result<(), InferError> {
         self.done = self.done.checked_sub(1).ok_or(InferError::NoStep("undo"))?;
         self.answer().map(drop)
     }
 
-    /// Takes the last [`undo`](Self::undo) back.
+    /// Redoes the last step that was undone.
     ///
     /// # Errors
     /// [`InferError::NoStep`] if no step was undone since the last one was added.
@@ -165,16 +165,16 @@ impl Session {
         self.answer().map(drop)
     }
 
-    /// Forgets all prompts.
+    /// Removes all steps.
     pub fn reset(&mut self) {
         self.steps.clear();
         self.done = 0;
     }
 
-    /// The probability after the steps that count; `None` before the first one.
+    /// The probability after the steps in effect; `None` before the first one.
     ///
     /// # Errors
-    /// [`InferError::Model`] if an answer that was no longer kept could not be computed again.
+    /// [`InferError::Model`] if an answer that is no longer kept cannot be computed again.
     pub fn answer(&mut self) -> Result<Option<Arc<Answer>>, InferError> {
         let Some(last) = self.done.checked_sub(1) else { return Ok(None) };
         let kept = (0..=last).rev().find(|index| self.steps[*index].answer.is_some());
@@ -186,7 +186,7 @@ impl Session {
         Ok(self.steps[last].answer.clone())
     }
 
-    /// The mask of the voxels whose probability is above `threshold`: the part of the file's grid in which it may be set.
+    /// The mask of the voxels whose probability is above `threshold`, as the part of the file's grid in which it can be nonzero.
     ///
     /// # Errors
     /// As [`answer`](Self::answer).
@@ -197,7 +197,7 @@ impl Session {
         }
     }
 
-    /// The mask (0 or 1) in the whole of the file's grid, `[k, j, i]`.
+    /// The mask (0 or 1) in the file's whole grid, `[k, j, i]`.
     ///
     /// # Errors
     /// As [`answer`](Self::answer).
@@ -207,17 +207,17 @@ impl Session {
         Ok(mask)
     }
 
-    /// The steps that count, with the hashes of image and weights.
+    /// The log of the steps in effect.
     ///
     /// # Errors
-    /// [`InferError::Model`] if the weights' file cannot be read any more.
+    /// [`InferError::Model`] if the weights' file can no longer be read.
     pub fn log(&self) -> Result<SessionLog, InferError> {
         let steps = self.steps().cloned().collect();
         Ok(SessionLog::new(&self.image, self.segmenter.weights_sha256()?, steps))
     }
 
-    /// Adds the steps of `log`, which lead to the same mask bit for bit if it was recorded on this image and with these
-    /// weights. The change is that of the last step; `None` if the log has no steps.
+    /// Adds the steps of `log`. The mask is the same, bit for bit, as when it was recorded. Returns the change of the last step;
+    /// `None` if the log has no steps.
     ///
     /// # Errors
     /// As [`add_step`](Self::add_step); [`InferError::LogMismatch`] unless `log` was recorded on this image and with these
@@ -238,7 +238,7 @@ impl Session {
         Ok(change)
     }
 
-    /// The step number `index`, computed from those before it, the last of which answered `before`.
+    /// Computes step `index` from those before it, the last of which has the answer `before`.
     fn compute(
         &self,
         log: LogStep,
@@ -385,7 +385,7 @@ impl Session {
         Ok(embedding)
     }
 
-    /// The box around the voxels of the file that depend on one of two answers.
+    /// The box around the file's voxels that depend on one of two answers.
     fn region(&self, answers: [Option<&Answer>; 2]) -> Option<[[usize; 3]; 2]> {
         let boxes = answers.into_iter().flatten().filter_map(|answer| answer.native_box(self.image.frame()));
         boxes.reduce(|[low, high], [start, end]| {

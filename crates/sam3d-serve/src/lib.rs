@@ -37,3 +37,8 @@ mod uploads;
 pub use config::{Config, Limits};
 pub use error::ServeError;
 pub use server::Server;
+
+/// The README's example, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -24,3 +24,8 @@ pub mod trainee;
 pub mod variant;
 
 pub use error::TrainError;
+
+/// The README's example, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

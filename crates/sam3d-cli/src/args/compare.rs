@@ -6,29 +6,29 @@ use sam3d_metrics::Tolerance;
 use super::values::tolerance;
 
 const NOTES: &str = "\
-A row is a run and a number of clicks; runs of one NAME on several datasets share a row. Runs are
-tested against the reference on the cases both have: Wilcoxon's signed-rank test, two-sided, with
-Holm's adjustment for all tests of a metric in the table.
+Each row is a run and a number of clicks; runs with the same NAME on several datasets share a row.
+Rows are tested against the reference on the cases that both have: Wilcoxon's signed-rank test,
+two-sided, with Holm's adjustment for all tests of a metric in the table.
 
 Examples:
   Two runs on one dataset, tested against the first:
     sam3d compare ours=runs/a/evaluation baseline=runs/b/evaluation
-  One method on two datasets, another beside it, tested against one click of the first:
+  Two methods on two datasets, tested against the first with one click:
     sam3d compare ours=kits/eval ours=lits/eval unet=kits/unet unet=lits/unet --reference ours:1";
 
-/// Compare evaluations, with the published scores and paired tests
+/// Compare evaluations with each other and with the published scores
 #[derive(Debug, Clone, Args)]
 #[command(after_help = NOTES)]
 pub struct CompareArgs {
-    /// Directories that `sam3d eval --out` wrote, perhaps with a name [default name: the directory]
+    /// Directories written by `sam3d eval --out`, with optional names [default name: the directory]
     #[arg(value_name = "[NAME=]DIR", required = true)]
     pub runs: Vec<RunArg>,
 
-    /// The row the others are tested against, with its own number of clicks if one is named [default: the first]
+    /// Row to test the others against, optionally with its number of clicks [default: the first run]
     #[arg(long, value_name = "NAME[:CLICKS]")]
     pub reference: Option<String>,
 
-    /// Tolerance of the surface dice in mm
+    /// Tolerance of the surface Dice in mm
     #[arg(long, value_name = "MM", default_value = "5", value_parser = tolerance)]
     pub tolerance: Tolerance,
 
@@ -40,9 +40,9 @@ pub struct CompareArgs {
 /// A run with the name of its row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunArg {
-    /// What its row is called.
+    /// Name of its row.
     pub name: String,
-    /// An evaluation's directory, or its scores.
+    /// Directory of an evaluation, or its scores.json.
     pub path: PathBuf,
 }
 

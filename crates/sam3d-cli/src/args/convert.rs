@@ -7,17 +7,17 @@ use sam3d_model::Preset;
 use super::values::{comparison, preset};
 
 const NOTES: &str = "\
-Only tensors are read: a file that would execute code is refused.
+Nothing in the file is executed: only tensors and plain data are read, anything else is refused.
 
 Examples:
   A published checkpoint of the adapted network:
     sam3d convert --in kidney.pth.tar --out kidney.safetensors
-  SAM's own weights, to start training from:
+  SAM's own weights, as initial weights for training:
     sam3d convert --in sam_vit_b_01ec64.pth --out sam_vit_b.safetensors
-  A network of the published comparison, as its own program saved it:
+  A network of the published comparison, as saved by its own program:
     sam3d convert --method unetr_pp --in best.pth.tar --out unetr_pp.safetensors";
 
-/// Convert PyTorch weights to this program's format
+/// Convert PyTorch weights to a checkpoint
 #[derive(Debug, Clone, Args)]
 #[command(after_help = NOTES)]
 pub struct ConvertArgs {
@@ -29,23 +29,23 @@ pub struct ConvertArgs {
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
 
-    /// Size of the network [default: by the tensors' shapes]
+    /// Size of the network [default: from the tensors' shapes]
     #[arg(long, value_name = "NAME", value_parser = preset())]
     pub model: Option<Preset>,
 
-    /// Add an untrained encoder of masks, regions and scribbles to weights without one
+    /// Add an untrained encoder for masks, regions and scribbles, if the weights have none
     #[arg(long)]
     pub dense_prompts: bool,
 
-    /// The file holds a comparison network
+    /// Comparison network in the file
     #[arg(long, value_name = "NAME", value_parser = comparison(), conflicts_with_all = ["model", "dense_prompts"])]
     pub method: Option<Method>,
 
-    /// Comparison network trained without the published fault (swin_unetr, nnformer)
+    /// The network was trained without the published fault (swin_unetr, nnformer)
     #[arg(long, requires = "method")]
     pub corrected: bool,
 
-    /// Replace the file if it exists
+    /// Replace an existing file
     #[arg(long)]
     pub force: bool,
 }

@@ -5,9 +5,9 @@ use clap::Args;
 use super::ImageReadArgs;
 
 const NOTES: &str = "\
-Values are written as read, with the file's scaling applied: as int16 or uint16 where they are whole
-numbers in range, else as float32. A DICOM series becomes the NIfTI file that dcm2niix makes of it:
-rows run to anterior, so that viewers show both alike.
+Values are written with the file's scaling applied: as uint8, int16 or uint16 if all are whole
+numbers in range, else as float32. A DICOM series becomes the same NIfTI file as with dcm2niix, with rows that
+run to anterior, so that viewers show both alike.
 
 Examples:
   sam3d convert-volume ct/ ct.nii.gz

@@ -2,13 +2,13 @@ use std::{fmt, num::NonZeroUsize, str::FromStr};
 
 use clap::{ArgAction, Args};
 
-const HEADING: &str = "Options of every command";
+const HEADING: &str = "Global options";
 
 /// Options that every command takes.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = HEADING)]
 pub struct GlobalArgs {
-    /// Where to compute: auto, cpu, cuda or cuda:N
+    /// Device to compute on: auto, cpu, cuda or cuda:N
     #[arg(long, global = true, value_name = "DEVICE", default_value = "auto")]
     pub device: DeviceArg,
 
@@ -16,7 +16,7 @@ pub struct GlobalArgs {
     #[arg(long, global = true, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
 
-    /// Seed of everything random; the same seed gives the same result [default: 0]
+    /// Seed of all random numbers [default: 0]
     #[arg(long, global = true, value_name = "N")]
     pub seed: Option<u64>,
 
@@ -24,7 +24,7 @@ pub struct GlobalArgs {
     #[arg(long, global = true)]
     pub json: bool,
 
-    /// Log more; twice for even more
+    /// Log more; repeat for even more
     #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
     pub verbose: u8,
 

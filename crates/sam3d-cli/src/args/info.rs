@@ -5,12 +5,12 @@ use clap::Args;
 use super::ImageReadArgs;
 
 const NOTES: &str = "\
-Of a volume: format, geometry, type and range of its voxels, and, if it looks like a label
-map, its labels, with their names if the file has any. Of a directory of DICOM slices: the same,
-or, if it holds several series, their UIDs. Of an RT structure set: its structures. Of a
-checkpoint: model, parameters, preprocessing, origin. Of a run's directory: all its checkpoints.
+Prints, of a volume: format, geometry, type and range of the voxels, and, of a label map, the labels
+with their names; of a directory of DICOM slices: the same, or the UIDs if there are several series;
+of an RT structure set: its structures; of a checkpoint: model, parameters, preprocessing and
+provenance; of a run's directory: all its checkpoints.
 
-Who was imaged, when and where is told only with --phi.
+Patient data (who was imaged, when and where) is printed only with --phi.
 
 Examples:
   sam3d info ct.nii.gz
@@ -26,7 +26,7 @@ pub struct InfoArgs {
     #[arg(value_name = "FILE|DIR")]
     pub path: PathBuf,
 
-    /// Also print what DICOM files say of the patient
+    /// Also print the patient data in DICOM files
     #[arg(long)]
     pub phi: bool,
 

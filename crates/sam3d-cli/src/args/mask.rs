@@ -5,14 +5,14 @@ use clap::Args;
 use super::ImageReadArgs;
 
 const NOTES: &str = "\
-A voxel belongs to the mask if its centre lies inside the contours of the nearest plane; a contour
-inside another one is a hole. The mask has the grid of the image, in any orientation and spacing.
+A voxel is foreground if its centre lies inside the contours of the nearest plane; a contour inside
+another one is a hole. The mask has the grid of the image, in any orientation and spacing.
 
 Examples:
   sam3d mask --rtstruct RS.dcm --image ct/ --roi GTV --out gtv.nii.gz
-  sam3d info RS.dcm             what structures there are";
+  sam3d info RS.dcm             lists the structures";
 
-/// Make a mask of the contours of an RT structure set
+/// Convert contours of an RT structure set to a mask
 #[derive(Debug, Clone, Args)]
 #[command(after_help = NOTES)]
 pub struct MaskArgs {
@@ -20,11 +20,11 @@ pub struct MaskArgs {
     #[arg(long, value_name = "FILE")]
     pub rtstruct: PathBuf,
 
-    /// Image it was drawn on: a directory with its DICOM slices, or a volume in any other format
+    /// Image that was contoured: a directory with its DICOM slices, or a volume in another format
     #[arg(long, value_name = "FILE|DIR")]
     pub image: PathBuf,
 
-    /// Name or number of the structure; needed if there are several
+    /// Name or number of the structure; required if there are several
     #[arg(long, value_name = "NAME")]
     pub roi: Option<String>,
 
@@ -32,7 +32,7 @@ pub struct MaskArgs {
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
 
-    /// Interpolate the slices in gaps between contours
+    /// Interpolate slices in gaps between contours
     #[arg(long)]
     pub fill_gaps: bool,
 

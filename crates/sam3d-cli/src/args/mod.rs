@@ -1,4 +1,4 @@
-//! What can be typed: one file for each command, and the values that several share.
+//! Command-line arguments: one file per command, and the values that several commands share.
 
 mod compare;
 mod convert;
@@ -35,17 +35,17 @@ pub use train::TrainArgs;
 pub use values::{PointArg, Space};
 
 const CONVENTIONS: &str = "\
-Results go to standard output, everything else to standard error. The exit code is 0 when done,
-1 when something failed and 2 when the command line is wrong. `sam3d COMMAND --help` has examples.";
+Results go to standard output, everything else to standard error. The exit code is 0 on success,
+1 on failure and 2 for wrong usage. `sam3d COMMAND --help` shows examples.";
 
-/// One click in a CT volume becomes a 3D tumour mask
+/// Segment tumours in CT volumes from clicks
 #[derive(Debug, Parser)]
 #[command(name = "sam3d", version, arg_required_else_help = true, after_help = CONVENTIONS)]
 pub struct Cli {
     /// Options that every command takes.
     #[command(flatten)]
     pub global: GlobalArgs,
-    /// What to do.
+    /// The command to run.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -55,19 +55,19 @@ pub struct Cli {
 pub enum Command {
     /// Segment the structure under one or more clicks
     Segment(SegmentArgs),
-    /// Serve a page for clicking, and viewers that speak MONAI Label's protocol
+    /// Serve a page to click in, and viewers that use MONAI Label's protocol
     Serve(ServeArgs),
     /// Train on a prepared dataset
     Train(TrainArgs),
-    /// Score a network on a dataset by the published protocol
+    /// Evaluate a network on a dataset by the published protocol
     Eval(EvalArgs),
-    /// Compare evaluations, with the published scores and paired tests
+    /// Compare evaluations with each other and with the published scores
     Compare(CompareArgs),
-    /// Compare masks: Dice, surface dice, Hausdorff distance and more
+    /// Compare masks: Dice, surface Dice, Hausdorff distance and more
     Metrics(MetricsArgs),
-    /// Make a mask of the contours of an RT structure set
+    /// Convert contours of an RT structure set to a mask
     Mask(MaskArgs),
-    /// Convert PyTorch weights to this program's format
+    /// Convert PyTorch weights to a checkpoint
     Convert(ConvertArgs),
     /// Convert a volume of any format to NIfTI or NRRD
     ConvertVolume(ConvertVolumeArgs),

@@ -6,7 +6,7 @@ use sam3d_io::{Format, IoError, ReadLimits, Volume, dicom};
 /// How volumes are read.
 #[derive(Debug, Clone, Args)]
 pub struct ReadArgs {
-    /// Refuse a volume that claims more voxels, before memory is taken for it
+    /// Refuse volumes with more voxels, before memory is allocated
     #[arg(long, value_name = "N", default_value_t = ReadLimits::default().max_voxels)]
     pub max_voxels: usize,
 }
@@ -25,7 +25,7 @@ pub struct ImageReadArgs {
     #[command(flatten)]
     pub reading: ReadArgs,
 
-    /// Of a directory with several DICOM series: the Series Instance UID of the one to read
+    /// Series Instance UID of the DICOM series to read, if a directory has several
     #[arg(long, value_name = "UID")]
     pub series: Option<String>,
 }
@@ -36,7 +36,7 @@ impl ImageReadArgs {
         self.reading.limits()
     }
 
-    /// Reads the image at `path`; `--series` is for DICOM alone.
+    /// Reads the image at `path`; `--series` applies to DICOM only.
     ///
     /// # Errors
     /// As [`sam3d_io::read()`].

@@ -15,18 +15,18 @@ use super::{
 const DEFAULT_MAX_CROPS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(26);
 
 const NOTES: &str = "\
-The mask has the image's shape and position, is of type uint8 and holds 0 and the label. Files
-are written completely or not at all. Points are voxel indices i,j,k of the file as stored, from
-0, i fastest, as viewers show them; or millimetres, with x to the right and y to anterior (ras,
-NIfTI) or x to the left and y to posterior (lps, DICOM).
+The mask has the image's grid and type uint8, with the label inside and 0 outside. Files are
+written completely or not at all. Points are voxel indices i,j,k of the file as stored, counted
+from 0, i fastest, as viewers show them; or millimetres, with x to the right and y to anterior
+(ras, as in NIfTI) or x to the left and y to posterior (lps, as in DICOM).
 
 Examples:
   One click at voxel i = 112, j = 87, k = 40:
     sam3d segment --weights best.safetensors --image ct.nii.gz --point 112,87,40 --out mask.nii.gz
-  Two clicks inside the tumour and one outside, in DICOM's millimetres:
+  Two clicks inside the tumour and one outside, in DICOM coordinates:
     sam3d segment --weights best.safetensors --image ct.nii.gz --space lps --out mask.nii.gz \\
       --point -31.5,12,204 --point -28,15,201 --point -31.5,30,204,-
-  With pictures of the result, outlined against a mask drawn by hand:
+  With pictures of the result beside a manual segmentation:
     sam3d segment --weights best.safetensors --image ct.nii.gz --point 112,87,40 --out mask.nii.gz \\
       --truth drawn.nii.gz --overlay pictures
   A mask that 3D Slicer shows with its name:
@@ -35,11 +35,11 @@ Examples:
   A tumour larger than the crop, followed over at most 20 crops:
     sam3d segment --weights best.safetensors --image ct.nii.gz --point 112,87,40 --out mask.nii.gz \\
       --grow --max-crops 20
-  The same prompts again, bit for bit, from the log of this command or of the page:
+  Record a session and replay it to the same mask, bit for bit:
     sam3d segment --weights best.safetensors --image ct.nii.gz --point 112,87,40 --out mask.nii.gz \\
       --log session.json
     sam3d segment --weights best.safetensors --image ct.nii.gz --session session.json --out again.nii.gz
-  Weights of the prompt-free variant, which take no click and read the whole volume:
+  Weights of the prompt-free variant, which segment the whole volume without clicks:
     sam3d segment --weights auto.safetensors --image ct.nii.gz --out mask.nii.gz";
 
 /// Segment the structure under one or more clicks
@@ -50,7 +50,7 @@ pub struct SegmentArgs {
     #[arg(long, value_name = "FILE")]
     pub weights: PathBuf,
 
-    /// File with the tensors that the checkpoint leaves out, if it is not where it was
+    /// File with the tensors that the checkpoint leaves out (its base), if it was moved
     #[arg(long, value_name = "FILE")]
     pub base: Option<PathBuf>,
 
@@ -58,23 +58,23 @@ pub struct SegmentArgs {
     #[arg(long, value_name = "FILE")]
     pub image: PathBuf,
 
-    /// A click: I,J,K, or I,J,K,- for a place that is not target; repeat for more
+    /// Click inside the target, I,J,K, or outside, I,J,K,-; repeat for more
     #[arg(long = "point", value_name = "I,J,K[,+|-]", allow_hyphen_values = true)]
     pub points: Vec<PointArg>,
 
-    /// Replay a session that `--log`, the page or a viewer's session wrote, in place of --point
+    /// Replay a session log (from --log or the server) instead of --point
     #[arg(long, value_name = "FILE", conflicts_with_all = ["points", "grow"])]
     pub session: Option<PathBuf>,
 
-    /// Replay the session although it was recorded on another image or with other weights
+    /// Replay a session that was recorded on another image or with other weights
     #[arg(long, requires = "session")]
     pub force_session: bool,
 
-    /// Write the prompts as a session that --session replays to the same mask
+    /// Write a session log, which --session replays to the same mask
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,
 
-    /// What the numbers of --point are: voxel, ras or lps
+    /// Coordinates of --point: voxel, ras or lps
     #[arg(long, value_enum, default_value_t = Space::Voxel, hide_possible_values = true)]
     pub space: Space,
 
@@ -82,7 +82,7 @@ pub struct SegmentArgs {
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
 
-    /// Also write the probability of every voxel, float32
+    /// Also write the probability of every voxel (float32)
     #[arg(long, value_name = "FILE")]
     pub prob_out: Option<PathBuf>,
 
@@ -90,11 +90,11 @@ pub struct SegmentArgs {
     #[arg(long, value_name = "P", default_value_t = 0.5, value_parser = probability)]
     pub threshold: f64,
 
-    /// While the mask runs into the crop's border, add crops there and blend them
+    /// Follow a mask that reaches the crop's border: add crops there and blend them
     #[arg(long)]
     pub grow: bool,
 
-    /// Crops at most with --grow, the first included
+    /// Maximum number of crops with --grow, including the first
     #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_CROPS, requires = "grow")]
     pub max_crops: NonZeroUsize,
 
@@ -102,15 +102,15 @@ pub struct SegmentArgs {
     #[arg(long, value_name = "N", default_value_t = NonZeroU8::MIN)]
     pub label: NonZeroU8,
 
-    /// Name of the segment in a .seg.nrrd
+    /// Name of the segment in a .seg.nrrd file
     #[arg(long, value_name = "NAME", default_value = "target")]
     pub name: String,
 
-    /// Preprocessing of this dataset instead of the checkpoint's: a name or a TOML file
+    /// Use the preprocessing of this dataset (name or TOML file) instead of the checkpoint's
     #[arg(long, value_name = "NAME|FILE")]
     pub dataset: Option<String>,
 
-    /// What the network multiplies in: f32, or bf16 (rounded, faster where the processor can)
+    /// Precision of the network: f32, or bf16 (less exact, faster on processors that support it)
     #[arg(long, value_name = "NAME", default_value_t = Precision::F32, value_parser = precision(), hide_possible_values = true)]
     pub precision: Precision,
 
@@ -118,11 +118,11 @@ pub struct SegmentArgs {
     #[arg(long, value_name = "DIR")]
     pub overlay: Option<PathBuf>,
 
-    /// True mask on the image's grid: prints Dice, and outlines it in the pictures
+    /// Ground truth on the image's grid: prints Dice, and is outlined in the pictures
     #[arg(long, value_name = "FILE")]
     pub truth: Option<PathBuf>,
 
-    /// Replace files that exist
+    /// Replace existing files
     #[arg(long)]
     pub force: bool,
 

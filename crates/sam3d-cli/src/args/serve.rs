@@ -6,19 +6,19 @@ use super::ReadArgs;
 
 const NOTES: &str = "\
 Open the printed address in a browser, or enter it in 3D Slicer, OHIF or MITK as the address of a
-MONAI Label server. Volumes of --studies are listed by name; uploads are kept for an hour and
-removed at the end. Without a token only this computer is served; beyond it the connection is not
-encrypted, so put a proxy with TLS before it. Ctrl-C stops.
+MONAI Label server. Volumes in --studies are listed by name; uploads are kept for an hour and
+removed when the server stops. Without a token only this computer is served. Connections from other
+computers are not encrypted: put a proxy with TLS in front of the server. Ctrl-C stops it.
 
 Examples:
-  The page, on this computer:
+  The page on this computer:
     sam3d serve --weights best.safetensors --studies ct/
-  For other computers, behind a secret that every request must carry:
+  For other computers, with a secret that every request must carry:
     sam3d serve --weights best.safetensors --host 0.0.0.0 --token-file secret.txt
-  For an OHIF viewer that is served from elsewhere:
+  For an OHIF viewer on another server:
     sam3d serve --weights best.safetensors --studies ct/ --allow-origin http://localhost:3000";
 
-/// Serve a page for clicking, and viewers that speak MONAI Label's protocol
+/// Serve a page to click in, and viewers that use MONAI Label's protocol
 #[derive(Debug, Clone, Args)]
 #[command(after_help = NOTES)]
 pub struct ServeArgs {
@@ -26,11 +26,11 @@ pub struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     pub weights: PathBuf,
 
-    /// File with the tensors that the checkpoint leaves out, if it is not where it was
+    /// File with the tensors that the checkpoint leaves out (its base), if it was moved
     #[arg(long, value_name = "FILE")]
     pub base: Option<PathBuf>,
 
-    /// Directory whose volumes are offered
+    /// Directory with the volumes to offer
     #[arg(long, value_name = "DIR")]
     pub studies: Option<PathBuf>,
 
@@ -38,15 +38,15 @@ pub struct ServeArgs {
     #[arg(long, value_name = "DIR")]
     pub labels: Option<PathBuf>,
 
-    /// Address to listen on; beyond this computer a token is needed
+    /// Address to listen on; other computers than this one need a token
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     pub host: IpAddr,
 
-    /// Port to listen on; 0 takes a free one
+    /// Port to listen on; 0 selects a free one
     #[arg(long, value_name = "N", default_value_t = 8000)]
     pub port: u16,
 
-    /// Secret that every request must carry; others on this computer can see what is typed here
+    /// Secret that every request must carry; other users of this computer can see it in the command line
     #[arg(long, value_name = "SECRET", conflicts_with = "token_file")]
     pub token: Option<String>,
 
@@ -54,19 +54,19 @@ pub struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
 
-    /// Let pages of this origin use the server, as http://host:port; repeat for more
+    /// Allow pages of this origin (http://host:port) to use the server; repeat for more
     #[arg(long = "allow-origin", value_name = "ORIGIN")]
     pub allow_origins: Vec<String>,
 
-    /// What viewers shall call what the network finds
+    /// Name of the target in viewers
     #[arg(long, value_name = "NAME", default_value = "target")]
     pub name: String,
 
-    /// Preprocessing of this dataset instead of the checkpoint's: a name or a TOML file
+    /// Use the preprocessing of this dataset (name or TOML file) instead of the checkpoint's
     #[arg(long, value_name = "NAME|FILE")]
     pub dataset: Option<String>,
 
-    /// Memory for what the encoder made of places clicked before, in MiB
+    /// Memory for embeddings of earlier crops, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 2048)]
     pub cache: usize,
 

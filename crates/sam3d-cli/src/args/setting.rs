@@ -3,9 +3,9 @@ use std::str::FromStr;
 use anyhow::{Context, bail};
 use toml::{Table, Value};
 
-/// One field of a configuration, as typed: `key.path=value`.
+/// A setting of one configuration field, `key.path=value`.
 ///
-/// The value is read as TOML (`3`, `1e-4`, `true`, `[1, 2]`, `"text"`); what is not TOML is taken as text.
+/// The value is parsed as TOML (`3`, `1e-4`, `true`, `[1, 2]`, `"text"`); anything else is text.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Setting {
     /// Names from the outermost table to the field; at least one, none empty.
@@ -14,18 +14,17 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// Sets the field in `config`, making the tables on the way that are not there.
+    /// Sets the field in `config`, and creates missing tables on its path.
     ///
     /// # Errors
-    /// If a name on the way is a field that is not a table. Whether the configuration knows the field is found out when
-    /// it is read from the table.
+    /// If a name on the path is not a table. Unknown fields are found later, when the configuration is read from the table.
     pub fn apply(&self, config: &mut Table) -> anyhow::Result<()> {
         let (field, tables) = self.path.split_last().context("--set needs a key")?;
         let mut table = config;
         for name in tables {
             let entry = table.entry(name).or_insert_with(|| Value::Table(Table::new()));
             let Value::Table(inner) = entry else {
-                bail!("--set {}: {name} is a value, it has no fields", self.path.join("."));
+                bail!("--set {}: {name} is a value and has no fields", self.path.join("."));
             };
             table = inner;
         }

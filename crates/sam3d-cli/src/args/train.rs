@@ -10,8 +10,8 @@ use super::{
 };
 
 const NOTES: &str = "\
-Settings come from, in rising order of precedence: built-in defaults, the configuration file,
-the other options, --set. The resolved configuration is written beside the checkpoints.
+Settings come from, in order of increasing precedence: defaults, the configuration file, the other
+options, --set. The resolved configuration is written beside the checkpoints.
 
 Examples:
   The default configuration on the default data:
@@ -19,11 +19,11 @@ Examples:
   The published network from SAM's weights, with another learning rate:
     sam3d train --dataset kits21 --model vit_b --pretrained sam_vit_b.safetensors \\
       --set optimiser.learning_rate=2e-4 --out runs/kits21
-  What that would take, without starting it:
+  The memory and time it would take, without starting it:
     sam3d train --dataset kits21 --model vit_b --dry-run
   A network of the published comparison, by its own recipe:
     sam3d train --dataset kits21 --method unetr_pp --out runs/kits21-unetr_pp
-  Go on where a run was interrupted:
+  Resume an interrupted run:
     sam3d train --out runs/kits21 --resume";
 
 /// Train on a prepared dataset
@@ -42,7 +42,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
 
-    /// Start from these weights (.safetensors)
+    /// Initial weights (.safetensors, or SAM's .pth)
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     pub pretrained: Option<PathBuf>,
 
@@ -50,7 +50,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "NAME", value_parser = preset())]
     pub model: Option<Preset>,
 
-    /// Train a comparison network by its published recipe instead
+    /// Train a comparison network instead, by its published recipe
     #[arg(long, value_name = "NAME", value_parser = comparison(), conflicts_with = "model")]
     pub method: Option<Method>,
 
@@ -58,7 +58,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "NAME", value_parser = size(), requires = "method")]
     pub size: Option<Size>,
 
-    /// Directory of the run: checkpoints, configuration, log of metrics
+    /// Directory of the run: checkpoints, configuration, metrics
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 
@@ -66,19 +66,19 @@ pub struct TrainArgs {
     #[arg(long, value_name = "N")]
     pub fold: Option<u32>,
 
-    /// Go on with the run in --out
+    /// Resume the run in --out
     #[arg(long)]
     pub resume: bool,
 
-    /// Keep every tensor in the checkpoints, not the trained ones alone
+    /// Write all tensors to the checkpoints, not only the trained ones
     #[arg(long)]
     pub full: bool,
 
-    /// Print settings, size, memory and time of the run, from three steps of it; write nothing
+    /// Take three steps and print settings, size, memory and time of the run; write nothing
     #[arg(long, conflicts_with_all = ["resume", "distributed"])]
     pub dry_run: bool,
 
-    /// Train with all processes that mpirun or srun started
+    /// Train with all processes started by mpirun or srun
     #[arg(long)]
     pub distributed: bool,
 

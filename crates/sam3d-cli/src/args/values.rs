@@ -11,16 +11,16 @@ use sam3d_io::Grid;
 use sam3d_metrics::Tolerance;
 use sam3d_model::{Precision, Preset};
 
-/// A click as typed: `I,J,K`, `I,J,K,+` or `I,J,K,-`.
+/// A click of the command line: `I,J,K`, `I,J,K,+` or `I,J,K,-`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PointArg {
     /// Three numbers: a voxel index `i, j, k` or millimetres `x, y, z`, as `--space` says.
     pub coordinates: [f64; 3],
-    /// Whether the target is at the click.
+    /// Whether the click is inside the target.
     pub label: PointLabel,
 }
 
-/// What the numbers of a point mean.
+/// Coordinate system of a point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Space {
     /// Voxel index of the file as stored, from 0, i fastest
@@ -84,7 +84,7 @@ pub(super) fn tolerance(text: &str) -> Result<Tolerance, String> {
     Tolerance::new(mm).map_err(|error| error.to_string())
 }
 
-/// A probability that is neither certain nor impossible.
+/// A probability between 0 and 1, exclusive.
 pub(super) fn probability(text: &str) -> Result<f64, String> {
     let expected = || "expected a number between 0 and 1".to_owned();
     let value: f64 = text.parse().map_err(|_| expected())?;

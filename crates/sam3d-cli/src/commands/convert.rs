@@ -1,4 +1,4 @@
-//! `sam3d convert`: weights of PyTorch become a checkpoint.
+//! `sam3d convert`: PyTorch weights to a checkpoint.
 
 use std::{fmt, path::PathBuf};
 
@@ -14,10 +14,10 @@ use crate::{
     output,
 };
 
-/// Converts the file and prints what it was.
+/// Converts the file and describes it.
 ///
 /// # Errors
-/// If the file is refused, does not fit a network, or the result cannot be written.
+/// If the file is refused, does not match a network, or the result cannot be written.
 pub fn run(args: &ConvertArgs, global: &GlobalArgs) -> anyhow::Result<()> {
     check_writable(&args.out, args.force)?;
     if let Some(method) = args.method {
@@ -70,7 +70,7 @@ impl fmt::Display for ComparisonReport {
         writeln!(f, "model         {}, crop {d} x {h} x {w} (D, H, W)", network.method().title())?;
         writeln!(f, "parameters    {}", self.parameters)?;
         writeln!(f, "provenance    {}", self.metadata.provenance.source)?;
-        writeln!(f, "preprocessing not in the file: give --dataset to eval")
+        writeln!(f, "preprocessing not in the file: use eval with --dataset")
     }
 }
 
@@ -86,7 +86,7 @@ impl fmt::Display for Report {
         writeln!(f, "parameters    {} trained, {} frozen", self.trained, self.frozen)?;
         writeln!(f, "provenance    {}", self.metadata.provenance.source)?;
         if self.metadata.preprocessing.is_none() {
-            writeln!(f, "preprocessing not in the file: give --dataset to segment and eval")?;
+            writeln!(f, "preprocessing not in the file: use segment, serve and eval with --dataset")?;
         }
         Ok(())
     }

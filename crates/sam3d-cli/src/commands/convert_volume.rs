@@ -1,4 +1,4 @@
-//! `sam3d convert-volume`: a volume in another format.
+//! `sam3d convert-volume`: a volume to another format.
 
 use std::{fmt, path::PathBuf};
 

@@ -1,4 +1,4 @@
-//! `sam3d mask`: contours become a mask on the grid of the image they were drawn on.
+//! `sam3d mask`: contours to a mask on the grid of the image they were drawn on.
 
 use std::{fmt, path::PathBuf};
 
@@ -17,10 +17,10 @@ use crate::{
     output,
 };
 
-/// Writes the mask, then prints where it is and how large.
+/// Writes the mask and prints its path and volume.
 ///
 /// # Errors
-/// If a file cannot be read or written, or the structure is not there or lies elsewhere.
+/// If a file cannot be read or written, or the structure is missing or outside the image.
 pub fn run(args: &MaskArgs, global: &GlobalArgs) -> anyhow::Result<()> {
     check_writable(&args.out, args.force)?;
     OutputFormat::of_path(&args.out)?;

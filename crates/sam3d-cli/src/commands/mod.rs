@@ -1,4 +1,4 @@
-//! What runs: one file for each command.
+//! The commands, one file or directory each.
 
 pub mod compare;
 pub mod convert;

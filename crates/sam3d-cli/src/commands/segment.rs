@@ -32,10 +32,10 @@ use crate::{
     runtime,
 };
 
-/// Segments and writes the mask, then prints where it is and how large.
+/// Segments, writes the mask, and prints its path and volume.
 ///
 /// # Errors
-/// If a file cannot be read or written, a point is outside, or the weights do not fit.
+/// If a file cannot be read or written, a point is outside the image, or the weights do not understand the prompts.
 pub fn run(args: &SegmentArgs, global: &GlobalArgs) -> anyhow::Result<()> {
     for path in [Some(&args.out), args.prob_out.as_ref()].into_iter().flatten() {
         check_writable(path, args.force)?;
@@ -44,7 +44,7 @@ pub fn run(args: &SegmentArgs, global: &GlobalArgs) -> anyhow::Result<()> {
     if let Some(path) = &args.log {
         check_writable(path, args.force)?;
     }
-    // What is quickly wrong is found before what takes long: prompts and truth before weights and network.
+    // Fast checks first: prompts and ground truth before weights and network.
     let recorded = args.session.as_deref().map(read_log).transpose()?;
     let image = args.reading.read(&args.image)?;
     let clicks = clicks(args, &image)?;
@@ -76,10 +76,10 @@ pub fn run(args: &SegmentArgs, global: &GlobalArgs) -> anyhow::Result<()> {
         tracing::warn!("the mask is empty: no voxel's probability is above {}", args.threshold);
     }
 
-    // The larger file first: on a full disk it fails before the mask is there.
+    // The larger file first: on a full disk it fails before the mask is written.
     let overwrite = if args.force { Overwrite::Replace } else { Overwrite::Refuse };
     if let Some(path) = &args.prob_out {
-        let answer = session.answer()?.context("no prompt was answered")?;
+        let answer = session.answer()?.context("the session has no prompts")?;
         let probability = answer.native_probability(session.image().frame())?;
         sam3d_io::write(path, probability.view(), &grid, overwrite)?;
     }
@@ -117,7 +117,7 @@ fn clicks(args: &SegmentArgs, image: &Volume) -> anyhow::Result<Vec<Prompt>> {
         .collect()
 }
 
-/// Refuses prompts that the weights do not understand, and their absence where they need them, before anything is computed.
+/// Checks, before anything is computed, that the weights understand the prompts and do not need more.
 fn check_prompts(args: &SegmentArgs, accepts: Accepts, clicks: &[Prompt]) -> anyhow::Result<()> {
     if args.session.is_some() {
         return Ok(());
@@ -126,7 +126,7 @@ fn check_prompts(args: &SegmentArgs, accepts: Accepts, clicks: &[Prompt]) -> any
         bail!("{}; leave out --point", Accepts::NO_PROMPTS);
     }
     if !accepts.clicks && args.grow {
-        bail!("weights of the prompt-free variant read the whole volume; leave out --grow");
+        bail!("weights of the prompt-free variant segment the whole volume; leave out --grow");
     }
     if accepts.clicks && clicks.is_empty() {
         bail!("{}; add --point I,J,K", Accepts::PROMPT_NEEDED);
@@ -134,7 +134,7 @@ fn check_prompts(args: &SegmentArgs, accepts: Accepts, clicks: &[Prompt]) -> any
     clicks.iter().try_for_each(|prompt| accepts.check(prompt)).context("leave out negative points")
 }
 
-/// Adds the prompts of the command line, given together, or those of a recorded session, one after another.
+/// Adds the prompts of the command line in one step, or replays a recorded session.
 fn answer(
     args: &SegmentArgs,
     session: &mut Session,
@@ -168,18 +168,18 @@ fn answer(
 fn warn(args: &SegmentArgs, session: &Session, change: Change) {
     if change.outside > 0 {
         tracing::warn!(
-            "{} of {} prompts lie outside the crop and are not used in it; segment distant parts one by one",
+            "{} of {} prompts lie outside the crop and are not used in it; segment distant parts separately",
             change.outside,
             session.steps().map(|step| step.prompts.len()).sum::<usize>()
         );
     }
     if change.is_cut_off && args.grow {
         tracing::warn!(
-            "the mask still runs on after {} crops; allow more with --max-crops, or check whether it has left the target",
+            "the mask still reaches the border after {} crops; allow more with --max-crops, or check whether it leaks out of the target",
             change.crops
         );
     } else if change.is_cut_off {
-        tracing::warn!("the mask runs into the crop's border; --grow follows it");
+        tracing::warn!("the mask reaches the crop's border; --grow follows it");
     }
 }
 
@@ -194,7 +194,7 @@ fn clicked(session: &Session) -> Vec<[usize; 3]> {
         .collect()
 }
 
-/// The true mask, `[k, j, i]`: the voxels that are not 0.
+/// The ground truth, `[k, j, i]`: all nonzero voxels.
 fn read_truth(path: &Path, args: &SegmentArgs, image: &Volume) -> anyhow::Result<Array3<u8>> {
     let truth = sam3d_io::read_label(path, &image.grid, args.reading.limits())?;
     check_same_grid((&args.image, &image.grid), (path, &truth.grid))?;
@@ -209,7 +209,7 @@ fn middle_of(mask: &Array3<u8>) -> [usize; 3] {
         .map_or([width / 2, height / 2, depth / 2], |bounds| bounds.midpoint().map(|n| n.max(0) as usize))
 }
 
-/// Pictures through `click`, always in radiological orientation.
+/// Writes pictures through `click`, always in radiological orientation.
 fn draw(
     directory: &Path,
     session: &Session,
@@ -223,7 +223,7 @@ fn draw(
     let hounsfield = match session.image().native() {
         Some(NativeVoxels::Whole(voxels)) => axes.to_dhw(voxels)?.mapv(f32::from),
         Some(NativeVoxels::Real(voxels)) => axes.to_dhw(voxels)?,
-        None => bail!("the image has no voxels of its own to draw"),
+        None => bail!("the image has no original voxels to draw"),
     };
     let truth = truth.map(|truth| axes.to_dhw(truth.view())).transpose()?;
     let prediction = axes.to_dhw(mask.view())?;
@@ -241,7 +241,7 @@ fn draw(
     Ok(())
 }
 
-/// What is said when it is done.
+/// The result, as printed.
 #[derive(Serialize)]
 struct Report {
     mask: PathBuf,
@@ -319,7 +319,7 @@ impl Bar {
         if self.0.is_hidden() && self.0.length().is_none() {
             self.0.set_draw_target(indicatif::ProgressDrawTarget::stderr());
             self.0.set_length(all as u64);
-            // A template that does not parse would only cost the bar its looks.
+            // With an invalid template the bar has its default style.
             if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} crops, {eta} left") {
                 self.0.set_style(style);
             }

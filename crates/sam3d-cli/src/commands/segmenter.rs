@@ -1,4 +1,4 @@
-//! The segmenter that a command uses.
+//! Opening the segmenter of a command.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use anyhow::Context;
 use sam3d_data::dataset::Dataset;
 use sam3d_infer::{Segmenter, SegmenterOptions};
 
-/// What decides how the options of a command become those of a segmenter.
+/// The options of a segmenter from those of a command: base file and the dataset whose preprocessing is used.
 ///
 /// # Errors
 /// If `dataset` is neither a name nor a readable TOML file.
@@ -27,7 +27,7 @@ pub fn options(
 /// The segmenter of the checkpoint `weights`.
 ///
 /// # Errors
-/// If the checkpoint cannot be read, or has no preprocessing and the options neither.
+/// If the checkpoint cannot be read, or neither it nor the options have a preprocessing.
 pub fn open(weights: &Path, options: &SegmenterOptions) -> anyhow::Result<Segmenter> {
     match Segmenter::open(weights, options) {
         Ok(segmenter) => Ok(segmenter),

@@ -1,4 +1,4 @@
-//! `sam3d serve`: clicks over HTTP until Ctrl-C or SIGTERM.
+//! `sam3d serve`: segmentation over HTTP until Ctrl-C or SIGTERM.
 
 use std::{fmt, fs};
 
@@ -14,10 +14,10 @@ use crate::{
     output, runtime,
 };
 
-/// Listens, prints the address, and answers until it is told to stop.
+/// Prints the address and serves until it receives a signal.
 ///
 /// # Errors
-/// If the weights or a directory cannot be used, the address cannot be taken, or it lacks its token.
+/// If the weights, a directory or the address cannot be used, or a required token is missing.
 pub fn run(args: &ServeArgs, global: &GlobalArgs) -> anyhow::Result<()> {
     let device = runtime::device(global.device)?;
     let token = token(args)?;
@@ -54,23 +54,23 @@ pub fn run(args: &ServeArgs, global: &GlobalArgs) -> anyhow::Result<()> {
         .build()
         .context("cannot start the server's threads")?;
     runtime.block_on(async {
-        // Before the address is known nobody has a reason to send a signal; afterwards it is to be heard.
+        // Signals must be handled from the moment the address is printed.
         let stop = stop()?;
         output::emit(&Report { address: format!("http://{}/", server.address()) }, global.json)?;
         server.run(stop).await.map_err(anyhow::Error::from)
     })
 }
 
-/// The secret, from the command line or its file.
+/// The token, from the command line or a file.
 fn token(args: &ServeArgs) -> anyhow::Result<Option<String>> {
     let Some(path) = &args.token_file else { return Ok(args.token.clone()) };
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     Ok(Some(text.trim().to_owned()))
 }
 
-/// Ready when the user or the system says so.
+/// A future that is ready on SIGINT or SIGTERM.
 fn stop() -> anyhow::Result<impl Future<Output = ()>> {
-    let failed = "cannot listen to signals";
+    let failed = "cannot catch signals";
     let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate()).context(failed)?;
     let mut interrupt = signal::unix::signal(signal::unix::SignalKind::interrupt()).context(failed)?;
     Ok(async move {

@@ -1,10 +1,10 @@
-//! Whether a result can be written, asked before the work is done.
+//! A check, before the work, that a result can be written.
 
 use std::path::Path;
 
 use anyhow::{Context, bail};
 
-/// Fails if `path` exists and may not be replaced, or its directory takes no file.
+/// Fails if `path` exists and may not be replaced, or its directory is not writable.
 ///
 /// # Errors
 /// A message that names the path and says what to do.
@@ -18,5 +18,5 @@ pub fn check_writable(path: &Path, replace: bool) -> anyhow::Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     tempfile::tempfile_in(directory)
         .map(drop)
-        .with_context(|| format!("cannot write {}: its directory takes no file", path.display()))
+        .with_context(|| format!("cannot write {}: its directory is missing or not writable", path.display()))
 }

@@ -35,7 +35,7 @@ impl fmt::Display for AnyCheckpoint {
     }
 }
 
-/// What a checkpoint says of itself, and what its tensors add up to.
+/// Metadata of a checkpoint, and the numbers of its parameters.
 #[derive(Serialize)]
 pub(super) struct CheckpointReport {
     path: PathBuf,
@@ -120,7 +120,7 @@ pub(super) fn write_origin(
     provenance: &Provenance,
 ) -> fmt::Result {
     match preprocessing {
-        None => writeln!(f, "preprocessing  unknown: name a dataset when using it")?,
+        None => writeln!(f, "preprocessing  not in the file: use --dataset")?,
         Some(preprocessing) => {
             let intensity = preprocessing.intensity;
             let ([low, high], [d, h, w]) = (intensity.clip_hu(), preprocessing.spacing_mm.mm());

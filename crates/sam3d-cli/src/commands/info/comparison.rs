@@ -1,4 +1,4 @@
-//! What a checkpoint of a comparison network says of itself.
+//! Description of a comparison network's checkpoint.
 
 use std::{
     fmt,
@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::checkpoint::write_origin;
 
-/// A comparison network, and what its tensors add up to.
+/// A comparison network and the number of its parameters.
 #[derive(Serialize)]
 pub(super) struct ComparisonReport {
     path: PathBuf,
@@ -21,7 +21,7 @@ pub(super) struct ComparisonReport {
     preprocessing: Option<Preprocessing>,
     provenance: Provenance,
     tensors: usize,
-    /// Running statistics of batch normalisation included.
+    /// Including running statistics of batch normalisation.
     values: usize,
 }
 

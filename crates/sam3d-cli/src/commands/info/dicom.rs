@@ -9,18 +9,18 @@ use sam3d_io::{
 };
 use serde::Serialize;
 
-/// What a file says of a person, in its order; there only if `--phi` asks for it.
+/// Patient data of a file, in the file's order; only with `--phi`.
 #[derive(Serialize)]
 #[serde(transparent)]
-pub(super) struct Personal(Option<Vec<(&'static str, String)>>);
+pub(super) struct PatientData(Option<Vec<(&'static str, String)>>);
 
-impl Personal {
+impl PatientData {
     pub(super) fn read(path: &Path, phi: bool) -> Result<Self, IoError> {
         phi.then(|| personal_fields(path)).transpose().map(Self)
     }
 }
 
-impl fmt::Display for Personal {
+impl fmt::Display for PatientData {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, value) in self.0.iter().flatten() {
             writeln!(f, "{name:<20} {value}")?;
@@ -29,7 +29,7 @@ impl fmt::Display for Personal {
     }
 }
 
-/// A series, by what tells it from others.
+/// Identification of a series.
 #[derive(Serialize)]
 pub(super) struct SeriesReport {
     series_uid: String,
@@ -37,12 +37,12 @@ pub(super) struct SeriesReport {
     slices: usize,
     columns: usize,
     rows: usize,
-    #[serde(skip_serializing_if = "Personal::is_not_asked_for")]
-    personal: Personal,
+    #[serde(skip_serializing_if = "PatientData::is_absent")]
+    personal: PatientData,
 }
 
-impl Personal {
-    fn is_not_asked_for(&self) -> bool {
+impl PatientData {
+    fn is_absent(&self) -> bool {
         self.0.is_none()
     }
 }
@@ -50,7 +50,7 @@ impl Personal {
 impl SeriesReport {
     pub(super) fn new(series: &SeriesSummary, phi: bool) -> Result<Self, IoError> {
         let SeriesSummary { uid, modality, images, size: [columns, rows], file, .. } = series;
-        let personal = Personal::read(file, phi)?;
+        let personal = PatientData::read(file, phi)?;
         let (series_uid, modality) = (uid.clone(), modality.clone());
         Ok(Self { series_uid, modality, slices: *images, columns: *columns, rows: *rows, personal })
     }
@@ -65,7 +65,7 @@ impl fmt::Display for SeriesReport {
     }
 }
 
-/// What a directory of DICOM files holds, where that is more than one volume.
+/// Description of a directory with several DICOM series.
 #[derive(Serialize)]
 pub(super) struct DirectoryReport {
     path: PathBuf,
@@ -98,15 +98,15 @@ impl fmt::Display for DirectoryReport {
     }
 }
 
-/// What an RT structure set holds.
+/// Description of an RT structure set.
 #[derive(Serialize)]
 pub(super) struct StructuresReport {
     path: PathBuf,
     format: &'static str,
     drawn_on_series: Vec<String>,
     structures: Vec<Structure>,
-    #[serde(skip_serializing_if = "Personal::is_not_asked_for")]
-    personal: Personal,
+    #[serde(skip_serializing_if = "PatientData::is_absent")]
+    personal: PatientData,
 }
 
 #[derive(Serialize)]
@@ -131,7 +131,7 @@ impl StructuresReport {
             format: "DICOM RT structure set",
             drawn_on_series: series,
             structures: structures.collect(),
-            personal: Personal::read(path, phi)?,
+            personal: PatientData::read(path, phi)?,
         })
     }
 }

@@ -1,4 +1,4 @@
-//! `sam3d info`: what a volume, a DICOM directory, a structure set or a checkpoint is.
+//! `sam3d info`: a description of a volume, DICOM directory, structure set or checkpoint.
 
 mod checkpoint;
 mod comparison;
@@ -27,7 +27,7 @@ use volume::VolumeReport;
 /// Describes the volume or checkpoint, or every checkpoint or DICOM series of a directory, and prints the report.
 ///
 /// # Errors
-/// If the file cannot be read, or the directory holds neither checkpoints nor slices.
+/// If the file cannot be read, or the directory has neither checkpoints nor slices.
 pub fn run(args: &InfoArgs, global: &GlobalArgs) -> anyhow::Result<()> {
     let path = &args.path;
     if path.is_dir() {
@@ -37,7 +37,7 @@ pub fn run(args: &InfoArgs, global: &GlobalArgs) -> anyhow::Result<()> {
         }
         return describe_slices(args, global);
     }
-    // .pth files go the same way: the checkpoint reader says that they have to be converted.
+    // For .pth files too: the checkpoint reader reports that they have to be converted.
     let extension = path.extension().and_then(|extension| extension.to_str());
     if extension.is_some_and(|extension| ["safetensors", "pth", "pt", "tar"].contains(&extension)) {
         return output::emit(&AnyCheckpoint::read(path)?, global.json);
@@ -64,9 +64,9 @@ fn describe_slices(args: &InfoArgs, global: &GlobalArgs) -> anyhow::Result<()> {
     }
 }
 
-/// The checkpoints of `directory` by name. Other tensors that a run keeps there (an optimiser's state) are passed over.
+/// The checkpoints in `directory`, by name. Other tensor files of a run (the optimiser's state) are skipped.
 fn checkpoints_in(directory: &Path) -> anyhow::Result<Vec<AnyCheckpoint>> {
-    let unreadable = || format!("{}: cannot be read", directory.display());
+    let unreadable = || format!("cannot read {}", directory.display());
     let mut paths: Vec<PathBuf> = Vec::new();
     for entry in fs::read_dir(directory).with_context(unreadable)? {
         let path = entry.with_context(unreadable)?.path();
@@ -79,7 +79,7 @@ fn checkpoints_in(directory: &Path) -> anyhow::Result<Vec<AnyCheckpoint>> {
     for path in paths {
         match AnyCheckpoint::read(&path) {
             Ok(report) => reports.push(report),
-            Err(error) => tracing::debug!("passed over: {}", output::one_line(&error)),
+            Err(error) => tracing::debug!("skipped: {}", output::one_line(&error)),
         }
     }
     Ok(reports)

@@ -7,20 +7,20 @@ use serde::Serialize;
 use super::dicom::SeriesReport;
 use crate::args::InfoArgs;
 
-/// A volume of whole numbers with no more distinct values than this is taken for a label map.
+/// A volume of whole numbers with at most this many distinct values is treated as a label map.
 const MOST_LABELS: usize = 32;
 
-/// What a volume is; indices and spacings in the file's own axis order.
+/// Description of a volume; indices and spacings in the file's own axis order.
 #[derive(Serialize)]
 pub(super) struct VolumeReport {
     path: PathBuf,
     format: String,
-    /// The series, of DICOM slices.
+    /// The series, for DICOM.
     #[serde(skip_serializing_if = "Option::is_none")]
     dicom: Option<SeriesReport>,
     shape_ijk: [usize; 3],
     spacing_ijk_mm: [f64; 3],
-    /// Where i, j and k lead: one letter each of L R, P A, I S.
+    /// Directions of i, j and k: one letter each of L R, P A, I S.
     orientation: String,
     /// Whether the voxel axes are not orthogonal.
     sheared: bool,
@@ -36,7 +36,7 @@ pub(super) struct VolumeReport {
     nan_voxels: usize,
     /// Voxels of each value, if the volume looks like a label map.
     labels: Option<BTreeMap<i64, u64>>,
-    /// What a segmentation calls its labels.
+    /// Names of the labels in a segmentation.
     label_names: BTreeMap<u8, String>,
 }
 
@@ -80,7 +80,7 @@ impl VolumeReport {
     }
 }
 
-/// The series that was read: the one that was named, the only one, or the one with more than a single slice.
+/// The series that was read: the named one, the only one, or the only one with more than one slice.
 fn described_series(args: &InfoArgs) -> anyhow::Result<Option<SeriesReport>> {
     let mut all = survey(&args.path)?.series;
     match &args.reading.series {
@@ -95,7 +95,7 @@ fn described_series(args: &InfoArgs) -> anyhow::Result<Option<SeriesReport>> {
 fn orientation(grid: &Grid) -> String {
     let map = AxisMap::new(grid, Orientation::Lps);
     let mut letters = [' '; 3];
-    // D, H and W lead to superior, posterior and left, unless they run against their stored axis.
+    // D, H and W run to superior, posterior and left, unless their stored axis is reversed.
     for ((axis, flip), (with, against)) in
         map.axes().into_iter().zip(map.flips()).zip([('S', 'I'), ('P', 'A'), ('L', 'R')])
     {
@@ -104,11 +104,11 @@ fn orientation(grid: &Grid) -> String {
     letters.iter().collect()
 }
 
-/// How often each value occurs, unless a value is not whole or there are too many.
+/// Number of voxels of each value; `None` if a value is not a whole number or there are too many values.
 fn labels(volume: &Volume) -> Option<BTreeMap<i64, u64>> {
     let mut counts = BTreeMap::new();
     let mut run = (0.0, 0);
-    // Neighbours are mostly equal: the map is asked once for each run of one value.
+    // Neighbours are mostly equal: one look-up per run of equal values.
     for value in &volume.data {
         if *value == run.0 {
             run.1 += 1;

@@ -1,4 +1,4 @@
-//! `sam3d metrics`: masks compared, two files or two directories.
+//! `sam3d metrics`: comparison of masks, of two files or two directories.
 
 mod pairs;
 mod report;
@@ -20,12 +20,12 @@ use crate::{
     output,
 };
 use pairs::{Pair, pairs};
-use report::{Failure, Many, Report};
+use report::{BatchReport, Failure, Report};
 
 /// Compares the masks and prints the report.
 ///
 /// # Errors
-/// If a file cannot be read, or the two do not lie on one grid; of directories, after all pairs are compared.
+/// If a file cannot be read or the grids differ; for directories, after all pairs have been compared.
 pub fn run(args: &MetricsArgs, global: &GlobalArgs) -> anyhow::Result<()> {
     let tolerances: Vec<f64> = args.tolerance.iter().map(|tolerance| tolerance.mm()).collect();
     let (found, mut failures) = pairs(&args.truth, &args.pred)?;
@@ -42,7 +42,7 @@ pub fn run(args: &MetricsArgs, global: &GlobalArgs) -> anyhow::Result<()> {
         }
     }
     failures.sort_by(|a, b| a.name.cmp(&b.name));
-    let many = Many::new(results, failures, &tolerances);
+    let many = BatchReport::new(results, failures, &tolerances);
     match many.results.as_slice() {
         [one] if is_one && !args.csv => output::emit(one, global.json)?,
         _ if args.csv => output::emit_text(&many.csv(&tolerances))?,
@@ -59,23 +59,23 @@ pub fn run(args: &MetricsArgs, global: &GlobalArgs) -> anyhow::Result<()> {
     }
 }
 
-/// A report for each label, or one for all voxels that are not 0.
+/// A report for each label, or one for all nonzero voxels.
 fn compare(args: &MetricsArgs, pair: &Pair) -> anyhow::Result<Vec<Report>> {
     let contours = MaskOptions { fill_gaps: args.fill_gaps };
     let options = LabelOptions { threshold: args.threshold, contours };
     let limits = args.reading.limits();
-    let advice = |error: IoError| with_advice(error, "--threshold P makes a mask of it");
+    let advice = |error: IoError| with_advice(error, "--threshold P makes a mask from it");
     let prediction = sam3d_io::read(&pair.prediction, limits)?;
     let mut prediction = prediction.into_labels(&pair.prediction, args.threshold).map_err(advice)?;
     let truth = read_label_with(&pair.truth, &prediction.grid, limits, options).map_err(advice)?;
     if let Err(error) = check_same_grid((&pair.truth, &truth.grid), (&pair.prediction, &prediction.grid)) {
         if !args.resample_pred {
-            bail!("{error}; --resample-pred does that for the prediction");
+            bail!("{error}; --resample-pred resamples the prediction");
         }
         prediction = nearest_on_grid(&prediction, &truth.grid);
     }
     let spacing_ijk_mm = truth.grid.spacing_ijk_mm();
-    // The arrays are [k, j, i]; any order serves the metrics, as long as the spacing has the same.
+    // The arrays are [k, j, i]; the metrics work in any order of axes, as long as the spacing has the same.
     let [i, j, k] = spacing_ijk_mm;
     let spacing = Spacing::new([k, j, i]).with_context(|| pair.truth.display().to_string())?;
     let volumes = [&truth, &prediction];
@@ -98,7 +98,7 @@ fn compare(args: &MetricsArgs, pair: &Pair) -> anyhow::Result<Vec<Report>> {
     Ok(compared.into_iter().map(report).collect())
 }
 
-/// The error; of a volume that is no mask, with what to do.
+/// The error, with advice if the volume is not a mask.
 fn with_advice(error: IoError, advice: &str) -> anyhow::Error {
     match error {
         IoError::NotWholeNumbers { .. } => anyhow!("{error}: {advice}"),
@@ -106,13 +106,13 @@ fn with_advice(error: IoError, advice: &str) -> anyhow::Error {
     }
 }
 
-/// Labels as whole numbers; what is none, or is larger than a label may be, is no label's.
+/// Labels as whole numbers; other values, and values above the largest label, become 0.
 fn labels_of(volume: &Volume) -> Array3<u16> {
-    // The cast clamps, so what it changes is not a label.
+    // The cast clamps, so a value that it changes is not a label.
     volume.data.mapv(|value| Some(value as u16).filter(|label| f32::from(*label) == value).unwrap_or(0))
 }
 
-/// An empty mask is worth a warning, because a wrong label looks like it.
+/// Warns of an empty mask, which a wrong label also gives.
 fn warn_if_empty(path: &Path, label: Option<u16>, voxels: u64) {
     match label {
         _ if voxels > 0 => {}

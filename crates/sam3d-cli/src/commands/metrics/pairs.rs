@@ -19,12 +19,12 @@ pub(super) struct Pair {
     pub(super) prediction: PathBuf,
 }
 
-/// Two files, or the files of two directories whose names without their ending are the same, sorted. Truths without a
-/// prediction are failures; predictions without a truth are worth a warning.
+/// Two files, or the files of two directories paired by name without ending, sorted. A ground truth without a prediction is
+/// a failure; a prediction without a ground truth gives a warning.
 ///
 /// # Errors
-/// If one is a file and the other a directory, a directory cannot be read or has two volumes of one name, or nothing
-/// matches.
+/// If one is a file and the other a directory, a directory cannot be read or has two volumes of the same name, or there
+/// are no pairs.
 pub(super) fn pairs(truth: &Path, prediction: &Path) -> anyhow::Result<(Vec<Pair>, Vec<Failure>)> {
     match (truth.is_dir(), prediction.is_dir()) {
         (false, false) => {
@@ -45,16 +45,16 @@ fn match_directories(truth: &Path, prediction: &Path) -> anyhow::Result<(Vec<Pai
         match predictions.remove(&name) {
             Some(prediction) => pairs.push(Pair { name, truth, prediction }),
             None => {
-                let error = format!("no prediction of this name in {}", prediction.display());
+                let error = format!("no prediction with this name in {}", prediction.display());
                 failures.push(Failure { name, error });
             }
         }
     }
     for path in predictions.values() {
-        tracing::warn!("{}: no truth of this name; left out", path.display());
+        tracing::warn!("{}: no ground truth with this name; skipped", path.display());
     }
     if pairs.is_empty() {
-        bail!("{} and {} have no volumes of one name", truth.display(), prediction.display());
+        bail!("{} and {} have no volumes with the same name", truth.display(), prediction.display());
     }
     Ok((pairs, failures))
 }
@@ -68,13 +68,17 @@ fn volumes(directory: &Path) -> anyhow::Result<BTreeMap<String, PathBuf>> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let Some(stem) = stem(&name).filter(|_| path.is_file()) else { continue };
         if let Some(other) = found.insert(stem.to_owned(), path.clone()) {
-            bail!("{} and {} have one name; which is meant?", other.display(), path.display());
+            bail!(
+                "{} and {} have the same name without their ending; keep one of them",
+                other.display(),
+                path.display()
+            );
         }
     }
     Ok(found)
 }
 
-/// The name without its ending; `None` if it is not that of a volume, or hidden.
+/// The name without its ending; `None` if the file is not a volume or hidden.
 fn stem(name: &str) -> Option<&str> {
     // A structure set is a truth as well.
     let ending =
@@ -110,6 +114,6 @@ mod tests {
         assert_eq!(failures.iter().map(|failure| failure.name.as_str()).collect::<Vec<_>>(), ["only"]);
         assert!(pairs(&truth, &prediction.join("a.nii")).is_err());
         fs::write(prediction.join("a.nrrd"), "").unwrap();
-        assert!(pairs(&truth, &prediction).err().unwrap().to_string().contains("which is meant"));
+        assert!(pairs(&truth, &prediction).err().unwrap().to_string().contains("keep one of them"));
     }
 }

@@ -1,4 +1,4 @@
-//! What is said of one pair and of many.
+//! Results of one pair and of several.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::pairs::Pair;
 use crate::output::Measured;
 
-/// All numbers of one pair and label; spacings in the files' own axis order.
+/// All metrics of one pair and label; the spacing in the files' own axis order.
 #[derive(Serialize)]
 pub(super) struct Report {
     #[serde(skip)]
@@ -97,7 +97,7 @@ pub(super) struct Failure {
 
 /// Several pairs or labels.
 #[derive(Serialize)]
-pub(super) struct Many {
+pub(super) struct BatchReport {
     pub(super) results: Vec<Report>,
     pub(super) means: Vec<Means>,
     pub(super) failures: Vec<Failure>,
@@ -113,7 +113,7 @@ pub(super) struct Means {
     pub(super) average_symmetric_distance_mm: Mean,
 }
 
-/// A mean and of how many.
+/// A mean and the number of values in it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(super) struct Mean {
     pub(super) mean: Measured,
@@ -136,7 +136,7 @@ impl Mean {
     }
 }
 
-impl Many {
+impl BatchReport {
     pub(super) fn new(results: Vec<Report>, failures: Vec<Failure>, tolerances_mm: &[f64]) -> Self {
         let mut labels: Vec<Option<u16>> = Vec::new();
         for report in &results {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::report::{Many, Report};
+use super::report::{BatchReport, Report};
 use crate::output::Measured;
 
 impl fmt::Display for Report {
@@ -27,7 +27,7 @@ impl fmt::Display for Report {
     }
 }
 
-impl fmt::Display for Many {
+impl fmt::Display for BatchReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = self.results.iter().map(|report| report.name.chars().count());
         let width = names.max().unwrap_or(0).max(4) + 2;
@@ -60,8 +60,8 @@ impl fmt::Display for Many {
     }
 }
 
-impl Many {
-    /// A line for each pair and label. What is undefined is empty, what is infinite is `inf`.
+impl BatchReport {
+    /// One line per pair and label. Undefined values are empty, infinite ones are `inf`.
     pub(super) fn csv(&self, tolerances_mm: &[f64]) -> String {
         let mut text = "name,label,truth_mm3,prediction_mm3,dice,iou,relative_volume_error".to_owned();
         for mm in tolerances_mm {

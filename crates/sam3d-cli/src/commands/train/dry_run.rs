@@ -1,4 +1,4 @@
-//! `sam3d train --dry-run`: what a run would be and take.
+//! `sam3d train --dry-run`: settings, size, memory and time of a run.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use tch::Device;
 
 use crate::{memory, output};
 
-/// Prints what the run of `config` would be, and takes three steps of it if they fit into memory.
+/// Prints settings and size of the run of `config`, and takes three of its steps if they fit into memory.
 ///
 /// # Errors
 /// If the configuration or the data do not allow the run.
@@ -34,15 +34,15 @@ pub(super) fn run(config: &TrainConfig, device: Device, json: bool) -> anyhow::R
     output::emit(&report, json)
 }
 
-/// The most memory of a training step with one crop, in GiB: as `cargo xtask performance` measures it on the CPU, but for
-/// `vit_b` with every activation kept, which is what the published runs took on their GPU.
+/// Peak memory of a training step with one crop, in GiB, measured by `cargo xtask performance` on the CPU; for `vit_b` with
+/// all activations, what the published runs used on their GPU.
 const PEAKS: [(Preset, Recompute, f64); 3] = [
     (Preset::Tiny, Recompute::None, 0.6),
     (Preset::VitB, Recompute::Blocks, 5.5),
     (Preset::VitB, Recompute::None, 33.0),
 ];
 
-/// The memory that a step of `config` takes, where it is known: at most that of one crop for each crop of a batch.
+/// The memory of a step of `config` in bytes, if known: an upper bound, one crop's memory for each crop of a batch.
 fn expected_peak(config: &TrainConfig) -> Option<u64> {
     let ModelChoice::Preset(preset) = config.model else { return None };
     let known = PEAKS.iter().find(|peak| (peak.0, peak.1) == (preset, config.train.recompute));
@@ -55,11 +55,11 @@ fn expected_peak(config: &TrainConfig) -> Option<u64> {
 struct Report<'a> {
     config: &'a TrainConfig,
     shape: Option<Shape>,
-    /// Memory of a step as measured earlier, in bytes.
+    /// Expected memory of a step, in bytes.
     expected: Option<u64>,
-    /// Memory of the steps just taken, in bytes.
+    /// Memory of the steps taken, in bytes.
     measured: Option<u64>,
-    /// Memory there is, in bytes.
+    /// Available memory, in bytes.
     available: Option<u64>,
     fits: Option<bool>,
     trial: Option<Trial>,
@@ -79,17 +79,17 @@ impl fmt::Display for Report<'_> {
                 shape.train_cases, shape.validation_cases
             )?;
             let (steps, epochs) = (shape.steps_per_epoch, self.config.train.epochs);
-            writeln!(f, "steps             {steps} an epoch, {} in {epochs} epochs", steps * epochs)?;
+            writeln!(f, "steps             {steps} per epoch, {} in {epochs} epochs", steps * epochs)?;
         }
         let gib = |bytes: Option<u64>| {
             bytes.map_or_else(|| "unknown".to_owned(), |bytes| format!("{:.1} GiB", memory::gib(bytes)))
         };
-        writeln!(f, "memory expected   {} (known of such steps)", gib(self.expected))?;
-        writeln!(f, "memory at hand    {}", gib(self.available))?;
+        writeln!(f, "memory expected   {} (measured earlier for such steps)", gib(self.expected))?;
+        writeln!(f, "memory available  {}", gib(self.available))?;
         if self.fits == Some(false) {
             writeln!(
                 f,
-                "will it fit       no; set train.recompute = \"blocks\", a smaller train.batch_size or another model"
+                "fits in memory    no; set train.recompute = \"blocks\", a smaller train.batch_size or another model"
             )?;
         }
         let Some(trial) = &self.trial else { return Ok(()) };
@@ -104,8 +104,8 @@ impl fmt::Display for Report<'_> {
                 "interaction       a step of {most} rounds takes {cost:.2} times as long as one of one round"
             )?;
         }
-        writeln!(f, "validation        {:.2} s a case", trial.validation_case_seconds)?;
+        writeln!(f, "validation        {:.2} s per case", trial.validation_case_seconds)?;
         let hours = trial.epoch_seconds * self.config.train.epochs as f64 / 3600.0;
-        writeln!(f, "time              {:.1} s an epoch, {hours:.1} h in all", trial.epoch_seconds)
+        writeln!(f, "time              {:.1} s per epoch, {hours:.1} h in total", trial.epoch_seconds)
     }
 }

@@ -1,4 +1,4 @@
-//! `sam3d train`: settings from file and options, progress on standard error, the outcome on standard output.
+//! `sam3d train`: settings from file and options, progress on standard error, the result on standard output.
 
 mod dry_run;
 mod report;
@@ -32,7 +32,7 @@ pub fn run(args: &TrainArgs, global: &GlobalArgs) -> anyhow::Result<()> {
     if let Err(error) = &outcome
         && ranks.size() > 1
     {
-        // Said here, because ending the other processes ends this one, too.
+        // Reported here, because aborting the other processes ends this one as well.
         tracing::error!("process {} of {}: {}", ranks.rank(), ranks.size(), output::one_line(error));
         ranks.abort();
     }
@@ -48,7 +48,7 @@ fn train(
     global: &GlobalArgs,
     ranks: &Communicator,
 ) -> anyhow::Result<Option<Outcome>> {
-    // Processes on one machine take its devices in turn.
+    // Processes on one machine are assigned to its devices in turn.
     let wanted = match global.device {
         DeviceArg::Auto if ranks.size() > 1 && tch::Cuda::is_available() => {
             DeviceArg::Cuda(ranks.local_rank() % tch::Cuda::device_count().max(1) as usize)

@@ -1,4 +1,4 @@
-//! How a run ended, on standard output.
+//! The result of a run, on standard output.
 
 use std::{fmt, path::PathBuf};
 
@@ -35,10 +35,10 @@ impl<'a> Report<'a> {
 impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Progress { epochs, step, steps, skipped, best, .. } = self.progress;
-        let within = if *step > 0 { format!(" and {step} steps of the next") } else { String::new() };
-        writeln!(f, "epochs            {epochs}{within} ({steps} steps in all)")?;
+        let within = if *step > 0 { format!(" and {step} steps of the next one") } else { String::new() };
+        writeln!(f, "epochs            {epochs}{within} ({steps} steps in total)")?;
         if *skipped > 0 {
-            writeln!(f, "left out          {skipped} steps whose loss or gradient was not finite")?;
+            writeln!(f, "skipped           {skipped} steps with a loss or gradient that was not finite")?;
         }
         if let Some(best) = best {
             writeln!(f, "validation loss   {best:.4} (lowest)")?;
@@ -46,12 +46,15 @@ impl fmt::Display for Report<'_> {
         let resume = format!("sam3d train --out {} --resume", self.directory.display());
         match self.ended {
             Ended::Complete => {}
-            Ended::NoBetter => writeln!(f, "stopped           the validation loss falls no more")?,
+            Ended::NoBetter => writeln!(f, "stopped           the validation loss no longer decreases")?,
             Ended::StopAfter => {
-                writeln!(f, "stopped           after train.stop_after epochs; raise it and go on: {resume}")?;
+                writeln!(
+                    f,
+                    "stopped           after train.stop_after epochs; raise it and resume: {resume}"
+                )?;
             }
-            Ended::OutOfTime => writeln!(f, "stopped           at the time limit; go on: {resume}")?,
-            Ended::Stopped => writeln!(f, "stopped           as asked, and saved; go on: {resume}")?,
+            Ended::OutOfTime => writeln!(f, "stopped           at the time limit; resume: {resume}")?,
+            Ended::Stopped => writeln!(f, "stopped           by a signal, and saved; resume: {resume}")?,
         }
         if best.is_some() {
             writeln!(f, "best checkpoint   {}", self.best.display())?;

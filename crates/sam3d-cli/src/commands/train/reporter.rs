@@ -12,7 +12,7 @@ use crate::memory;
 
 const STYLE: &str = "{wide_bar} {pos}/{len} steps, {eta} left, {msg}";
 
-/// A bar over the steps of the whole run, and a line for each epoch. Processes other than the first say only what is wrong.
+/// A progress bar over all steps of the run, and a line per epoch. Processes other than the first report problems only.
 pub(super) struct Reporter {
     bar: ProgressBar,
     speaks: bool,
@@ -33,7 +33,7 @@ impl Reporter {
         if let Event::Skipped { cases, report } = event {
             self.bar.suspend(|| {
                 tracing::warn!(
-                    "step left out: its loss is {} and its gradient norms {:?}; cases {}",
+                    "step skipped: loss {}, gradient norms {:?}, not finite; cases {}",
                     report.loss,
                     report.grad_norms,
                     cases.join(", ")
@@ -76,7 +76,7 @@ impl Reporter {
         );
         self.epochs = *epochs;
         self.bar = ProgressBar::new(epochs * steps_per_epoch);
-        // A template that does not parse would only cost the bar its looks.
+        // With an invalid template the bar has its default style.
         if let Ok(style) = ProgressStyle::with_template(STYLE) {
             self.bar.set_style(style);
         }
@@ -94,7 +94,7 @@ impl Reporter {
             record.seconds,
             memory.unwrap_or_default()
         );
-        // Where there is no terminal, a line now and then takes the bar's place.
+        // Without a terminal, a line every minute replaces the bar.
         if self.bar.is_hidden() && self.logged.elapsed() >= Duration::from_secs(60) {
             tracing::info!("epoch {} step {}: {text}", record.epoch + 1, record.step + 1);
             self.logged = Instant::now();

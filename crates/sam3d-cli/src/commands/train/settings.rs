@@ -1,4 +1,4 @@
-//! The settings of a run: defaults, file, options.
+//! The settings of a run, from defaults, file and options.
 
 use std::{fs, path::Path};
 
@@ -10,11 +10,11 @@ use toml::{Table, Value};
 
 use crate::args::{GlobalArgs, Setting, TrainArgs};
 
-/// The settings of a run, in rising order of precedence: defaults, file, options, `--set`.
+/// The settings of a run; in order of increasing precedence: defaults, file, options, `--set`.
 pub(super) fn resolve(args: &TrainArgs, global: &GlobalArgs) -> anyhow::Result<TrainConfig> {
     let mut table = match (&args.config, args.resume) {
         (Some(path), _) => read_table(path)?,
-        // A resumed run goes on as it was started.
+        // A resumed run keeps the settings it was started with.
         (None, true) => {
             let mut started = TrainConfig::default();
             started.out.clone_from(&args.out);
@@ -69,7 +69,7 @@ pub(super) fn resolve(args: &TrainArgs, global: &GlobalArgs) -> anyhow::Result<T
     })
 }
 
-/// Adds what `defaults` have and `table` does not, at every depth.
+/// Adds the fields of `defaults` that `table` lacks, at every depth.
 fn complete(table: &mut Table, defaults: Table) {
     for (key, default) in defaults {
         match (table.get_mut(&key), default) {
