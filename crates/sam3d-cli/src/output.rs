@@ -66,15 +66,15 @@ fn hint_of_session(error: &InferError) -> Option<&'static str> {
     match error {
         InferError::Model(error) => hint_of_model(error),
         InferError::PreprocessingUnknown { .. } => Some("name the dataset it was trained on with --dataset"),
-        InferError::LogMismatch { .. } => Some("replay it all the same with --force-session"),
+        InferError::LogMismatch { .. } => Some("replay it anyway with --force-session"),
         _ => None,
     }
 }
 
 fn hint_of_evaluation(error: &EvalError) -> Option<&'static str> {
     match error {
-        EvalError::EvaluationExists { .. } => Some("go on with it with --resume, or replace it with --force"),
-        EvalError::EvaluationDiffers { .. } => Some("choose another directory, or begin anew with --force"),
+        EvalError::EvaluationExists { .. } => Some("resume it with --resume, or replace it with --force"),
+        EvalError::EvaluationDiffers { .. } => Some("choose another directory, or start again with --force"),
         EvalError::Model(error) => hint_of_model(error),
         _ => None,
     }
