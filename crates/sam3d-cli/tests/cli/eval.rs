@@ -83,7 +83,10 @@ fn interrupted_or_shared_out_an_evaluation_gives_the_same_bytes() {
     );
     fs::write(broken, bytes).unwrap();
     let other = failure_of(&mut eval(place, "torn", &["--ball", "--resume", "--seed", "1"]), 1);
-    assert!(other.contains("(config.seed); choose another directory, or start again with --force"), "{other}");
+    assert!(
+        other.contains("(config.seed); choose another directory, or start again with --force"),
+        "{other}"
+    );
     let record = place.join(format!("torn/cases/{}.json", prepared.cases[0].id));
     let written = fs::metadata(&record).unwrap().modified().unwrap();
     stdout_of(&mut eval(place, "torn", &["--ball", "--resume"]));
