@@ -17,6 +17,7 @@ use sam3d_data::{
     crops::{CropError, CropJob, CropResult, Crops, DrawnCrop, Sampling},
     dataset::{Case, CaseId},
     loader::LoaderConfig,
+    prepared::Region,
 };
 use sam3d_geom::{Affine, Intensity, Interpolation, Orientation, Preprocessing, Spacing};
 use sam3d_io::{Grid, atomic::Overwrite, nifti};
@@ -182,6 +183,33 @@ fn what_decides_a_volume_decides_its_entry() {
     assert_eq!(prepare(&cases, 1, preprocessing()), 4);
     fs::copy(write_case(directory.path(), 1).image, &cases[0].image).unwrap();
     assert_eq!(prepare(&cases, 1, preprocessing()), 5);
+}
+
+/// Headers are recognised by content, so their data files count whatever the header is called.
+#[test]
+fn a_changed_data_file_is_another_volume() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut case = write_case(directory.path(), 0);
+    let path = |name: &str| directory.path().join(name);
+    let nrrd = "NRRD0004\ntype: int16\ndimension: 3\nsizes: 50 44 15\nendian: little\nencoding: raw\n\
+                space: left-posterior-superior\nspace directions: (1,0,0) (0,1,0) (0,0,2)\n\
+                space origin: (0,0,0)\ndata file: voxels.raw\n";
+    let meta_image = "ObjectType = Image\nNDims = 3\nDimSize = 50 44 15\nElementSpacing = 1 1 2\n\
+                      ElementType = MET_SHORT\nElementDataFile = voxels.raw\n";
+    for (name, header) in [("ct.nhdr", nrrd), ("ct.mhd", meta_image), ("ct", nrrd), ("ct.txt", meta_image)] {
+        let cache = path("cache").join(name);
+        fs::create_dir_all(&cache).unwrap();
+        fs::write(path(name), header).unwrap();
+        case.image = path(name);
+        for (count, value) in [(1, 0u8), (2, 1)] {
+            fs::write(path("voxels.raw"), vec![value; 50 * 44 * 15 * 2]).unwrap();
+            let store = CaseStore::new(vec![case.clone()], 1, preprocessing(), cached(&cache, u64::MAX));
+            let voxels = store.get(0).unwrap();
+            let image = voxels.image(Region::whole(voxels.summary().sizes)).unwrap();
+            assert_eq!(entries(&cache).len(), count, "{name}");
+            assert_eq!(image[[0, 0, 0]], [0.0, 150.0][usize::from(value)], "{name}");
+        }
+    }
 }
 
 /// Spoils the entry at a path, whose bytes are given.

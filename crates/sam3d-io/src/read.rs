@@ -1,4 +1,7 @@
-use std::path::Path;
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use crate::{Format, Grid, IoError, ReadLimits, ValueType, Volume, dicom, meta_image, nifti, nrrd};
 
@@ -23,6 +26,25 @@ pub fn read(path: &Path, limits: ReadLimits) -> Result<Volume, IoError> {
         Format::MetaImage => meta_image::read(path, limits),
         Format::Dicom => dicom::read(path, None, limits),
     }
+}
+
+/// The files that decide what [`read()`] makes of `path`: as its readers find them, which follow content and not endings.
+///
+/// The file itself comes first, or the header of a pair; then the file with its voxels, or the files beside a DICOM slice.
+/// Of a directory all files are given, sorted. No file is named twice.
+///
+/// # Errors
+/// As [`read()`], as far as headers are concerned.
+pub fn files_of_volume(path: &Path) -> Result<Vec<PathBuf>, IoError> {
+    let mut files = match Format::recognise(path)? {
+        Format::Nifti => nifti::files(path)?,
+        Format::Nrrd => nrrd::files(path)?,
+        Format::MetaImage => meta_image::files(path)?,
+        Format::Dicom => dicom::files(path)?,
+    };
+    let mut seen = BTreeSet::new();
+    files.retain(|file| seen.insert(file.clone()));
+    Ok(files)
 }
 
 /// How a mask, label map or ground truth is read.

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, Metadata},
-    io::{self, BufRead, BufReader, Read, Write},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
     time::UNIX_EPOCH,
 };
@@ -13,15 +13,13 @@ use sha2::{Digest, Sha256};
 
 use crate::dataset::Case;
 use sam3d_io::{
-    Format, IoError,
+    IoError,
     atomic::{self, Overwrite},
-    dicom::StructureSet,
+    files_of_volume,
 };
 
 /// To be raised with every change of reading or preparing that changes a voxel.
 const PREPARATION: u32 = 1;
-/// The most files of one volume: a series of slices has some thousands.
-const MAX_FILES: usize = 20_000;
 
 /// Files whose content is known, by their state: `stamps/` in the cache.
 #[derive(Debug)]
@@ -58,7 +56,7 @@ impl Stamps {
     /// The files are read whole when they are new or have changed, and not otherwise.
     ///
     /// # Errors
-    /// [`IoError::Read`] that names the file which cannot be read.
+    /// [`IoError`] that names the file which cannot be read, or whose header is invalid.
     pub(super) fn key(
         &self,
         case: &Case,
@@ -86,9 +84,10 @@ impl Stamps {
 
     /// SHA-256 of the content of the volume at `path`, from its stamp or from the files.
     fn content(&self, path: &Path) -> Result<String, IoError> {
-        let failed = |source| IoError::Read { path: path.to_owned(), source };
-        let path = &path.canonicalize().map_err(failed)?;
-        let files = files_of(path)?;
+        // Links stay: a header's data file lies beside the path that is read, wherever the header itself may be.
+        let path =
+            &std::path::absolute(path).map_err(|source| IoError::Read { path: path.to_owned(), source })?;
+        let files = files_of_volume(path)?;
         let states = files.iter().map(|file| state(file)).collect::<Result<Vec<_>, _>>()?;
         let stamp = self
             .directory
@@ -135,69 +134,6 @@ fn identity(_: &Metadata) -> [u64; 3] {
     [0; 3]
 }
 
-/// The files that hold the volume at `path`, in an order of their names: itself, the other half of a pair, the data file a
-/// header names, or everything in a directory.
-fn files_of(path: &Path) -> Result<Vec<PathBuf>, IoError> {
-    let failed = |source| IoError::Read { path: path.to_owned(), source };
-    let mut files = Vec::new();
-    if path.is_dir() {
-        let mut waiting = vec![path.to_owned()];
-        while let Some(directory) = waiting.pop() {
-            for entry in fs::read_dir(&directory).map_err(failed)? {
-                let entry = entry.map_err(failed)?.path();
-                if entry.is_dir() { waiting.push(entry) } else { files.push(entry) }
-            }
-            if files.len() + waiting.len() > MAX_FILES {
-                return Err(failed(io::Error::other(format!(
-                    "more than {MAX_FILES} files in one directory"
-                ))));
-            }
-        }
-    } else if let Some(series) = directory_of_slice(path)? {
-        return files_of(&series);
-    } else {
-        files.push(path.to_owned());
-        let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
-        let plain = name.strip_suffix(".gz").unwrap_or(&name);
-        if plain.ends_with(".hdr") || plain.ends_with(".img") {
-            let stem = path.with_extension("");
-            let stem = if name.ends_with(".gz") { stem.with_extension("") } else { stem };
-            for ending in ["hdr", "img", "hdr.gz", "img.gz"] {
-                files.push(stem.with_extension(ending));
-            }
-        }
-        if plain.ends_with(".nhdr") || plain.ends_with(".mhd") {
-            files.extend(named_data_file(path).map_err(failed)?);
-        }
-        files.retain(|file| file.is_file());
-    }
-    files.sort();
-    files.dedup();
-    Ok(files)
-}
-
-/// The directory in which the other slices of the DICOM file at `path` are, if it is a slice.
-fn directory_of_slice(path: &Path) -> Result<Option<PathBuf>, IoError> {
-    let is_slice =
-        Format::recognise(path).is_ok_and(|format| format == Format::Dicom) && !StructureSet::is_at(path)?;
-    Ok(path.parent().filter(|_| is_slice).map(Path::to_owned))
-}
-
-/// The data file that a NRRD or MetaImage header of text names, if any.
-fn named_data_file(header: &Path) -> io::Result<Option<PathBuf>> {
-    for line in BufReader::new(File::open(header)?.take(1 << 20)).split(b'\n') {
-        let line = String::from_utf8_lossy(&line?).into_owned();
-        let field =
-            line.split_once([':', '=']).map(|(name, value)| (name.trim().to_lowercase(), value.trim()));
-        if let Some((name, value)) = field
-            && ["data file", "datafile", "elementdatafile"].contains(&name.as_str())
-        {
-            return Ok(Some(header.with_file_name(value)));
-        }
-    }
-    Ok(None)
-}
-
 fn hash_file(path: &Path, hash: &mut Sha256) -> io::Result<()> {
     let mut file = File::open(path)?;
     hash.update(file.metadata()?.len().to_le_bytes());
@@ -216,30 +152,17 @@ fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use ndarray::Array3;
+    use sam3d_geom::Affine;
+    use sam3d_io::{Grid, nifti};
+
     use super::*;
 
-    #[test]
-    fn every_file_of_a_volume_counts() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = |name: &str| directory.path().join(name);
-        for name in ["a.hdr", "a.img", "b.nii.gz", "c.raw", "other.img"] {
-            fs::write(path(name), name).unwrap();
-        }
-        fs::write(path("c.mhd"), "NDims = 3\nElementDataFile = c.raw\n").unwrap();
-        fs::write(path("d.nhdr"), "NRRD0004\ndata file: c.raw\n").unwrap();
-        fs::create_dir(path("series")).unwrap();
-        fs::write(path("series/2.dcm"), "").unwrap();
-        fs::write(path("series/1.dcm"), "").unwrap();
-        let names = |of: &str| -> Vec<String> {
-            let files = files_of(&path(of)).unwrap();
-            files.iter().map(|file| file.file_name().unwrap().to_string_lossy().into_owned()).collect()
-        };
-        assert_eq!(names("a.hdr"), ["a.hdr", "a.img"]);
-        assert_eq!(names("a.img"), ["a.hdr", "a.img"]);
-        assert_eq!(names("b.nii.gz"), ["b.nii.gz"]);
-        assert_eq!(names("c.mhd"), ["c.mhd", "c.raw"]);
-        assert_eq!(names("d.nhdr"), ["c.raw", "d.nhdr"]);
-        assert_eq!(names("series"), ["1.dcm", "2.dcm"]);
+    /// Writes a volume of one voxel, in a file of always the same length.
+    fn write_voxel(path: &Path, value: i16) {
+        let affine = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]];
+        let grid = Grid::from_affine([1; 3], Affine::new(affine).unwrap()).unwrap();
+        nifti::write(path, Array3::from_elem([1; 3], value).view(), &grid, Overwrite::Replace).unwrap();
     }
 
     #[test]
@@ -247,8 +170,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let stamps = Stamps::new(directory.path().join("stamps"));
         fs::create_dir(&stamps.directory).unwrap();
-        let path = directory.path().join("volume");
-        fs::write(&path, "one").unwrap();
+        let path = directory.path().join("volume.nii");
+        write_voxel(&path, 1);
         let first = stamps.content(&path).unwrap();
         // The stamp is believed: were the file read, its content would be found out.
         let stamp = fs::read_dir(&stamps.directory).unwrap().next().unwrap().unwrap().path();
@@ -258,12 +181,12 @@ mod tests {
 
         // The same size and, set back, the same time of modification: still another content.
         let modified = fs::metadata(&path).unwrap().modified().unwrap();
-        fs::write(&path, "two").unwrap();
+        write_voxel(&path, 2);
         File::options().append(true).open(&path).unwrap().set_modified(modified).unwrap();
         let second = stamps.content(&path).unwrap();
         assert!(second != first && second != "known");
         // A copy of the same content is the same, wherever it lies.
-        fs::write(directory.path().join("copy"), "one").unwrap();
-        assert_eq!(stamps.content(&directory.path().join("copy")).unwrap(), first);
+        write_voxel(&directory.path().join("copy.nii"), 1);
+        assert_eq!(stamps.content(&directory.path().join("copy.nii")).unwrap(), first);
     }
 }

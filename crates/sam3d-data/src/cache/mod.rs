@@ -101,8 +101,9 @@ impl VolumeCache {
         if let Some(entry) = existing(&path, &key) {
             return Ok(Held::OnDisk(Box::new(entry)));
         }
-        let _one_at_a_time = lock(&self.preparing);
+        // In this order: while this thread waits for another process, others of this process prepare other cases.
         let _others_wait = KeyLock::acquire(path.with_extension("lock"));
+        let _one_at_a_time = lock(&self.preparing);
         // Another thread or process may have made it since.
         if let Some(entry) = existing(&path, &key) {
             return Ok(Held::OnDisk(Box::new(entry)));
@@ -179,5 +180,54 @@ impl KeyLock {
 impl Drop for KeyLock {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::mpsc, thread, time::Duration};
+
+    use ndarray::Array3;
+    use sam3d_geom::{Affine, Intensity, Interpolation, Orientation, Spacing};
+    use sam3d_io::{Grid, atomic::Overwrite, nifti};
+
+    use super::*;
+    use crate::dataset::CaseId;
+
+    fn write_case(directory: &Path, name: &str, value: i16) -> Case {
+        let affine = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]];
+        let grid = Grid::from_affine([4; 3], Affine::new(affine).unwrap()).unwrap();
+        let path = directory.join(name).with_extension("nii");
+        nifti::write(&path, Array3::from_elem([4; 3], value).view(), &grid, Overwrite::Refuse).unwrap();
+        Case { id: CaseId::new(name).unwrap(), image: path.clone(), label: path }
+    }
+
+    #[test]
+    fn waiting_for_another_process_stops_no_other_case() {
+        let directory = tempfile::tempdir().unwrap();
+        let [awaited, free] = [1, 2].map(|n| write_case(directory.path(), &format!("case_{n}"), n));
+        let preprocessing = Preprocessing {
+            intensity: Intensity::new([-50.0, 150.0], 60.0, 40.0).unwrap(),
+            spacing_mm: Spacing::new([1.0; 3]).unwrap(),
+            orientation: Orientation::Lps,
+            interpolation: Interpolation::Trilinear,
+        };
+        let cache = VolumeCache::open(&directory.path().join("cache"), u64::MAX).unwrap();
+        let key = cache.stamps.key(&awaited, 1, &preprocessing).unwrap();
+        let other_process = KeyLock::acquire(cache.directory.join(&key).with_extension("lock"));
+        let (done, is_done) = mpsc::channel();
+        thread::scope(|scope| {
+            scope.spawn(|| cache.get(&awaited, 1, &preprocessing).map(drop).unwrap());
+            // From here on that thread does nothing but wait for the lock.
+            while !lock(&cache.used).contains(&key) {
+                thread::yield_now();
+            }
+            let (cache, free) = (&cache, &free);
+            scope.spawn(move || done.send(cache.get(free, 1, &preprocessing).map(drop)).unwrap());
+            let outcome = is_done.recv_timeout(Duration::from_secs(20));
+            drop(other_process);
+            outcome.unwrap().unwrap();
+        });
+        assert!(existing(&cache.directory.join(&key).with_extension(ENDING), &key).is_some());
     }
 }

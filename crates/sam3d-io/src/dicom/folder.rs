@@ -31,7 +31,7 @@ pub(super) struct Folder {
 impl Folder {
     /// Reads the headers of all files in `directory` and below.
     pub(super) fn scan(directory: &Path) -> Result<Self, IoError> {
-        Ok(Self::of_files(directory, &files(directory, MOST_LEVELS)?))
+        Ok(Self::of_files(directory, &files_below(directory)?))
     }
 
     /// Reads the headers of the files beside the slice `path`, and takes those of its series; a file of many frames is a
@@ -47,8 +47,7 @@ impl Folder {
         if !slice.frame_groups.is_empty() {
             return Ok(Self { series: BTreeMap::from([(slice.series.clone(), vec![slice])]), ..empty });
         }
-        let parent = path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
-        let mut folder = Self::of_files(path, &files(parent, 1)?);
+        let mut folder = Self::of_files(path, &files_beside(path)?);
         folder.series.retain(|uid, _| *uid == slice.series);
         folder.unusable.retain(|file| file.series == slice.series);
         folder.series.entry(slice.series.clone()).or_insert_with(|| vec![slice]);
@@ -261,6 +260,17 @@ fn check_rescale(slices: &[Instance]) -> Result<(), IoError> {
         }
     }
     Ok(())
+}
+
+/// All files among which the slices of a volume in `directory` are looked for.
+pub(super) fn files_below(directory: &Path) -> Result<Vec<PathBuf>, IoError> {
+    files(directory, MOST_LEVELS)
+}
+
+/// All files among which the other slices of the volume of the slice `path` are looked for.
+pub(super) fn files_beside(path: &Path) -> Result<Vec<PathBuf>, IoError> {
+    let parent = path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
+    files(parent, 1)
 }
 
 /// All files in `directory` and up to `levels - 1` directories below, sorted, so that any order gives one result. Links to

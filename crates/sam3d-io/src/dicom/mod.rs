@@ -26,5 +26,6 @@ pub use contour::{ContourWarning, MaskOptions, RoiMask};
 pub use error::{Census, DicomError, SeriesSummary};
 pub(crate) use file::{START_BYTES, begins_as_dicom};
 pub use person::personal_fields;
+pub(crate) use read::files;
 pub use read::{Survey, read, read_mask, series_of, survey};
 pub use structure_set::{Contour, ContourType, Roi, StructureSet};

@@ -1,4 +1,7 @@
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use ndarray::{Array3, Axis};
 use rayon::prelude::*;
@@ -6,7 +9,7 @@ use rayon::prelude::*;
 use super::{
     Census, DicomError, MaskOptions, RoiMask, SeriesSummary, StructureSet,
     file::DicomFile,
-    folder::Folder,
+    folder::{Folder, files_below, files_beside},
     geometry::Stack,
     instance::Instance,
     pixels::{self, PixelFormat},
@@ -58,6 +61,19 @@ pub fn read(path: &Path, series: Option<&str>, limits: ReadLimits) -> Result<Vol
     let rescale =
         Some(rescales[0]).filter(|rescale| same && (rescale.slope, rescale.intercept) != (1.0, 0.0));
     Ok(Volume { data, grid, nan_voxels: 0, value_type: formats[0].value_type(), rescale })
+}
+
+/// The files among which [`read`] finds the volume at `path`: of a directory all, sorted; of a slice the slice first, then
+/// those beside it; of a structure set itself alone.
+pub(crate) fn files(path: &Path) -> Result<Vec<PathBuf>, IoError> {
+    if path.is_dir() {
+        return files_below(path);
+    }
+    let mut files = vec![path.to_owned()];
+    if !StructureSet::is_at(path)? {
+        files.extend(files_beside(path)?);
+    }
+    Ok(files)
 }
 
 /// The series in a directory, and what it holds beside them.

@@ -3,4 +3,5 @@
 mod header;
 mod read;
 
+pub(crate) use read::files;
 pub use read::read;

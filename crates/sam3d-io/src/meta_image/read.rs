@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::header::Header;
 use crate::{
@@ -28,4 +28,9 @@ pub fn read(path: &Path, limits: ReadLimits) -> Result<Volume, IoError> {
     grid.warn_of_oddities(path);
     let mut source = Source::open_at(&data_path, offset, packing)?;
     read_volume(&mut source, 0, Encoding { value_type, big_endian, rescale }, grid, limits)
+}
+
+/// The files that [`read`] opens for the volume at `path`.
+pub(crate) fn files(path: &Path) -> Result<Vec<PathBuf>, IoError> {
+    Ok(vec![path.to_owned(), Header::read(path)?.data_path])
 }

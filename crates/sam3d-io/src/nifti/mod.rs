@@ -8,5 +8,6 @@ mod read;
 mod write;
 
 pub use crate::ReadLimits;
+pub(crate) use read::files;
 pub use read::read;
 pub use write::write;

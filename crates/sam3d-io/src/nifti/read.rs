@@ -29,6 +29,14 @@ pub fn read(path: &Path, limits: ReadLimits) -> Result<Volume, IoError> {
     read_volume(&mut source, header.data_offset, encoding, grid, limits)
 }
 
+/// The files that [`read`] opens for the volume at `path`.
+pub(crate) fn files(path: &Path) -> Result<Vec<PathBuf>, IoError> {
+    let header_path = header_path(path)?;
+    let header = Header::read(&mut Source::open(&header_path)?)?;
+    let data_path = if header.separate_data { Some(data_path(&header_path)?) } else { None };
+    Ok(std::iter::once(header_path).chain(data_path).collect())
+}
+
 fn grid(header: &Header, path: &Path) -> Result<Grid, IoError> {
     let grid = Grid::from_header(header.shape_ijk, header.geometry).map_err(|(origin, source)| {
         IoError::GeometryInvalid { path: path.to_owned(), origin, source: Box::new(source) }

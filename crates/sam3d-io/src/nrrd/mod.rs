@@ -10,6 +10,7 @@ mod read;
 mod segment;
 mod write;
 
+pub(crate) use read::files;
 pub use read::{read, segments};
 pub use segment::Segment;
 pub use write::encode_segmentation;

@@ -1,6 +1,6 @@
 use std::{
     io::{BufRead, BufReader, Seek, SeekFrom},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use super::{
@@ -34,6 +34,12 @@ pub fn read(path: &Path, limits: ReadLimits) -> Result<Volume, IoError> {
     grid.warn_of_oddities(path);
     let mut source = Source::open_at(&data.path, file_offset, packing)?;
     read_volume(&mut source, offset, Encoding { value_type, big_endian, rescale: None }, grid, limits)
+}
+
+/// The files that [`read`] opens for the volume at `path`.
+pub(crate) fn files(path: &Path) -> Result<Vec<PathBuf>, IoError> {
+    let header = Header::new(&Fields::read(path)?)?;
+    Ok(vec![path.to_owned(), header.data.path])
 }
 
 /// The segments a `.seg.nrrd` names, in the file's order; none in a plain NRRD file.
