@@ -9,10 +9,14 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::Args;
+use sam3d_commands::PrepareDataArgs;
+use sam3d_data::{
+    dataset::{Case, PreparedDataset},
+    splits::Part,
+};
 use sam3d_io::nifti::{self, ReadLimits};
 
 use crate::{
-    prepare_data::{self, PrepareDataArguments},
     setup::{self, SetupArguments},
     step, workspace,
 };
@@ -39,7 +43,7 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result<()> {
 
     // Built by itself first: a build takes minutes, and should show what it does.
     step::run("build", workspace::cargo().args(["build", "--package", "sam3d-cli"]))?;
-    prepare_data::run(&PrepareDataArguments::demo(data.clone()))?;
+    print!("{}", PrepareDataArgs::demo(data.clone()).run(0, &workspace::program())?);
 
     remove_earlier_run(&run)?;
     let minutes = format!("train.max_minutes={}", arguments.minutes);
@@ -54,7 +58,7 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result<()> {
     evaluate.args(["--split", "test", "--points", "1,3,10", "--ball", "--force"]);
     step::run("evaluation", &mut evaluate)?;
 
-    let case = prepare_data::first_test_case(&data)?;
+    let case = first_test_case(&data)?;
     let [i, j, k] = click_inside(&case.label)?;
     fs::create_dir_all(&segmentation).with_context(|| format!("cannot create {}", segmentation.display()))?;
     let mask = segmentation.join("mask.nii.gz");
@@ -90,6 +94,13 @@ fn sam3d(command: &str) -> Command {
     let mut cargo = workspace::cargo();
     cargo.args(["run", "--quiet", "--package", "sam3d-cli", "--", command]);
     cargo
+}
+
+/// The first test case of the prepared directory `data`.
+fn first_test_case(data: &Path) -> Result<Case> {
+    let prepared = PreparedDataset::open(data)?;
+    let case = prepared.part(0, Part::Test)?.first().copied().cloned();
+    case.with_context(|| format!("{}: no case for test", data.display()))
 }
 
 /// The target voxel of the mask `label` that is nearest to the target's centre, as `[i, j, k]`: where one would click.

@@ -1,24 +1,22 @@
-//! The project's own tasks, run as `cargo xtask <task>`: libtorch, demo, checks, data.
+//! Tasks of this repository, run as `cargo xtask <task>`: libtorch, demo, checks, and the commands for data that `sam3d`
+//! has as well.
 //!
 //! This crate is built before libtorch is there, so neither it nor anything it depends on may link libtorch.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a task reports to the terminal")]
 
 mod bench;
-mod dataset_stats;
 mod demo;
-mod download;
-mod fetch_weights;
 mod performance;
-mod prepare_data;
-mod progress;
 mod setup;
 mod step;
 mod test;
 mod workspace;
 
-use std::process::ExitCode;
+use std::{fmt, process::ExitCode};
 
 use clap::{Parser, Subcommand};
+use sam3d_commands::{DatasetStatsArgs, FetchWeightsArgs, PrepareDataArgs, hint};
+use serde::Serialize;
 
 /// Tasks of the sam3d workspace.
 #[derive(Debug, Parser)]
@@ -41,11 +39,48 @@ enum Task {
     /// Measure time and memory of the network against plain PyTorch, layer by layer and as work grows.
     Performance(performance::PerformanceArguments),
     /// Check the cases of a dataset and write its list of cases and its splits.
-    PrepareData(prepare_data::PrepareDataArguments),
+    PrepareData {
+        #[command(flatten)]
+        args: PrepareDataArgs,
+        /// Seed of the splits, and of generated cases
+        #[arg(long, default_value_t = 0, value_name = "N")]
+        seed: u64,
+        #[command(flatten)]
+        output: OutputArguments,
+    },
     /// Print the intensity statistics of a dataset's target, for its description.
-    DatasetStats(dataset_stats::DatasetStatsArguments),
+    DatasetStats {
+        #[command(flatten)]
+        args: DatasetStatsArgs,
+        #[command(flatten)]
+        output: OutputArguments,
+    },
     /// Download SAM's weights, from which training starts.
-    FetchWeights(fetch_weights::FetchWeightsArguments),
+    FetchWeights {
+        #[command(flatten)]
+        args: FetchWeightsArgs,
+        #[command(flatten)]
+        output: OutputArguments,
+    },
+}
+
+/// How a result is printed; `sam3d` has it for every command.
+#[derive(Debug, Clone, clap::Args)]
+struct OutputArguments {
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl OutputArguments {
+    fn print<R: Serialize + fmt::Display>(&self, report: &R) -> anyhow::Result<()> {
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(report)?)
+        } else {
+            print!("{report}")
+        }
+        Ok(())
+    }
 }
 
 fn main() -> ExitCode {
@@ -55,15 +90,22 @@ fn main() -> ExitCode {
         Task::Test(arguments) => test::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Performance(arguments) => performance::run(&arguments),
-        Task::PrepareData(arguments) => prepare_data::run(&arguments),
-        Task::DatasetStats(arguments) => dataset_stats::run(&arguments),
-        Task::FetchWeights(arguments) => fetch_weights::run(&arguments),
+        Task::PrepareData { args, seed, output } => {
+            args.run(seed, &workspace::program()).and_then(|report| output.print(&report))
+        }
+        Task::DatasetStats { args, output } => {
+            args.run(&workspace::program()).and_then(|report| output.print(&report))
+        }
+        Task::FetchWeights { args, output } => {
+            args.run(&workspace::program()).and_then(|report| output.print(&report))
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // The alternate form puts the whole chain of causes on one line.
-            eprintln!("error: {error:#}");
+            let hint = hint(&error, "cargo xtask").map_or_else(String::new, |hint| format!("; {hint}"));
+            eprintln!("error: {error:#}{hint}");
             ExitCode::FAILURE
         }
     }

@@ -6,10 +6,17 @@ use std::{
     process::Command,
 };
 
+use sam3d_commands::Program;
+
 /// The workspace's root directory.
 pub(crate) fn root() -> &'static Path {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
     manifest.parent().unwrap_or(manifest)
+}
+
+/// How the commands that `sam3d` has as well run here: `data/` and `weights/` are those of the workspace.
+pub(crate) fn program() -> Program {
+    Program { root: root().to_owned(), shows_progress: true }
 }
 
 /// The link to libtorch that `.cargo/config.toml` names.

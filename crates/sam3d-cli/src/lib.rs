@@ -26,6 +26,9 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
     match &cli.command {
         Command::Segment(args) => commands::segment::run(args, &cli.global),
         Command::Serve(args) => commands::serve::run(args, &cli.global),
+        Command::PrepareData(args) => commands::data::prepare(args, &cli.global),
+        Command::DatasetStats(args) => commands::data::statistics(args, &cli.global),
+        Command::FetchWeights(args) => commands::data::fetch_weights(args, &cli.global),
         Command::Train(args) => commands::train::run(args, &cli.global),
         Command::Eval(args) => commands::eval::run(args, &cli.global),
         Command::Compare(args) => commands::compare::run(args, &cli.global),

@@ -5,12 +5,14 @@ use std::{
     io::{self, Write},
 };
 
-use sam3d_data::dataset::DatasetError;
 use sam3d_eval::EvalError;
 use sam3d_infer::InferError;
 use sam3d_model::ModelError;
 use sam3d_train::TrainError;
 use serde::{Serialize, Serializer};
+
+/// How the commands of this program begin.
+const PROGRAM: &str = "sam3d";
 
 /// Writes a report to standard output: as JSON if `json`, else as text.
 ///
@@ -51,15 +53,18 @@ pub fn one_line(error: &anyhow::Error) -> String {
 }
 
 /// The flag or command that resolves an error of a library.
-fn hint(error: &anyhow::Error) -> Option<&'static str> {
-    error.chain().find_map(|cause| {
+fn hint(error: &anyhow::Error) -> Option<String> {
+    let of_cause = |cause: &(dyn std::error::Error + 'static)| {
+        if let Some(TrainError::Dataset(error)) = cause.downcast_ref() {
+            return sam3d_commands::hint_of_dataset(error, PROGRAM);
+        }
         let of_evaluation = || cause.downcast_ref().and_then(hint_of_evaluation);
         let of_training = || cause.downcast_ref().and_then(hint_of_training);
         let of_model = || cause.downcast_ref().and_then(hint_of_model);
         let of_session = || cause.downcast_ref().and_then(hint_of_session);
-        let of_dataset = || cause.downcast_ref().and_then(hint_of_dataset);
-        of_evaluation().or_else(of_training).or_else(of_model).or_else(of_session).or_else(of_dataset)
-    })
+        of_evaluation().or_else(of_training).or_else(of_model).or_else(of_session).map(str::to_owned)
+    };
+    error.chain().find_map(of_cause).or_else(|| sam3d_commands::hint(error, PROGRAM))
 }
 
 fn hint_of_session(error: &InferError) -> Option<&'static str> {
@@ -83,25 +88,13 @@ fn hint_of_evaluation(error: &EvalError) -> Option<&'static str> {
 fn hint_of_training(error: &TrainError) -> Option<&'static str> {
     match error {
         TrainError::Model(error) => hint_of_model(error),
-        TrainError::Dataset(error) => hint_of_dataset(error),
-        TrainError::SplitEmpty { .. } => Some(PREPARE),
+        TrainError::SplitEmpty { .. } => Some("run `sam3d prepare-data`"),
         TrainError::RunExists { .. } => Some("resume it with --resume, or name another directory with --out"),
         TrainError::NothingToResume { .. } => Some("train without --resume"),
         TrainError::RunInUse { .. } => Some("name another directory with --out"),
         TrainError::Distributed(_) => {
             Some("build it with `cargo build --release -p sam3d-cli --features distributed`")
         }
-        _ => None,
-    }
-}
-
-const PREPARE: &str = "run `cargo xtask prepare-data`";
-
-fn hint_of_dataset(error: &DatasetError) -> Option<&'static str> {
-    match error {
-        DatasetError::NotPrepared { .. }
-        | DatasetError::PreparedDamaged { .. }
-        | DatasetError::CaseUnknown { .. } => Some(PREPARE),
         _ => None,
     }
 }
@@ -142,6 +135,8 @@ impl Serialize for Measured {
 #[cfg(test)]
 mod tests {
     use anyhow::{Context, anyhow};
+
+    use sam3d_data::dataset::DatasetError;
 
     use super::*;
 

@@ -3,26 +3,38 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
-use sam3d_data::dataset::Dataset;
+use sam3d_data::{
+    dataset::Dataset,
+    download::{self, Checksum},
+    preparation,
+};
 
-use super::unpack;
-use crate::download::{self, Checksum};
+use crate::progress::Bars;
 
-/// The directory with the files of `dataset`: `source` itself, or what an archive held, which is unpacked below `out`. An
-/// address is downloaded first; without `source` that of the dataset, if it has one.
+/// The directory with the files of `dataset`: `source` itself, or the content of an archive, which is unpacked below `out`.
+/// An address is downloaded first; without `source` that of the dataset, if it has one.
 ///
 /// # Errors
-/// If there is nothing to be had without a login, a download fails, or an archive is not one to be unpacked.
-pub(super) fn directory(dataset: &Dataset, source: Option<&str>, out: &Path, limit: u64) -> Result<PathBuf> {
+/// If the dataset needs a login, a download fails, or an archive cannot be unpacked.
+pub(crate) fn directory(
+    dataset: &Dataset,
+    source: Option<&str>,
+    out: &Path,
+    limit_bytes: u64,
+    bars: &Bars,
+) -> Result<PathBuf> {
     let archive = match (source, &dataset.download) {
         (Some(url), _) if download::is_url(url) => {
             let known = dataset.download.as_ref().filter(|known| known.url == url);
-            fetch(dataset, url, known.map(|known| Checksum::Md5(known.md5.clone())), out)?
+            fetch(dataset, url, known.map(|known| Checksum::Md5(known.md5.clone())), out, bars)?
         }
         (Some(path), _) => PathBuf::from(path),
         (None, Some(known)) => {
-            println!("about {} GB; with a copy at hand, stop this and name it as --source", known.gb);
-            fetch(dataset, &known.url, Some(Checksum::Md5(known.md5.clone())), out)?
+            bars.say(&format!(
+                "about {} GB; if you have a copy, stop this and name it as --source",
+                known.gb
+            ));
+            fetch(dataset, &known.url, Some(Checksum::Md5(known.md5.clone())), out, bars)?
         }
         (None, None) => bail!(
             "--source is missing: {} ({}) is at {}. {} Then name its directory or archive as --source",
@@ -33,22 +45,22 @@ pub(super) fn directory(dataset: &Dataset, source: Option<&str>, out: &Path, lim
         ),
     };
     if archive.is_dir() || !archive.exists() {
-        // A directory that is not there is for the search in it to report.
+        // A directory that does not exist is reported by the search in it.
         return Ok(archive);
     }
-    unpack::unpack(&archive, out, limit)
+    Ok(preparation::unpack(&archive, out, limit_bytes, &|event| bars.show(event))?)
 }
 
-fn fetch(dataset: &Dataset, url: &str, checksum: Option<Checksum>, out: &Path) -> Result<PathBuf> {
-    println!("{}, licence: {}. {}", dataset.title, dataset.licence, dataset.access);
-    println!("to be cited: {}", dataset.citation);
-    let name = url.split(['?', '#']).next().and_then(|url| url.rsplit('/').next()).unwrap_or_default();
-    let fit = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    if name.is_empty() || name.starts_with('.') || !name.chars().all(fit) {
-        bail!("{url}: expected the address of a file, as in https://host/name.tar");
-    }
-    let target = out.join("download").join(name);
-    println!("downloading {url} to {}", target.display());
-    download::fetch(url, checksum.as_ref(), &target)?;
+fn fetch(
+    dataset: &Dataset,
+    url: &str,
+    checksum: Option<Checksum>,
+    out: &Path,
+    bars: &Bars,
+) -> Result<PathBuf> {
+    bars.say(&format!("{}, licence: {}. {}", dataset.title, dataset.licence, dataset.access));
+    bars.say(&format!("to be cited: {}", dataset.citation));
+    let target = out.join("download").join(download::file_name(url)?);
+    download::fetch(url, checksum.as_ref(), &target, &|event| bars.show(event))?;
     Ok(target)
 }

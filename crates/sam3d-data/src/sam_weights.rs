@@ -1,103 +1,98 @@
-//! `cargo xtask fetch-weights`: the weights of Segment Anything, as its authors publish them.
+//! The weights of Segment Anything, as its authors publish them.
 //!
 //! The addresses are those in the README of <https://github.com/facebookresearch/segment-anything>. A file's name ends in
 //! the first six digits of its MD5; the digits in full are those that programs which download the files check.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
-use anyhow::{Context, Result, bail};
-use clap::{Args, ValueEnum};
+use sam3d_io::atomic::{self, Overwrite};
 
 use crate::{
-    download::{self, Checksum},
-    workspace,
+    download::{self, Checksum, DownloadError},
+    progress::OnProgress,
 };
 
 const PUBLISHED_AT: &str = "https://dl.fbaipublicfiles.com/segment_anything";
 
-/// Arguments of `cargo xtask fetch-weights`.
-#[derive(Debug, Args)]
-pub(crate) struct FetchWeightsArguments {
-    /// Which weights
-    weights: Weights,
-    /// A copy at hand or another address, instead of the published one; its checksum must be the published one
-    #[arg(long, value_name = "FILE|URL")]
-    source: Option<String>,
-    /// File to write [default: weights/ in the workspace, under the published name]
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
-}
-
 /// SAM's three sizes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "snake_case")]
-enum Weights {
-    /// ViT-B, 0.4 GB
-    SamVitB,
-    /// ViT-L, 1.2 GB
-    SamVitL,
-    /// ViT-H, 2.6 GB
-    SamVitH,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SamWeights {
+    /// ViT-B, 0.4 GB.
+    VitB,
+    /// ViT-L, 1.2 GB.
+    VitL,
+    /// ViT-H, 2.6 GB.
+    VitH,
 }
 
-impl Weights {
-    fn file_name(self) -> &'static str {
+impl SamWeights {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::VitB, Self::VitL, Self::VitH];
+
+    /// Name of the published file.
+    pub fn file_name(self) -> &'static str {
         match self {
-            Self::SamVitB => "sam_vit_b_01ec64.pth",
-            Self::SamVitL => "sam_vit_l_0b3195.pth",
-            Self::SamVitH => "sam_vit_h_4b8939.pth",
+            Self::VitB => "sam_vit_b_01ec64.pth",
+            Self::VitL => "sam_vit_l_0b3195.pth",
+            Self::VitH => "sam_vit_h_4b8939.pth",
         }
+    }
+
+    /// The published checksum.
+    pub fn checksum(self) -> Checksum {
+        Checksum::Md5(self.md5().to_owned())
     }
 
     fn md5(self) -> &'static str {
         match self {
-            Self::SamVitB => "01ec64d29a2fca3f0661936605ae66f8",
-            Self::SamVitL => "0b3195507c641ddb6910d2bb5adee89c",
-            Self::SamVitH => "4b8939a88964f0f4ff5f5b2642c598a6",
+            Self::VitB => "01ec64d29a2fca3f0661936605ae66f8",
+            Self::VitL => "0b3195507c641ddb6910d2bb5adee89c",
+            Self::VitH => "4b8939a88964f0f4ff5f5b2642c598a6",
         }
     }
 }
 
-/// Puts the weights in place, unless they are.
+/// Puts the weights at `out`, unless they are there: a copy of the file or address `source`, or from the published address.
 ///
 /// # Errors
-/// If they cannot be had or written, or are not the published ones.
-pub(crate) fn run(arguments: &FetchWeightsArguments) -> Result<()> {
-    let weights = arguments.weights;
-    let default_out = || workspace::root().join("weights").join(weights.file_name());
-    let out = arguments.out.clone().unwrap_or_else(default_out);
+/// [`DownloadError`] if they cannot be fetched or written, or are not the published ones.
+pub fn fetch(
+    weights: SamWeights,
+    source: Option<&str>,
+    out: &Path,
+    on_progress: OnProgress<'_>,
+) -> Result<(), DownloadError> {
     if out.is_dir() {
-        bail!("{} is a directory; name a file", out.display());
+        return Err(DownloadError::TargetIsDirectory { path: out.to_owned() });
     }
-    let checksum = Checksum::Md5(weights.md5().to_owned());
-    match &arguments.source {
-        Some(source) if !download::is_url(source) => copy(Path::new(source), &out, &checksum)?,
-        Some(url) => download::fetch(url, Some(&checksum), &out)?,
+    let checksum = weights.checksum();
+    match source {
+        Some(source) if !download::is_url(source) => copy(Path::new(source), out, &checksum),
+        Some(url) => download::fetch(url, Some(&checksum), out, on_progress),
         None => {
-            download::fetch(&format!("{PUBLISHED_AT}/{}", weights.file_name()), Some(&checksum), &out)?;
+            let url = format!("{PUBLISHED_AT}/{}", weights.file_name());
+            download::fetch(&url, Some(&checksum), out, on_progress)
         }
     }
-    println!("{}: in place, {checksum}", out.display());
-    Ok(())
 }
 
 /// Copies a checked `source` beside `out` and renames it.
-fn copy(source: &Path, out: &Path, checksum: &Checksum) -> Result<()> {
-    checksum.check(source).context("these are not the published weights")?;
+fn copy(source: &Path, out: &Path, checksum: &Checksum) -> Result<(), DownloadError> {
+    let differs = |source| DownloadError::NotTheWeights { source: Box::new(source) };
+    checksum.check(source).map_err(differs)?;
     if out.exists() {
-        return checksum.check(out).context("remove the file to put the copy in its place");
+        return checksum
+            .check(out)
+            .map_err(|source| DownloadError::TargetDiffers { source: Box::new(source) });
     }
     let directory = out.parent().filter(|parent| !parent.as_os_str().is_empty());
     if let Some(directory) = directory {
-        fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
+        fs::create_dir_all(directory)
+            .map_err(|source| DownloadError::Write { path: directory.to_owned(), source })?;
     }
-    let write = |file: &mut dyn std::io::Write| -> std::io::Result<()> {
-        std::io::copy(&mut fs::File::open(source)?, file).map(drop)
-    };
-    sam3d_io::atomic::write(out, sam3d_io::atomic::Overwrite::Refuse, |file| write(file))?;
+    let mut source = fs::File::open(source)
+        .map_err(|error| DownloadError::Read { path: source.to_owned(), source: error })?;
+    atomic::write(out, Overwrite::Refuse, |file| std::io::copy(&mut source, file).map(drop))?;
     Ok(())
 }
 
@@ -107,7 +102,7 @@ mod tests {
 
     #[test]
     fn names_carry_the_first_digits_of_their_checksum() {
-        for weights in Weights::value_variants() {
+        for weights in SamWeights::ALL {
             let digits = weights.file_name().trim_end_matches(".pth").rsplit('_').next().unwrap();
             assert_eq!(digits.len(), 6);
             assert!(weights.md5().len() == 32 && weights.md5().starts_with(digits), "{weights:?}");
@@ -125,10 +120,10 @@ mod tests {
         assert_eq!(fs::read(path("new/out")).unwrap(), b"weights");
         copy(&path("source"), &path("new/out"), &checksum).unwrap();
         fs::write(path("new/out"), "others").unwrap();
-        let error = format!("{:#}", copy(&path("source"), &path("new/out"), &checksum).unwrap_err());
-        assert!(error.contains("remove the file"), "{error}");
+        let error = copy(&path("source"), &path("new/out"), &checksum).unwrap_err();
+        assert!(matches!(error, DownloadError::TargetDiffers { .. }), "{error}");
         let other = Checksum::Md5("0".repeat(32));
-        let error = format!("{:#}", copy(&path("source"), &path("b"), &other).unwrap_err());
-        assert!(error.contains("not the published weights") && !path("b").exists(), "{error}");
+        let error = copy(&path("source"), &path("b"), &other).unwrap_err();
+        assert!(matches!(error, DownloadError::NotTheWeights { .. }) && !path("b").exists(), "{error}");
     }
 }

@@ -1,6 +1,7 @@
-use std::{fmt, num::NonZeroUsize, path::PathBuf, str::FromStr};
+use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::{ArgGroup, Args, ValueEnum};
+use sam3d_data::shard::Shard;
 use sam3d_eval::{Position, WindowConfig};
 use sam3d_metrics::Tolerance;
 use sam3d_model::Precision;
@@ -121,7 +122,7 @@ pub struct EvalArgs {
     #[arg(long, requires = "out", conflicts_with_all = ["resume", "shard"])]
     pub force: bool,
 
-    /// Evaluate the I-th of N shares of the cases into --out, which all shares have in common
+    /// Evaluate the I-th of N shards of the cases into --out, which is the same for all shards
     #[arg(long, value_name = "I/N", requires = "out")]
     pub shard: Option<Shard>,
 }
@@ -155,38 +156,6 @@ pub enum KeepMasks {
     All,
     /// None
     None,
-}
-
-/// One of several shares of the cases, counted from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shard {
-    index: usize,
-    count: usize,
-}
-
-impl Shard {
-    /// Whether the case of this number is in the share.
-    pub fn has(self, case: usize) -> bool {
-        case % self.count == self.index - 1
-    }
-}
-
-impl FromStr for Shard {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let numbers = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
-        match numbers {
-            Some((index, count)) if (1..=count).contains(&index) => Ok(Self { index, count }),
-            _ => Err("expected I/N with I from 1 to N".to_owned()),
-        }
-    }
-}
-
-impl fmt::Display for Shard {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.index, self.count)
-    }
 }
 
 /// The methods that can be evaluated.

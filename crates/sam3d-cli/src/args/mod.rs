@@ -3,11 +3,14 @@
 mod compare;
 mod convert;
 mod convert_volume;
+mod dataset_stats;
 mod eval;
+mod fetch_weights;
 mod global;
 mod info;
 mod mask;
 mod metrics;
+mod prepare_data;
 mod reading;
 mod segment;
 mod serve;
@@ -20,13 +23,14 @@ use clap::{Parser, Subcommand};
 pub use compare::{CompareArgs, RunArg};
 pub use convert::ConvertArgs;
 pub use convert_volume::ConvertVolumeArgs;
-pub use eval::{
-    EvalArgs, FirstArg, KeepMasks, MethodName, PositionArg, ProtocolArg, Shard, Split, WindowWeights,
-};
+pub use dataset_stats::DatasetStatsArgs;
+pub use eval::{EvalArgs, FirstArg, KeepMasks, MethodName, PositionArg, ProtocolArg, Split, WindowWeights};
+pub use fetch_weights::FetchWeightsArgs;
 pub use global::{DeviceArg, GlobalArgs};
 pub use info::InfoArgs;
 pub use mask::MaskArgs;
 pub use metrics::MetricsArgs;
+pub use prepare_data::PrepareDataArgs;
 pub use reading::{ImageReadArgs, ReadArgs};
 pub use segment::SegmentArgs;
 pub use serve::ServeArgs;
@@ -57,6 +61,12 @@ pub enum Command {
     Segment(SegmentArgs),
     /// Serve a page to click in, and viewers that use MONAI Label's protocol
     Serve(ServeArgs),
+    /// Check the cases of a dataset, and write its list of cases and its splits
+    PrepareData(PrepareDataArgs),
+    /// Print the intensity statistics of a dataset's target, for its description
+    DatasetStats(DatasetStatsArgs),
+    /// Download SAM's weights, from which training starts
+    FetchWeights(FetchWeightsArgs),
     /// Train on a prepared dataset
     Train(TrainArgs),
     /// Evaluate a network on a dataset by the published protocol
@@ -96,6 +106,9 @@ mod tests {
             EvalArgs::augment_args,
             ConvertArgs::augment_args,
             ServeArgs::augment_args,
+            PrepareDataArgs::augment_args,
+            DatasetStatsArgs::augment_args,
+            FetchWeightsArgs::augment_args,
         ];
         for args in commands {
             GlobalArgs::augment_args(args(clap::Command::new("sam3d"))).debug_assert();

@@ -3,6 +3,7 @@
 pub mod compare;
 pub mod convert;
 pub mod convert_volume;
+pub mod data;
 pub mod eval;
 pub mod info;
 pub mod mask;

@@ -2,6 +2,7 @@
 
 mod comparison;
 mod convert_volume;
+mod data;
 mod dicom;
 mod eval;
 mod eval_corrections;

@@ -199,7 +199,12 @@ mod tests {
         let grid = Grid::from_affine([4; 3], Affine::new(affine).unwrap()).unwrap();
         let path = directory.join(name).with_extension("nii");
         nifti::write(&path, Array3::from_elem([4; 3], value).view(), &grid, Overwrite::Refuse).unwrap();
-        Case { id: CaseId::new(name).unwrap(), image: path.clone(), label: path }
+        Case {
+            id: CaseId::new(name).unwrap(),
+            image: path.clone(),
+            label: path,
+            label_on_image_voxels: false,
+        }
     }
 
     #[test]

@@ -46,7 +46,7 @@ impl PreparedDataset {
     /// Opens the prepared directory `directory`.
     ///
     /// # Errors
-    /// [`DatasetError::NotPrepared`] with the file that is missing and what to run, [`DatasetError::PreparedDamaged`],
+    /// [`DatasetError::NotPrepared`] with the file that is missing, [`DatasetError::PreparedDamaged`],
     /// [`DatasetError::Description`], [`DatasetError::CaseUnknown`] if a split names a case that is not listed.
     pub fn open(directory: &Path) -> Result<Self, DatasetError> {
         let dataset =

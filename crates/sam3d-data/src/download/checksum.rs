@@ -5,17 +5,17 @@ use std::{
     path::Path,
 };
 
-use anyhow::{Context, Result, bail};
 use md5::Md5;
 use sha2::{Digest, Sha256};
 
+use super::DownloadError;
+
 /// What a file's hash must be, in lower-case hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Checksum {
-    /// MD5: weak against intent, but what several publishers of data and weights state.
+pub enum Checksum {
+    /// MD5: no protection against intent, but what several publishers of data and weights state.
     Md5(String),
     /// SHA-256.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for data sets whose publisher states it"))]
     Sha256(String),
 }
 
@@ -23,14 +23,15 @@ impl Checksum {
     /// Reads `path` and compares.
     ///
     /// # Errors
-    /// If the hash is another one, or the file cannot be read.
-    pub(crate) fn check(&self, path: &Path) -> Result<()> {
-        let (name, expected, found) = match self {
+    /// [`DownloadError::ChecksumDiffers`], [`DownloadError::Read`].
+    pub fn check(&self, path: &Path) -> Result<(), DownloadError> {
+        let (algorithm, expected, found) = match self {
             Self::Md5(expected) => ("MD5", expected, hash::<Md5>(path)?),
             Self::Sha256(expected) => ("SHA-256", expected, hash::<Sha256>(path)?),
         };
         if found != *expected {
-            bail!("{}: its {name} is {found}, expected {expected}", path.display());
+            let (path, expected) = (path.to_owned(), expected.clone());
+            return Err(DownloadError::ChecksumDiffers { path, algorithm, expected, found });
         }
         Ok(())
     }
@@ -45,7 +46,7 @@ impl fmt::Display for Checksum {
     }
 }
 
-fn hash<D: Digest>(path: &Path) -> Result<String> {
+fn hash<D: Digest>(path: &Path) -> Result<String, DownloadError> {
     let mut hasher = D::new();
     let mut update = || -> io::Result<()> {
         let mut file = File::open(path)?;
@@ -57,7 +58,7 @@ fn hash<D: Digest>(path: &Path) -> Result<String> {
             }
         }
     };
-    update().with_context(|| format!("cannot read {}", path.display()))?;
+    update().map_err(|source| DownloadError::Read { path: path.to_owned(), source })?;
     Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 

@@ -4,6 +4,7 @@
 //! and the version (ETag or date) it belongs to. Another version at the address is fetched from its beginning.
 
 mod checksum;
+mod error;
 mod partial;
 mod request;
 #[cfg(test)]
@@ -11,13 +12,12 @@ mod tests;
 
 use std::{path::Path, thread, time::Duration};
 
-use anyhow::{Context, Result, bail};
-
-pub(crate) use self::checksum::Checksum;
+pub use self::{checksum::Checksum, error::DownloadError};
 use self::{
     partial::Partial,
     request::{Client, Ended},
 };
+use crate::progress::OnProgress;
 
 /// How long a download is tried.
 #[derive(Debug, Clone, Copy)]
@@ -33,21 +33,35 @@ const PATIENCE: Patience = Patience { attempts: 6, pause: Duration::from_secs(1)
 /// Downloads `url` to `target`, whose directory is created. A complete `target` is left as it is.
 ///
 /// # Errors
-/// If the server does not give the file, the disk takes no more, `target` is there and has another checksum, or what was
-/// downloaded has another checksum (it is then removed). What has arrived is kept otherwise: the same call goes on with it.
-pub(crate) fn fetch(url: &str, checksum: Option<&Checksum>, target: &Path) -> Result<()> {
-    fetch_with(PATIENCE, url, checksum, target)
+/// [`DownloadError`] if the server does not give the file, the disk is full, `target` exists and has another checksum, or
+/// what was downloaded has another checksum (it is then removed). Otherwise what has arrived is kept, and the same call
+/// continues with it.
+pub fn fetch(
+    url: &str,
+    checksum: Option<&Checksum>,
+    target: &Path,
+    on_progress: OnProgress<'_>,
+) -> Result<(), DownloadError> {
+    fetch_with(PATIENCE, url, checksum, target, on_progress)
 }
 
-fn fetch_with(patience: Patience, url: &str, checksum: Option<&Checksum>, target: &Path) -> Result<()> {
+fn fetch_with(
+    patience: Patience,
+    url: &str,
+    checksum: Option<&Checksum>,
+    target: &Path,
+    on_progress: OnProgress<'_>,
+) -> Result<(), DownloadError> {
     if target.exists() {
         return match checksum {
-            Some(checksum) => checksum.check(target).context("remove the file to download it again"),
+            Some(checksum) => checksum
+                .check(target)
+                .map_err(|source| DownloadError::TargetDiffers { source: Box::new(source) }),
             None => Ok(()),
         };
     }
     let mut partial = Partial::open(target, url, checksum.is_some())?;
-    let client = Client::new(url);
+    let client = Client::new(url, target, on_progress);
     let (mut failures, mut pause) = (0, patience.pause);
     loop {
         let before = partial.length();
@@ -60,8 +74,11 @@ fn fetch_with(patience: Patience, url: &str, checksum: Option<&Checksum>, target
                 }
                 failures += 1;
                 if failures >= patience.attempts {
-                    let arrived = partial.length();
-                    bail!("{url}: {error:#}; {arrived} bytes are kept, run the same command again to go on");
+                    return Err(DownloadError::Interrupted {
+                        url: url.to_owned(),
+                        arrived: partial.length(),
+                        source: Box::new(error),
+                    });
                 }
                 thread::sleep(pause);
                 pause *= 2;
@@ -72,12 +89,25 @@ fn fetch_with(patience: Patience, url: &str, checksum: Option<&Checksum>, target
         && let Err(error) = checksum.check(partial.path())
     {
         partial.discard()?;
-        return Err(error.context(format!("{url} is not the file expected and was removed")));
+        return Err(DownloadError::NotTheFile { url: url.to_owned(), source: Box::new(error) });
     }
     partial.finish(target)
 }
 
-/// Whether `source`, as typed, is an address and not a path.
-pub(crate) fn is_url(source: &str) -> bool {
+/// Whether `source` is an address that [`fetch`] takes, and not a path.
+pub fn is_url(source: &str) -> bool {
     source.starts_with("http://") || source.starts_with("https://")
+}
+
+/// The name of the file at `url`.
+///
+/// # Errors
+/// [`DownloadError::NotAFile`] unless it is of letters, digits, `.`, `-` and `_`, the first not `.`.
+pub fn file_name(url: &str) -> Result<&str, DownloadError> {
+    let name = url.split(['?', '#']).next().and_then(|url| url.rsplit('/').next()).unwrap_or_default();
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    if name.is_empty() || name.starts_with('.') || !name.chars().all(allowed) {
+        return Err(DownloadError::NotAFile { url: url.to_owned() });
+    }
+    Ok(name)
 }

@@ -7,9 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, bail};
+use super::DownloadError;
 
-/// The bytes that have arrived, on the disk. One process at a time holds them.
+/// The bytes that have arrived, on the disk. One process at a time has the file open.
 #[derive(Debug)]
 pub(super) struct Partial {
     path: PathBuf,
@@ -27,10 +27,9 @@ impl Partial {
     ///
     /// # Errors
     /// If the directory takes no file, or another process is at work on the same target.
-    pub(super) fn open(target: &Path, url: &str, checked_in_the_end: bool) -> Result<Self> {
+    pub(super) fn open(target: &Path, url: &str, checked_in_the_end: bool) -> Result<Self, DownloadError> {
         if let Some(directory) = target.parent() {
-            fs::create_dir_all(directory)
-                .with_context(|| format!("cannot create {}", directory.display()))?;
+            fs::create_dir_all(directory).map_err(DownloadError::write(directory))?;
         }
         let (path, origin_path) = (beside(target, ".part"), beside(target, ".part.from"));
         let file = OpenOptions::new()
@@ -38,18 +37,19 @@ impl Partial {
             .truncate(false)
             .write(true)
             .open(&path)
-            .with_context(|| format!("cannot write {}", path.display()))?;
+            .map_err(DownloadError::write(&path))?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => bail!("{}: another process is downloading it", path.display()),
+            Err(TryLockError::WouldBlock) => return Err(DownloadError::Busy { path }),
             // A file system without locks: two downloads at once are then the user's own care.
             Err(TryLockError::Error(_)) => {}
         }
         // Whoever held the lock until now may have finished: the file just opened is then the target itself.
         if target.exists() {
-            bail!("{}: another process has just downloaded it", target.display());
+            return Err(DownloadError::JustDownloaded { path: target.to_owned() });
         }
-        let length = file.metadata().with_context(|| format!("cannot read {}", path.display()))?.len();
+        let failed = |source| DownloadError::Read { path: path.clone(), source };
+        let length = file.metadata().map_err(failed)?.len();
         let origin = fs::read_to_string(&origin_path).unwrap_or_default();
         let mut lines = origin.lines();
         let same_address = lines.next() == Some(url);
@@ -76,40 +76,38 @@ impl Partial {
     }
 
     /// Throws away what has arrived and begins with `version`.
-    pub(super) fn restart(&mut self, version: Option<String>) -> Result<()> {
-        self.file.set_len(0).with_context(|| format!("cannot write {}", self.path.display()))?;
+    pub(super) fn restart(&mut self, version: Option<String>) -> Result<(), DownloadError> {
+        self.file.set_len(0).map_err(DownloadError::write(&self.path))?;
         self.length = 0;
         let origin = format!("{}\n{}\n", self.url, version.as_deref().unwrap_or_default());
-        fs::write(&self.origin_path, origin)
-            .with_context(|| format!("cannot write {}", self.origin_path.display()))?;
+        fs::write(&self.origin_path, origin).map_err(DownloadError::write(&self.origin_path))?;
         self.version = version;
         Ok(())
     }
 
-    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<()> {
+    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), DownloadError> {
         let mut write = || {
             self.file.seek(SeekFrom::Start(self.length))?;
             self.file.write_all(bytes)
         };
-        write().with_context(|| format!("cannot write {}", self.path.display()))?;
+        write().map_err(DownloadError::write(&self.path))?;
         self.length += bytes.len() as u64;
         Ok(())
     }
 
     /// Puts the complete file in its place.
-    pub(super) fn finish(self, target: &Path) -> Result<()> {
-        self.file.sync_all().with_context(|| format!("cannot write {}", self.path.display()))?;
-        fs::rename(&self.path, target)
-            .with_context(|| format!("cannot rename {} to {}", self.path.display(), target.display()))?;
+    pub(super) fn finish(self, target: &Path) -> Result<(), DownloadError> {
+        self.file.sync_all().map_err(DownloadError::write(&self.path))?;
+        fs::rename(&self.path, target).map_err(DownloadError::write(target))?;
         // Only a note on what was a part; the file itself is in place.
         let _ = fs::remove_file(&self.origin_path);
         Ok(())
     }
 
     /// Removes what has arrived.
-    pub(super) fn discard(self) -> Result<()> {
+    pub(super) fn discard(self) -> Result<(), DownloadError> {
         for path in [&self.path, &self.origin_path] {
-            fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
+            fs::remove_file(path).map_err(DownloadError::write(path))?;
         }
         Ok(())
     }

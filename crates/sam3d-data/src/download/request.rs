@@ -1,34 +1,36 @@
 //! One request for what is still missing of a file.
 
-use std::{io::Read, time::Duration};
+use std::{io::Read, path::Path, time::Duration};
 
-use anyhow::{Error, anyhow};
-use indicatif::{ProgressBar, ProgressStyle};
 use ureq::{
     Agent, Body,
     http::{Response, StatusCode, header},
     tls::{RootCerts, TlsConfig},
 };
 
-use super::partial::Partial;
+use super::{DownloadError, partial::Partial};
+use crate::progress::{OnProgress, Progress, Stage};
 
 /// Why a transfer ended before the file was complete.
 #[derive(Debug)]
 pub(super) enum Ended {
     /// The connection broke or the server is busy: another attempt may go on.
-    Interrupted(Error),
+    Interrupted(DownloadError),
     /// Another attempt would end the same way.
-    Refused(Error),
+    Refused(DownloadError),
 }
 
 /// Asks one address.
-pub(super) struct Client {
+pub(super) struct Client<'a> {
     agent: Agent,
-    url: String,
+    url: &'a str,
+    target: &'a Path,
+    on_progress: OnProgress<'a>,
 }
 
-impl Client {
-    pub(super) fn new(url: &str) -> Self {
+impl<'a> Client<'a> {
+    /// Asks `url` for what shall be `target`.
+    pub(super) fn new(url: &'a str, target: &'a Path, on_progress: OnProgress<'a>) -> Self {
         // The system's certificates: those of a company's proxy are among them.
         let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
         let config = Agent::config_builder()
@@ -36,14 +38,14 @@ impl Client {
             .http_status_as_error(false)
             .timeout_connect(Some(Duration::from_secs(30)))
             .timeout_per_read(Some(Duration::from_secs(60)))
-            .user_agent(concat!("sam3d-xtask/", env!("CARGO_PKG_VERSION")))
+            .user_agent(concat!("sam3d/", env!("CARGO_PKG_VERSION")))
             .build();
-        Self { agent: config.new_agent(), url: url.to_owned() }
+        Self { agent: config.new_agent(), url, target, on_progress }
     }
 
     /// Appends what is missing to `partial`.
     pub(super) fn transfer(&self, partial: &mut Partial) -> Result<(), Ended> {
-        let mut request = self.agent.get(&self.url);
+        let mut request = self.agent.get(self.url);
         if partial.length() > 0 {
             request = request.header(header::RANGE, format!("bytes={}-", partial.length()));
             if let Some(version) = partial.version() {
@@ -63,16 +65,16 @@ impl Client {
                     return Ok(());
                 }
                 partial.restart(None).map_err(Ended::Refused)?;
-                return Err(Ended::Interrupted(anyhow!("the file at the address has changed")));
+                return Err(Ended::Interrupted(DownloadError::Changed));
             }
             status => {
-                let error = anyhow!("{}: the server answers {status}", self.url);
+                let error = DownloadError::Status { url: self.url.to_owned(), status: status.to_string() };
                 let passing = status.is_server_error()
                     || [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status);
                 return Err(if passing { Ended::Interrupted(error) } else { Ended::Refused(error) });
             }
         };
-        receive(response.into_body(), partial, whole)
+        self.receive(response.into_body(), partial, whole)
     }
 
     /// The whole file's length, of an answer that begins where `partial` ends.
@@ -80,11 +82,38 @@ impl Client {
         let range = header_text(response, header::CONTENT_RANGE).unwrap_or_default();
         let begins = range.strip_prefix("bytes ").and_then(|range| range.split('-').next()?.parse().ok());
         if begins != Some(partial.length()) {
-            let (asked, url) = (partial.length(), &self.url);
-            let error = anyhow!("{url}: asked from byte {asked} on, the server gives {range:?}");
-            return Err(Ended::Refused(error));
+            let (url, given) = (self.url.to_owned(), range.to_owned());
+            return Err(Ended::Refused(DownloadError::Range { url, asked: partial.length(), given }));
         }
         Ok(whole_of(response))
+    }
+
+    fn receive(&self, body: Body, partial: &mut Partial, whole: Option<u64>) -> Result<(), Ended> {
+        let stage = Stage::Downloading { url: self.url, target: self.target };
+        (self.on_progress)(Progress::Begins { stage, done: partial.length(), total: whole });
+        let received = self.append(body, partial);
+        (self.on_progress)(Progress::Ends);
+        received?;
+        match whole {
+            Some(whole) if whole != partial.length() => {
+                Err(Ended::Interrupted(DownloadError::Short { arrived: partial.length(), whole }))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn append(&self, body: Body, partial: &mut Partial) -> Result<(), Ended> {
+        let mut reader = body.into_reader();
+        let mut buffer = vec![0; 1 << 18];
+        loop {
+            let interrupted = |error| Ended::Interrupted(DownloadError::Broken(error));
+            let count = reader.read(&mut buffer).map_err(interrupted)?;
+            if count == 0 {
+                return Ok(());
+            }
+            partial.append(&buffer[..count]).map_err(Ended::Refused)?;
+            (self.on_progress)(Progress::Advances(count as u64));
+        }
     }
 
     fn failed(&self, error: ureq::Error) -> Ended {
@@ -96,49 +125,9 @@ impl Client {
                 | ureq::Error::HostNotFound
                 | ureq::Error::BodyStalled
         );
-        let error = Error::new(error).context(format!("cannot fetch {}", self.url));
+        let error = DownloadError::NoAnswer { url: self.url.to_owned(), source: Box::new(error) };
         if passing { Ended::Interrupted(error) } else { Ended::Refused(error) }
     }
-}
-
-fn receive(body: Body, partial: &mut Partial, whole: Option<u64>) -> Result<(), Ended> {
-    let bar = progress_bar(whole, partial.length());
-    let mut reader = body.into_reader();
-    let mut buffer = vec![0; 1 << 18];
-    loop {
-        let interrupted = |error| Ended::Interrupted(Error::new(error).context("the connection broke"));
-        let count = reader.read(&mut buffer).map_err(interrupted)?;
-        if count == 0 {
-            break;
-        }
-        partial.append(&buffer[..count]).map_err(Ended::Refused)?;
-        bar.inc(count as u64);
-    }
-    bar.finish_and_clear();
-    match whole {
-        Some(whole) if whole != partial.length() => {
-            let arrived = partial.length();
-            Err(Ended::Interrupted(anyhow!("the connection ended after {arrived} of {whole} bytes")))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn progress_bar(whole: Option<u64>, arrived: u64) -> ProgressBar {
-    let (bar, template) = match whole {
-        Some(whole) => (
-            ProgressBar::new(whole),
-            "{wide_bar} {binary_bytes}/{binary_total_bytes}, {binary_bytes_per_sec}, {eta} left",
-        ),
-        None => (ProgressBar::new_spinner(), "{binary_bytes}, {binary_bytes_per_sec}"),
-    };
-    // A template that does not parse would only cost the bar its looks.
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
-    }
-    bar.set_position(arrived);
-    bar.reset_eta();
-    bar
 }
 
 /// What names this version of the file: a strong entity tag, else the date of its last change.

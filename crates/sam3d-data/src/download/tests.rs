@@ -86,6 +86,12 @@ fn answer(mut stream: TcpStream, content: &[u8], version: &str, manner: Manner, 
     let _ = stream.write_all(&body[..manner.break_after.unwrap_or(body.len()).min(body.len())]);
 }
 
+/// The error with its causes.
+fn in_one_line(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 fn content() -> Vec<u8> {
     (0..300_000u32).flat_map(|n| (n.wrapping_mul(2_654_435_761) >> 16).to_le_bytes()).collect()
 }
@@ -115,7 +121,7 @@ fn broken_connections_are_gone_on_with() {
     let break_after = |bytes| Manner { break_after: Some(bytes), ..Manner::default() };
     let busy = Manner { status: Some(503), ..Manner::default() };
     let server = Server::start(content(), "\"a\"", vec![break_after(400_000), busy, break_after(500_000)]);
-    fetch_with(AT_ONCE, &server.url, Some(&expected()), &target).unwrap();
+    fetch_with(AT_ONCE, &server.url, Some(&expected()), &target, &|_| {}).unwrap();
     assert_eq!(fs::read(&target).unwrap(), content());
     assert_eq!(names(target.parent().unwrap()), ["weights.pth"]);
     let requests = server.requests();
@@ -124,10 +130,10 @@ fn broken_connections_are_gone_on_with() {
     assert!(requests[1].starts_with("bytes=") && requests[3] != requests[1], "{requests:?}");
 
     // What is complete is not asked for again; what is damaged is named and left to the user.
-    fetch_with(AT_ONCE, &server.url, Some(&expected()), &target).unwrap();
+    fetch_with(AT_ONCE, &server.url, Some(&expected()), &target, &|_| {}).unwrap();
     assert_eq!(server.requests().len(), 4);
     fs::write(&target, "damaged").unwrap();
-    let error = format!("{:#}", fetch(&server.url, Some(&expected()), &target).unwrap_err());
+    let error = in_one_line(&fetch(&server.url, Some(&expected()), &target, &|_| {}).unwrap_err());
     assert!(error.contains("weights.pth") && error.contains("remove"), "{error}");
 }
 
@@ -138,10 +144,10 @@ fn a_later_call_goes_on_unless_the_file_has_changed() {
     let broken = || vec![Manner { break_after: Some(600_000), ..Manner::default() }; 1];
     let hasty = Patience { attempts: 1, ..AT_ONCE };
     let server = Server::start(content(), "\"a\"", broken());
-    let error = format!("{:#}", fetch_with(hasty, &server.url, None, &target).unwrap_err());
-    assert!(error.contains("run the same command again"), "{error}");
+    let error = in_one_line(&fetch_with(hasty, &server.url, None, &target, &|_| {}).unwrap_err());
+    assert!(error.contains("bytes are kept"), "{error}");
     assert_eq!(names(directory.path()), ["weights.pth.part", "weights.pth.part.from"]);
-    fetch_with(hasty, &server.url, None, &target).unwrap();
+    fetch_with(hasty, &server.url, None, &target, &|_| {}).unwrap();
     assert_eq!(fs::read(&target).unwrap(), content());
     assert!(server.requests()[1].starts_with("bytes="), "{:?}", server.requests());
 
@@ -150,7 +156,7 @@ fn a_later_call_goes_on_unless_the_file_has_changed() {
     let server = Server::start(content(), "\"b\"", broken());
     fs::write(directory.path().join("weights.pth.part"), "old").unwrap();
     fs::write(directory.path().join("weights.pth.part.from"), format!("{}\n\"a\"\n", server.url)).unwrap();
-    fetch_with(AT_ONCE, &server.url, None, &target).unwrap();
+    fetch_with(AT_ONCE, &server.url, None, &target, &|_| {}).unwrap();
     assert_eq!(fs::read(&target).unwrap(), content());
     assert_eq!(server.requests()[0], "bytes=3-");
 }
@@ -161,13 +167,13 @@ fn a_server_without_ranges_and_a_part_that_was_the_whole() {
     let target = directory.path().join("weights.pth");
     let manner = Manner { ignores_ranges: true, ..Manner::default() };
     let server = Server::start(content(), "\"a\"", vec![Manner { break_after: Some(9), ..manner }, manner]);
-    fetch_with(AT_ONCE, &server.url, Some(&expected()), &target).unwrap();
+    fetch_with(AT_ONCE, &server.url, Some(&expected()), &target, &|_| {}).unwrap();
     assert_eq!(fs::read(&target).unwrap(), content());
 
     fs::rename(&target, directory.path().join("weights.pth.part")).unwrap();
     let server = Server::start(content(), "\"a\"", Vec::new());
     fs::write(directory.path().join("weights.pth.part.from"), format!("{}\n\"a\"\n", server.url)).unwrap();
-    fetch_with(AT_ONCE, &server.url, Some(&expected()), &target).unwrap();
+    fetch_with(AT_ONCE, &server.url, Some(&expected()), &target, &|_| {}).unwrap();
     assert_eq!(fs::read(&target).unwrap(), content());
 }
 
@@ -176,12 +182,13 @@ fn what_is_not_the_file_expected_does_not_stay() {
     let directory = tempfile::tempdir().unwrap();
     let target = directory.path().join("weights.pth");
     let server = Server::start(b"something else".to_vec(), "\"a\"", Vec::new());
-    let error = format!("{:#}", fetch_with(AT_ONCE, &server.url, Some(&expected()), &target).unwrap_err());
+    let error =
+        in_one_line(&fetch_with(AT_ONCE, &server.url, Some(&expected()), &target, &|_| {}).unwrap_err());
     assert!(error.contains(MD5) && error.contains("removed"), "{error}");
     assert!(names(directory.path()).is_empty());
 
     let missing = Server::start(Vec::new(), "", vec![Manner { status: Some(404), ..Manner::default() }]);
-    let error = format!("{:#}", fetch_with(AT_ONCE, &missing.url, None, &target).unwrap_err());
+    let error = in_one_line(&fetch_with(AT_ONCE, &missing.url, None, &target, &|_| {}).unwrap_err());
     assert!(error.contains("404"), "{error}");
     assert_eq!(missing.requests().len(), 1);
 }
@@ -191,6 +198,14 @@ fn two_downloads_of_one_file_do_not_mix() {
     let directory = tempfile::tempdir().unwrap();
     let target = directory.path().join("weights.pth");
     let _first = Partial::open(&target, "http://a/", true).unwrap();
-    let error = format!("{:#}", Partial::open(&target, "http://a/", true).unwrap_err());
+    let error = in_one_line(&Partial::open(&target, "http://a/", true).unwrap_err());
     assert!(error.contains("another process"), "{error}");
+}
+
+#[test]
+fn the_name_of_a_file_at_an_address() {
+    assert_eq!(file_name("https://host/a/Task10_Colon.tar?x=1#y").unwrap(), "Task10_Colon.tar");
+    for bad in ["https://host/", "https://host/.hidden", "https://host/a%20b", "https://host/a b"] {
+        assert!(file_name(bad).is_err(), "{bad}");
+    }
 }

@@ -1,48 +1,59 @@
-//! Cases with what was found of them, and the table that says so.
+//! Which cases can be used, and why the others cannot.
 
 use std::{fmt::Write as _, io::Write as _, path::Path};
 
-use anyhow::{Context, Result};
 use rayon::prelude::*;
-use sam3d_data::dataset::{Case, CaseFacts, CaseProblem, Dataset, check_case};
 use sam3d_io::atomic::{self, Overwrite};
 use serde::{Deserialize, Serialize};
 
-use crate::progress;
+use super::error::{PreparationError, in_one_line};
+use crate::{
+    dataset::{Case, CaseFacts, Dataset, check_case},
+    progress::{OnProgress, Progress, Stage},
+};
 
 /// Most cases checked at once: each holds an image or a label in memory, which is 0.5 GB for 500 slices.
 const CHECKED_AT_ONCE: usize = 4;
 
-/// A case and what was found of it.
+/// A case and what its check found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Checked {
-    pub(super) case: Case,
-    pub(super) outcome: Outcome,
+pub struct CheckedCase {
+    /// The case.
+    pub case: Case,
+    /// Whether it can be used.
+    pub outcome: Outcome,
 }
 
-/// What becomes of a case.
+/// Whether a case can be used.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Outcome {
-    /// It is kept.
+pub enum Outcome {
+    /// It can, with these facts.
     Usable(CaseFacts),
-    /// It is left out, and why.
+    /// It cannot, for this reason.
     Dropped(String),
 }
 
-impl Checked {
-    pub(super) fn is_usable(&self) -> bool {
+impl CheckedCase {
+    /// Whether the case can be used.
+    pub fn is_usable(&self) -> bool {
         matches!(self.outcome, Outcome::Usable(_))
     }
 }
 
-/// Checks each case, in the order given.
-pub(super) fn check(dataset: &Dataset, cases: Vec<Case>) -> Result<Vec<Checked>> {
+/// Checks each case. The result is in the order of `cases`.
+///
+/// # Errors
+/// [`PreparationError::Threads`]. What is wrong with a case is in its [`Outcome`].
+pub fn check(
+    dataset: &Dataset,
+    cases: Vec<Case>,
+    on_progress: OnProgress<'_>,
+) -> Result<Vec<CheckedCase>, PreparationError> {
     let threads = std::thread::available_parallelism().map_or(1, |count| count.get().min(CHECKED_AT_ONCE));
-    let pool =
-        rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("cannot start threads")?;
-    let bar = progress::cases(cases.len());
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+    on_progress(Progress::Begins { stage: Stage::Checking, done: 0, total: Some(cases.len() as u64) });
     let checked = pool.install(|| {
         cases
             .into_par_iter()
@@ -51,52 +62,19 @@ pub(super) fn check(dataset: &Dataset, cases: Vec<Case>) -> Result<Vec<Checked>>
                     Ok(facts) => Outcome::Usable(facts),
                     Err(problem) => Outcome::Dropped(in_one_line(&problem)),
                 };
-                bar.inc(1);
-                Checked { case, outcome }
+                on_progress(Progress::Advances(1));
+                CheckedCase { case, outcome }
             })
             .collect()
     });
-    bar.finish_and_clear();
+    on_progress(Progress::Ends);
     Ok(checked)
 }
 
-/// Prints how many cases can be used, and which are dropped and why.
-pub(super) fn print(checked: &[Checked]) {
-    let dropped: Vec<(&str, &str)> = checked
-        .iter()
-        .filter_map(|checked| match &checked.outcome {
-            Outcome::Usable(_) => None,
-            Outcome::Dropped(why) => Some((checked.case.id.as_str(), why.as_str())),
-        })
-        .collect();
-    println!(
-        "{} cases found, {} usable, {} dropped",
-        checked.len(),
-        checked.len() - dropped.len(),
-        dropped.len()
-    );
-    let ignored = checked
-        .iter()
-        .filter(|checked| matches!(&checked.outcome, Outcome::Usable(facts) if facts.label_affine_ignored))
-        .count();
-    if ignored > 0 {
-        println!(
-            "{ignored} labels have an affine of their own that was set aside: their voxels are taken for the image's"
-        );
-    }
-    if !dropped.is_empty() {
-        let width = dropped.iter().map(|(id, _)| id.len()).max().unwrap_or(0).max("dropped".len());
-        println!("  {:<width$}  why", "dropped");
-        for (id, why) in dropped {
-            println!("  {id:<width$}  {why}");
-        }
-    }
-}
-
 /// Writes a line for every case: whether it is usable, its grid, its label's values and its target, or why it is not.
-pub(super) fn write(path: &Path, checked: &[Checked]) -> Result<()> {
+pub(super) fn write_report(path: &Path, checked: &[CheckedCase]) -> Result<(), PreparationError> {
     let mut text = "case,usable,voxels,spacing_mm,label_values,target_ml,why\n".to_owned();
-    for Checked { case, outcome } in checked {
+    for CheckedCase { case, outcome } in checked {
         match outcome {
             Outcome::Usable(facts) => {
                 let [voxels, spacing, values] = [
@@ -118,15 +96,4 @@ pub(super) fn write(path: &Path, checked: &[Checked]) -> Result<()> {
     }
     atomic::write(path, Overwrite::Replace, |file| file.write_all(text.as_bytes()))?;
     Ok(())
-}
-
-/// The problem with all its causes.
-fn in_one_line(problem: &CaseProblem) -> String {
-    let mut text = problem.to_string();
-    let mut cause = std::error::Error::source(problem);
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
 }

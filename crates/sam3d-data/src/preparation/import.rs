@@ -6,14 +6,16 @@ use std::{
     path::Path,
 };
 
-use anyhow::{Context, Result, bail};
-use sam3d_data::{
+use sam3d_pickle::{Limits, Value};
+
+use super::{
+    checked::{CheckedCase, Outcome},
+    error::PreparationError,
+};
+use crate::{
     dataset::{CaseId, Dataset},
     splits::{Part, Split},
 };
-use sam3d_pickle::{Limits, Value};
-
-use super::checked::{Checked, Outcome};
 
 /// Endings that are no part of a case's name.
 const ENDINGS: [&str; 7] = [".gz", ".nii", ".nrrd", ".mha", ".mhd", ".seg", ".npy"];
@@ -25,15 +27,16 @@ const ENDINGS: [&str; 7] = [".gz", ".nii", ".nrrd", ".mha", ".mhd", ".seg", ".np
 /// the case whose id they are, or which the dataset's layout reads in them.
 ///
 /// # Errors
-/// If it is no such list, or names cases that are not there or cannot be used.
-pub(super) fn read(path: &Path, dataset: &Dataset, checked: &[Checked]) -> Result<Vec<Split>> {
+/// [`PreparationError`] if the file is no such list, or names cases that are not there or cannot be used.
+pub fn read_splits(
+    path: &Path,
+    dataset: &Dataset,
+    checked: &[CheckedCase],
+) -> Result<Vec<Split>, PreparationError> {
     let node = node_of(path)?;
     let folds = folds_of(&node);
     if folds.is_empty() {
-        bail!(
-            "{}: expected lists of cases named train, val and test, for one fold or several, found none",
-            path.display()
-        );
+        return Err(PreparationError::NoSplits { path: path.to_owned() });
     }
     let names = Names::new(dataset, checked);
     let mut unmatched = BTreeSet::new();
@@ -55,13 +58,13 @@ pub(super) fn read(path: &Path, dataset: &Dataset, checked: &[Checked]) -> Resul
                     continue;
                 };
                 if let Some(other) = seen.insert(id.clone(), part) {
-                    bail!(
-                        "{}: fold {}: case {id} is in {} and in {}",
-                        path.display(),
-                        splits.len(),
-                        other.name(),
-                        part.name()
-                    );
+                    return Err(PreparationError::CaseInTwoParts {
+                        path: path.to_owned(),
+                        fold: splits.len(),
+                        case: id,
+                        first: other.name(),
+                        second: part.name(),
+                    });
                 }
                 ids.push(id);
             }
@@ -70,19 +73,12 @@ pub(super) fn read(path: &Path, dataset: &Dataset, checked: &[Checked]) -> Resul
         splits.push(split);
     }
     if !unmatched.is_empty() {
-        bail!("{}: {}", path.display(), names.complaint(&unmatched));
-    }
-    let named: BTreeSet<&CaseId> = splits
-        .iter()
-        .flat_map(|split| split.train.iter().chain(&split.validation).chain(&split.test))
-        .collect();
-    let usable = checked.iter().filter(|checked| checked.is_usable()).count();
-    if named.len() < usable {
-        println!(
-            "{} usable cases are in no list of {} and will not be used",
-            usable - named.len(),
-            path.display()
-        );
+        return Err(PreparationError::CasesUnknown {
+            path: path.to_owned(),
+            count: unmatched.len(),
+            usable: names.usable.len(),
+            named: names.listed(&unmatched),
+        });
     }
     Ok(splits)
 }
@@ -96,25 +92,24 @@ enum Node {
     Other,
 }
 
-fn node_of(path: &Path) -> Result<Node> {
-    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+fn node_of(path: &Path) -> Result<Node, PreparationError> {
+    let bytes = fs::read(path).map_err(PreparationError::read(path))?;
+    let invalid = |reason| PreparationError::SplitsFormat { path: path.to_owned(), reason };
     if bytes.first() == Some(&0x80) || bytes.starts_with(b"PK") {
         // Read as data: what a pickle would run is refused by name.
         return Ok(Node::from(&sam3d_pickle::read_bytes(bytes, path, &Limits::default())?));
     }
-    let text = String::from_utf8(bytes)
-        .ok()
-        .with_context(|| format!("{}: expected JSON, a pickle or text", path.display()))?;
+    let text = String::from_utf8(bytes).map_err(|_| invalid("expected JSON, a pickle or text".to_owned()))?;
     if text.trim_start().starts_with(['{', '[']) {
-        let value: serde_json::Value =
-            serde_json::from_str(&text).with_context(|| format!("{}: not valid JSON", path.display()))?;
+        let value: serde_json::Value = serde_json::from_str(&text)
+            .map_err(|source| PreparationError::SplitsJson { path: path.to_owned(), source })?;
         return Ok(Node::from(&value));
     }
-    lines(&text).with_context(|| format!("{}", path.display()))
+    lines(&text).map_err(invalid)
 }
 
 /// Text with a part and a case on each line, in either order.
-fn lines(text: &str) -> Result<Node> {
+fn lines(text: &str) -> Result<Node, String> {
     let mut parts: BTreeMap<&str, Vec<Node>> = BTreeMap::new();
     for (number, line) in text.lines().enumerate() {
         let line = line.split('#').next().unwrap_or_default().trim();
@@ -128,10 +123,13 @@ fn lines(text: &str) -> Result<Node> {
                 (Some(part), _) => (part, second),
                 (None, Some(part)) => (part, first),
                 (None, None) => {
-                    bail!("line {}: expected train, val or test beside a case, found {line:?}", number + 1)
+                    return Err(format!(
+                        "line {}: expected train, val or test beside a case, found {line:?}",
+                        number + 1
+                    ));
                 }
             },
-            _ => bail!("line {}: expected a part and a case, found {line:?}", number + 1),
+            _ => return Err(format!("line {}: expected a part and a case, found {line:?}", number + 1)),
         };
         parts.entry(part.name()).or_default().push(Node::Text(case.to_owned()));
     }
@@ -222,9 +220,9 @@ struct Names<'a> {
 }
 
 impl<'a> Names<'a> {
-    fn new(dataset: &'a Dataset, checked: &'a [Checked]) -> Self {
+    fn new(dataset: &'a Dataset, checked: &'a [CheckedCase]) -> Self {
         let mut names = Self { dataset, usable: BTreeSet::new(), dropped: BTreeMap::new() };
-        for Checked { case, outcome } in checked {
+        for CheckedCase { case, outcome } in checked {
             match outcome {
                 Outcome::Usable(_) => {
                     names.usable.insert(case.id.as_str());
@@ -238,7 +236,7 @@ impl<'a> Names<'a> {
     }
 
     /// The usable case that one of `candidates` names.
-    fn find(&self, candidates: &[&str]) -> Result<Option<CaseId>> {
+    fn find(&self, candidates: &[&str]) -> Result<Option<CaseId>, PreparationError> {
         for candidate in candidates {
             for id in self.ids_in(candidate)? {
                 if self.usable.contains(id.as_str()) {
@@ -250,7 +248,7 @@ impl<'a> Names<'a> {
     }
 
     /// What `text` may mean, the likeliest first: an id, a path of the layout, a path with an id in it.
-    fn ids_in(&self, text: &str) -> Result<Vec<String>> {
+    fn ids_in(&self, text: &str) -> Result<Vec<String>, PreparationError> {
         let mut ids = vec![text.to_owned()];
         ids.extend(self.dataset.layout.case_of_path(text)?.map(String::from));
         for component in text.split(['/', '\\']).rev() {
@@ -265,7 +263,7 @@ impl<'a> Names<'a> {
     }
 
     /// Which names are no usable case, and why where that is known.
-    fn complaint(&self, unmatched: &BTreeSet<String>) -> String {
+    fn listed(&self, unmatched: &BTreeSet<String>) -> String {
         let named: Vec<String> = unmatched
             .iter()
             .take(5)
@@ -276,12 +274,6 @@ impl<'a> Names<'a> {
             })
             .collect();
         let more = if unmatched.len() > named.len() { ", ..." } else { "" };
-        format!(
-            "{} of its cases are not among the {} usable ones: {}{more}; point --source at the whole dataset, or take them \
-             from the list",
-            unmatched.len(),
-            self.usable.len(),
-            named.join(", ")
-        )
+        format!("{}{more}", named.join(", "))
     }
 }

@@ -1,170 +1,98 @@
-//! Checking shared out among jobs, and what they found put together.
+//! Checking divided among jobs, and their results put together.
 
 use std::{
     fs,
     io::Write,
     path::{Path, PathBuf},
-    str::FromStr,
 };
 
-use anyhow::{Context, Result, bail};
-use sam3d_data::dataset::{Case, CaseId, Dataset};
 use sam3d_io::atomic::{self, Overwrite};
 use serde::{Deserialize, Serialize};
 
-use super::checked::{self, Checked};
+use super::{checked::CheckedCase, error::PreparationError};
+use crate::{
+    dataset::{Case, CaseId, Dataset},
+    shard::Shard,
+};
 
-/// One job's part of the cases: every `count`th, from number `index` on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Shard {
-    index: u32,
-    count: u32,
-}
-
-impl FromStr for Shard {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let numbers = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
-        match numbers {
-            Some((index, count)) if index < count => Ok(Self { index, count }),
-            _ => Err("expected I/N with I from 0 to N - 1, as in 0/8".to_owned()),
-        }
-    }
-}
-
-/// What a job leaves behind.
+/// The result of one job.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Part {
+struct CheckedShard {
     dataset: Dataset,
-    /// All cases there are, so that parts of different downloads are told apart.
+    /// All cases there are, so that shards of different downloads are told apart.
     all: Vec<CaseId>,
-    checked: Vec<Checked>,
+    checked: Vec<CheckedCase>,
 }
 
-impl Shard {
-    /// This part of `cases`.
-    pub(super) fn of(self, cases: &[Case]) -> Vec<Case> {
-        cases.iter().skip(self.index as usize).step_by(self.count as usize).cloned().collect()
+/// Writes the result of checking `shard` of `cases` into `out`, and returns where it is.
+///
+/// # Errors
+/// [`PreparationError`] if it cannot be written.
+pub fn write_shard(
+    shard: Shard,
+    out: &Path,
+    dataset: &Dataset,
+    cases: &[Case],
+    checked: Vec<CheckedCase>,
+) -> Result<PathBuf, PreparationError> {
+    let absolute = |path: &Path| std::path::absolute(path).map_err(PreparationError::read(path));
+    let mut part = CheckedShard {
+        dataset: dataset.clone(),
+        all: cases.iter().map(|case| case.id.clone()).collect(),
+        checked,
+    };
+    for checked in &mut part.checked {
+        checked.case.image = absolute(&checked.case.image)?;
+        checked.case.label = absolute(&checked.case.label)?;
     }
+    let directory = directory(out);
+    fs::create_dir_all(&directory).map_err(PreparationError::write(&directory))?;
+    let path = path(out, shard);
+    atomic::write(&path, Overwrite::Replace, |file| {
+        serde_json::to_writer_pretty(&mut *file, &part)?;
+        file.write_all(b"\n")
+    })?;
+    Ok(path)
+}
 
-    /// Writes what was found of this part.
-    pub(super) fn write(
-        self,
-        out: &Path,
-        dataset: &Dataset,
-        cases: &[Case],
-        checked: Vec<Checked>,
-    ) -> Result<()> {
-        checked::print(&checked);
-        let absolute = |path: &Path| std::path::absolute(path).with_context(|| format!("{}", path.display()));
-        let mut part = Part {
-            dataset: dataset.clone(),
-            all: cases.iter().map(|case| case.id.clone()).collect(),
-            checked,
-        };
-        for checked in &mut part.checked {
-            checked.case.image = absolute(&checked.case.image)?;
-            checked.case.label = absolute(&checked.case.label)?;
-        }
-        let path = path(out, self.index, self.count);
-        let directory = path.parent().unwrap_or(out);
-        fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
-        atomic::write(&path, Overwrite::Replace, |file| {
-            serde_json::to_writer_pretty(&mut *file, &part)?;
-            file.write_all(b"\n")
-        })?;
-        println!(
-            "{}: {} of {} cases; put all parts together with --merge {}",
-            path.display(),
-            part.checked.len(),
-            cases.len(),
-            self.count
-        );
-        Ok(())
+/// The results of all `count` shards in `out`, by case.
+///
+/// # Errors
+/// [`PreparationError`] if a shard is missing, damaged, or of another dataset or download than the first.
+pub fn merge_shards(
+    out: &Path,
+    count: usize,
+    dataset: &Dataset,
+) -> Result<Vec<CheckedCase>, PreparationError> {
+    let missing: Vec<Shard> = Shard::all(count).filter(|shard| !path(out, *shard).is_file()).collect();
+    if !missing.is_empty() {
+        return Err(PreparationError::ShardsMissing { directory: directory(out), shards: missing });
     }
-}
-
-/// The parts in a directory.
-pub(super) struct Merge<'a> {
-    pub(super) directory: &'a Path,
-    pub(super) count: u32,
-}
-
-impl Merge<'_> {
-    /// What all jobs found, by case.
-    ///
-    /// # Errors
-    /// If a part is missing, damaged, or of another dataset or download than the first.
-    pub(super) fn read(&self, dataset: &Dataset) -> Result<Vec<Checked>> {
-        let count = self.count;
-        let paths: Vec<PathBuf> = (0..count).map(|index| path(self.directory, index, count)).collect();
-        let missing: Vec<String> = (0..count)
-            .zip(&paths)
-            .filter(|(_, path)| !path.is_file())
-            .map(|(index, _)| format!("{index}/{count}"))
-            .collect();
-        if !missing.is_empty() {
-            let directory = self.directory.join("shards");
-            bail!(
-                "{}: --shard {} is missing; run it, then --merge again",
-                directory.display(),
-                missing.join(", ")
-            );
+    let mut all: Option<Vec<CaseId>> = None;
+    let mut merged = Vec::new();
+    for shard in Shard::all(count) {
+        let path = path(out, shard);
+        let text = fs::read(&path).map_err(PreparationError::read(&path))?;
+        let part: CheckedShard = serde_json::from_slice(&text)
+            .map_err(|source| PreparationError::ShardDamaged { path: path.clone(), source })?;
+        if part.dataset != *dataset || *all.get_or_insert_with(|| part.all.clone()) != part.all {
+            return Err(PreparationError::ShardDiffers { path });
         }
-        let mut all: Option<Vec<CaseId>> = None;
-        let mut merged = Vec::new();
-        for path in &paths {
-            let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-            let part: Part = serde_json::from_slice(&text)
-                .with_context(|| format!("{}: damaged; run this shard again", path.display()))?;
-            if part.dataset != *dataset || *all.get_or_insert_with(|| part.all.clone()) != part.all {
-                bail!(
-                    "{}: is of another dataset or another state of its files; run all shards again",
-                    path.display()
-                );
-            }
-            merged.extend(part.checked);
-        }
-        merged.sort_by(|a, b| a.case.id.cmp(&b.case.id));
-        if !merged.iter().map(|checked| &checked.case.id).eq(all.iter().flatten()) {
-            bail!(
-                "{}: the shards do not make up the {} cases; run all of them again",
-                self.directory.display(),
-                all.map_or(0, |all| all.len())
-            );
-        }
-        Ok(merged)
+        merged.extend(part.checked);
     }
-}
-
-fn path(out: &Path, index: u32, count: u32) -> PathBuf {
-    out.join("shards").join(format!("{index}-of-{count}.json"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shards_are_parts_of_the_whole() {
-        let cases: Vec<Case> = (0..7)
-            .map(|n| Case {
-                id: CaseId::new(n.to_string()).unwrap(),
-                image: "i".into(),
-                label: "l".into(),
-                label_on_image_voxels: false,
-            })
-            .collect();
-        let mut ids: Vec<String> = (0..3)
-            .flat_map(|index| Shard { index, count: 3 }.of(&cases))
-            .map(|case| case.id.into())
-            .collect();
-        ids.sort();
-        assert_eq!(ids, ["0", "1", "2", "3", "4", "5", "6"]);
-        for bad in ["3/3", "1", "a/2", "-1/2", "0/0", "1/2/3"] {
-            assert!(bad.parse::<Shard>().is_err(), "{bad}");
-        }
+    merged.sort_by(|a, b| a.case.id.cmp(&b.case.id));
+    let all = all.unwrap_or_default();
+    if !merged.iter().map(|checked| &checked.case.id).eq(&all) {
+        return Err(PreparationError::ShardsIncomplete { directory: directory(out), cases: all.len() });
     }
+    Ok(merged)
+}
+
+fn directory(out: &Path) -> PathBuf {
+    out.join("shards")
+}
+
+fn path(out: &Path, shard: Shard) -> PathBuf {
+    directory(out).join(format!("{}-of-{}.json", shard.index(), shard.count()))
 }

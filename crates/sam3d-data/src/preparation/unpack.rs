@@ -8,13 +8,13 @@ use std::{
     time::UNIX_EPOCH,
 };
 
-use anyhow::{Context, Result, anyhow, bail};
 use flate2::bufread::MultiGzDecoder;
 use sam3d_io::atomic::{self, Overwrite};
 use serde::{Deserialize, Serialize};
 use tar::EntryType;
 
-use crate::progress;
+use super::error::{PreparationError, UnpackError};
+use crate::progress::{OnProgress, Progress, Stage};
 
 /// The most entries of an archive: KiTS21 has a hundred for each of 300 cases.
 const MAX_ENTRIES: usize = 1_000_000;
@@ -28,15 +28,19 @@ struct Stamp {
     modified_ns: u128,
 }
 
-/// Unpacks `archive` (tar, gzipped or not, or zip; told by content) into a directory of its own below `out`, and returns
-/// that. What was unpacked from the same file before is taken as it is.
+/// Unpacks `archive` (tar, gzipped or not, or zip; recognised by content) into a directory of its own below `out`, and
+/// returns that. An archive that was unpacked before is not unpacked again.
 ///
 /// # Errors
-/// If it is no such archive or damaged, holds links, devices or paths that lead outside, or more than `limit` bytes.
-/// Nothing is left behind then.
-pub(super) fn unpack(archive: &Path, out: &Path, limit: u64) -> Result<PathBuf> {
-    let failed = || format!("cannot read {}", archive.display());
-    let metadata = fs::metadata(archive).with_context(failed)?;
+/// [`PreparationError::Archive`] if it is no such archive or damaged, holds links, devices or paths that lead outside, or
+/// more than `limit_bytes`; nothing is left behind then.
+pub fn unpack(
+    archive: &Path,
+    out: &Path,
+    limit_bytes: u64,
+    on_progress: OnProgress<'_>,
+) -> Result<PathBuf, PreparationError> {
+    let metadata = fs::metadata(archive).map_err(PreparationError::read(archive))?;
     let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     let name = archive.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let modified_ns = modified.map_or(0, |time| time.as_nanos());
@@ -50,30 +54,33 @@ pub(super) fn unpack(archive: &Path, out: &Path, limit: u64) -> Result<PathBuf> 
     let known =
         fs::read(target.join(STAMP)).ok().and_then(|text| serde_json::from_slice::<Stamp>(&text).ok());
     if known.as_ref() == Some(&stamp) {
-        println!("{}: unpacked before", target.display());
+        on_progress(Progress::UnpackedBefore(&target));
         return Ok(target);
     }
     if target.exists() && known.is_none() {
-        bail!("{}: is in the way of unpacking {}; remove it", target.display(), archive.display());
+        return Err(PreparationError::InTheWay { directory: target, archive: archive.to_owned() });
     }
-    fs::create_dir_all(&parent).with_context(|| format!("cannot create {}", parent.display()))?;
-    println!("unpacking {} to {}", archive.display(), target.display());
+    fs::create_dir_all(&parent).map_err(PreparationError::write(&parent))?;
+    let stage = Stage::Unpacking { archive, directory: &target };
+    on_progress(Progress::Begins { stage, done: 0, total: Some(metadata.len()) });
     let temporary = tempfile::Builder::new()
         .prefix(".unpacking-")
         .tempdir_in(&parent)
-        .with_context(|| format!("cannot create a directory in {}", parent.display()))?;
-    let mut sink = Sink { root: temporary.path(), left: limit, limit, entries: 0 };
-    sink.archive(archive).with_context(|| format!("{}: cannot be unpacked", archive.display()))?;
+        .map_err(PreparationError::write(&parent))?;
+    let mut sink =
+        Sink { root: temporary.path(), left: limit_bytes, limit: limit_bytes, entries: 0, on_progress };
+    let unpacked = sink.archive(archive);
+    on_progress(Progress::Ends);
+    unpacked.map_err(|source| PreparationError::Archive { archive: archive.to_owned(), source })?;
     atomic::write(&temporary.path().join(STAMP), Overwrite::Replace, |file| {
         serde_json::to_writer(&mut *file, &stamp)?;
         file.write_all(b"\n")
     })?;
     if target.exists() {
-        fs::remove_dir_all(&target).with_context(|| format!("cannot remove {}", target.display()))?;
+        fs::remove_dir_all(&target).map_err(PreparationError::write(&target))?;
     }
     let temporary = temporary.keep();
-    fs::rename(&temporary, &target)
-        .with_context(|| format!("cannot rename {} to {}", temporary.display(), target.display()))?;
+    fs::rename(&temporary, &target).map_err(PreparationError::write(&target))?;
     Ok(target)
 }
 
@@ -83,27 +90,40 @@ struct Sink<'a> {
     left: u64,
     limit: u64,
     entries: usize,
+    on_progress: OnProgress<'a>,
+}
+
+/// A file that tells how much of it was read.
+struct Counted<'a> {
+    file: File,
+    on_progress: OnProgress<'a>,
+}
+
+impl Read for Counted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read(buffer)?;
+        (self.on_progress)(Progress::Advances(count as u64));
+        Ok(count)
+    }
 }
 
 impl Sink<'_> {
-    fn archive(&mut self, path: &Path) -> Result<()> {
+    fn archive(&mut self, path: &Path) -> Result<(), UnpackError> {
         let mut file = File::open(path)?;
-        let bar = progress::bytes(file.metadata()?.len());
         let mut start = Vec::new();
         (&mut file).take(512).read_to_end(&mut start)?;
         file.seek(SeekFrom::Start(0))?;
         let is_tar = start.get(257..262) == Some(b"ustar");
-        let done = match start.as_slice() {
+        let on_progress = self.on_progress;
+        match start.as_slice() {
             [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => self.zip(BufReader::new(file)),
-            [0x1f, 0x8b, ..] => self.tar(MultiGzDecoder::new(BufReader::new(bar.wrap_read(file)))),
-            _ if is_tar => self.tar(bar.wrap_read(file)),
-            _ => Err(anyhow!("expected a .tar, .tar.gz or .zip archive, found another kind of file")),
-        };
-        bar.finish_and_clear();
-        done
+            [0x1f, 0x8b, ..] => self.tar(MultiGzDecoder::new(BufReader::new(Counted { file, on_progress }))),
+            _ if is_tar => self.tar(Counted { file, on_progress }),
+            _ => Err(UnpackError::NotAnArchive),
+        }
     }
 
-    fn tar(&mut self, reader: impl Read) -> Result<()> {
+    fn tar(&mut self, reader: impl Read) -> Result<(), UnpackError> {
         let mut archive = tar::Archive::new(reader);
         for entry in archive.entries()? {
             let mut entry = entry?;
@@ -112,46 +132,38 @@ impl Sink<'_> {
                 EntryType::Directory => self.directory(&name)?,
                 EntryType::Regular | EntryType::Continuous => self.file(&name, &mut entry)?,
                 EntryType::XGlobalHeader => {}
-                kind => bail!(
-                    "{}: expected files and directories, found a {kind:?}; unpack it yourself and name the directory",
-                    name.display()
-                ),
+                kind => return Err(UnpackError::EntryKind { name, kind: format!("a {kind:?}") }),
             }
         }
         if self.entries == 0 {
-            bail!("it is empty");
+            return Err(UnpackError::Empty);
         }
         Ok(())
     }
 
-    fn zip(&mut self, reader: impl Read + Seek) -> Result<()> {
+    fn zip(&mut self, reader: impl Read + Seek) -> Result<(), UnpackError> {
         let mut archive = zip::ZipArchive::new(reader)?;
-        let bar = progress::cases(archive.len());
         for index in 0..archive.len() {
             let mut entry = archive.by_index(index)?;
             let name = PathBuf::from(entry.name()?.replace('\\', "/"));
             if entry.is_symlink() {
-                bail!(
-                    "{}: expected files and directories, found a link; unpack it yourself and name the directory",
-                    name.display()
-                );
+                return Err(UnpackError::EntryKind { name, kind: "a link".to_owned() });
             } else if entry.is_dir() {
                 self.directory(&name)?;
             } else {
                 self.file(&name, &mut entry)?;
             }
-            bar.inc(1);
+            (self.on_progress)(Progress::Advances(entry.compressed_size()));
         }
-        bar.finish_and_clear();
         Ok(())
     }
 
-    fn directory(&mut self, name: &Path) -> Result<()> {
+    fn directory(&mut self, name: &Path) -> Result<(), UnpackError> {
         let path = self.place(name)?;
-        fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))
+        fs::create_dir_all(&path).map_err(|source| UnpackError::Entry { name: name.to_owned(), source })
     }
 
-    fn file(&mut self, name: &Path, content: &mut impl Read) -> Result<()> {
+    fn file(&mut self, name: &Path, content: &mut impl Read) -> Result<(), UnpackError> {
         let path = self.place(name)?;
         let mut write = || -> io::Result<u64> {
             if let Some(parent) = path.parent() {
@@ -160,29 +172,26 @@ impl Sink<'_> {
             // A byte more than allowed tells a file that ends there from one that does not.
             io::copy(&mut content.take(self.left.saturating_add(1)), &mut File::create(&path)?)
         };
-        let written = write().with_context(|| format!("{}", name.display()))?;
-        match self.left.checked_sub(written) {
-            Some(left) => self.left = left,
-            None => bail!(
-                "it holds more than {} GB; raise --max-unpacked if that is true",
-                self.limit / 1_000_000_000
-            ),
-        }
+        let written = write().map_err(|source| UnpackError::Entry { name: name.to_owned(), source })?;
+        self.left = self
+            .left
+            .checked_sub(written)
+            .ok_or(UnpackError::TooLarge { limit_gb: self.limit / 1_000_000_000 })?;
         Ok(())
     }
 
     /// Where the entry `name` goes.
-    fn place(&mut self, name: &Path) -> Result<PathBuf> {
+    fn place(&mut self, name: &Path) -> Result<PathBuf, UnpackError> {
         self.entries += 1;
         if self.entries > MAX_ENTRIES {
-            bail!("it holds more than {MAX_ENTRIES} files");
+            return Err(UnpackError::TooManyFiles { limit: MAX_ENTRIES });
         }
         let mut path = self.root.to_owned();
         for component in name.components() {
             match component {
                 Component::Normal(part) => path.push(part),
                 Component::CurDir => {}
-                _ => bail!("{}: leads outside the directory it is unpacked to", name.display()),
+                _ => return Err(UnpackError::Outside { name: name.to_owned() }),
             }
         }
         Ok(path)
@@ -193,7 +202,7 @@ impl Sink<'_> {
 mod tests {
     use flate2::{Compression, write::GzEncoder};
 
-    use super::*;
+    use super::{super::error::in_one_line, *};
 
     /// A tar archive with one entry of each name, whose header is written as it is, escapes and all.
     fn tar_of(names: &[(&str, EntryType, &[u8])]) -> Vec<u8> {
@@ -227,11 +236,15 @@ mod tests {
         encoder.finish().unwrap()
     }
 
-    fn unpacked(name: &str, bytes: &[u8], limit: u64) -> (tempfile::TempDir, Result<PathBuf>) {
+    fn unpacked(
+        name: &str,
+        bytes: &[u8],
+        limit: u64,
+    ) -> (tempfile::TempDir, Result<PathBuf, PreparationError>) {
         let directory = tempfile::tempdir().unwrap();
         let archive = directory.path().join(name);
         fs::write(&archive, bytes).unwrap();
-        let result = unpack(&archive, &directory.path().join("out"), limit);
+        let result = unpack(&archive, &directory.path().join("out"), limit, &|_| {});
         (directory, result)
     }
 
@@ -249,7 +262,8 @@ mod tests {
             assert_eq!(fs::read(target.join("set/b.txt")).unwrap(), b"two");
             // Once is enough: what is there is not written again.
             fs::write(target.join("set/a.txt"), "mine").unwrap();
-            let again = unpack(&directory.path().join(name), &directory.path().join("out"), 6).unwrap();
+            let again =
+                unpack(&directory.path().join(name), &directory.path().join("out"), 6, &|_| {}).unwrap();
             assert_eq!(fs::read(again.join("set/a.txt")).unwrap(), b"mine");
         }
     }
@@ -274,7 +288,7 @@ mod tests {
             ("text.tar", b"not an archive".to_vec(), "another kind of file"),
         ] {
             let (directory, result) = unpacked(name, &bytes, 1000);
-            let error = format!("{:#}", result.unwrap_err());
+            let error = in_one_line(&result.unwrap_err());
             assert!(error.contains(name) && error.contains(why), "{name}: {error}");
             let left: Vec<_> = fs::read_dir(directory.path().join("out/unpacked")).unwrap().collect();
             assert!(left.is_empty(), "{name}: {left:?}");
@@ -288,7 +302,7 @@ mod tests {
         let archive = directory.path().join("x.zip");
         fs::write(&archive, zip_of(&[("a", b"x")])).unwrap();
         fs::create_dir_all(directory.path().join("unpacked/x")).unwrap();
-        let error = unpack(&archive, directory.path(), 10).unwrap_err().to_string();
+        let error = unpack(&archive, directory.path(), 10, &|_| {}).unwrap_err().to_string();
         assert!(error.contains("is in the way"), "{error}");
     }
 }

@@ -97,9 +97,7 @@ pub fn run(args: &EvalArgs, global: &GlobalArgs) -> anyhow::Result<()> {
     };
     let out = args.out.as_deref().map(|path| Out::open(path, &identity, args)).transpose()?;
     let mine: Vec<&Case> = match args.shard {
-        Some(shard) => {
-            cases.iter().enumerate().filter(|(i, _)| shard.has(*i)).map(|(_, case)| *case).collect()
-        }
+        Some(shard) => shard.of(cases.iter().copied()),
         None => cases.clone(),
     };
     let (mut evaluated, mut failures) = evaluate(&pipeline, &mine, out.as_ref())?;
@@ -109,7 +107,7 @@ pub fn run(args: &EvalArgs, global: &GlobalArgs) -> anyhow::Result<()> {
         let done = finished.len() + failed.len();
         if done < cases.len() {
             tracing::info!(
-                "share {shard}: {done} of {} cases of the split are done; the job that finishes last writes the scores",
+                "shard {shard}: {done} of {} cases of the split are done; the job that finishes last writes the scores",
                 cases.len()
             );
             return finish(&failures, mine.len());

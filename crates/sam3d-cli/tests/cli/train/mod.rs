@@ -116,7 +116,7 @@ fn settings_that_make_no_sense_are_named() {
         assert!(!place.path().join("runs").exists());
         message
     };
-    assert!(fails(&[]).contains("prepare-data"));
+    assert!(fails(&[]).contains("`sam3d prepare-data`"));
     assert!(fails(&["--set", "optimiser.rate=1"]).contains("rate"));
     assert!(fails(&["--set", "train.epochs=0"]).contains("train.epochs"));
     assert!(fails(&["--config", "none.toml"]).contains("none.toml"));
