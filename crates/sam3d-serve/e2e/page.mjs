@@ -110,6 +110,9 @@ for (const [x, y] of circles) {
 }
 const clicked = [voxelOf((await clicks())[0])]
 assert.match(await download('.nii.gz', 'mask.nii.gz'), /_mask\.nii\.gz$/)
+const [session] = await Promise.all([page.waitForEvent('download'), page.click('#session')])
+await session.saveAs(join(directory, 'session.json'))
+assert.match(session.suggestedFilename(), /_session\.json$/)
 
 // A second click and back again: the mask is the one before.
 const before = await textOf('status').then(() => volume())
@@ -119,6 +122,15 @@ await answered(2)
 await page.keyboard.press('Control+z')
 await answered(1)
 assert.equal(await volume(), before)
+
+// A click that the mask does not reach is named.
+const dark = [scene.clicks[0][0] - 9, scene.clicks[0][1], scene.clicks[0][2]]
+await moveTo(dark)
+await page.keyboard.press('Enter')
+await answered(2)
+assert.match(await textOf('status'), new RegExp(`contradicts the click at ${dark.join(', ')}`))
+await page.keyboard.press('u')
+await answered(1)
 
 // Clicks outside: these weights cannot use them, and the page says so.
 await page.mouse.click(box.x + circles[0][0], box.y + circles[0][1], { button: 'right' })
@@ -186,6 +198,44 @@ await moveTo(scene.clicks[0])
 await page.keyboard.press('Enter')
 await answered(1)
 
-assert.deepEqual(complaints, [])
+// A click that is refused takes nothing with it: the one before it, still unanswered, is answered and shown.
+await page.keyboard.press('n')
+await page.fill('#threshold', String(scene.threshold))
+let held
+await page.route('**/api/mask*', async (route) => {
+  const { clicks } = route.request().postDataJSON()
+  if (clicks.length === 1 && !held) {
+    held = true
+    return
+  }
+  if (clicks.length === 2) await route.fulfill({ status: 400, json: { detail: 'refused by the test' } })
+  else await route.continue()
+})
+await moveTo(scene.clicks[0])
+await page.keyboard.press('Enter')
+await page.waitForFunction(() => document.getElementById('status').dataset.state === 'busy')
+await page.keyboard.press('Enter')
+await page.waitForFunction(() => document.getElementById('error').textContent.includes('refused by the test'))
+await idle()
+assert.equal((await clicks()).length, 1)
+assert.notEqual(await volume(), '0.00 ml', 'the file would hold a mask that is not shown')
+await page.unroute('**/api/mask*')
+
+// A damaged study shows no image, and not the one before it.
+await page.selectOption('#study', 'damaged')
+await page.waitForFunction(() => document.getElementById('error').textContent.startsWith('damaged: '))
+assert.equal(await page.title(), 'sam3d')
+assert.equal(await page.inputValue('#study'), '')
+assert.ok(await page.isVisible('#empty'))
+assert.equal((await clicks()).length, 0)
+assert.equal(await textOf('location'), '')
+assert.equal(await page.isEnabled('.download'), false)
+await page.mouse.click(box.x + circles[0][0], box.y + circles[0][1])
+assert.match(await textOf('error'), /^damaged: /, 'a click removes the error')
+await page.screenshot({ path: join(directory, 'damaged.png') })
+
+// The browser itself complains about the two answers that the test brought about.
+const expected = /the server responded with a status of 400/
+assert.deepEqual(complaints.filter((complaint) => !expected.test(complaint)), [])
 await browser.close()
 console.log(JSON.stringify({ clicked }))

@@ -28,6 +28,13 @@ export function paint(labels, runs, label) {
   for (let at = 0; at < runs.length; at += 2) labels.fill(label, runs[at], runs[at] + runs[at + 1])
 }
 
+/** For each label from 1 to `count`, how many voxels have it in `labels`. */
+export function countLabels(labels, count) {
+  const counts = new Array(count + 1).fill(0)
+  for (const label of labels) counts[label] += 1
+  return counts.slice(1)
+}
+
 /** A NIfTI file of one byte per voxel with the geometry of the file `volume`, which is plain and little-endian. */
 export function emptyLabels(volume, voxels) {
   const OFFSET = 352

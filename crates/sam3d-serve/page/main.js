@@ -1,6 +1,6 @@
 // What happens: between the panel, the viewer and the server.
 import * as server from '/page/server.js'
-import { Objects } from '/page/objects.js'
+import { Objects, show, showNothing } from '/page/objects.js'
 import { Panel, windowOf } from '/page/panel.js'
 import { Viewer } from '/page/viewer.js'
 
@@ -10,7 +10,7 @@ const THRESHOLD_PAUSE_MS = 150
 server.tokenDialog.ask = askToken
 const state = await stateOfServer()
 const objects = new Objects(state.target)
-/** The image that is shown, as part of an address: `study=...` or `upload=...`. */
+/** The image that is shown, as part of an address: `study=...` or `upload=...`, and its hash. Nothing is shown without. */
 let image
 /** What its files are called. */
 let shortName
@@ -22,6 +22,8 @@ let masked = true
 /** How long the encoder took last, in seconds. */
 let encoderSeconds
 let thresholdTimer
+/** Settles when the viewer has drawn the image it is at. */
+let drawing = Promise.resolve()
 
 const viewer = new Viewer(document.getElementById('view'), document.getElementById('markers'), {
   click: (ijk, outside) => click(ijk, outside || negative),
@@ -31,10 +33,10 @@ const panel = new Panel({
   study: (id) => open(`study=${encodeURIComponent(id)}`, id),
   file: (file) => openFile(file),
   newObject: () => newObject(),
-  select: (object) => { objects.active = object; shown() },
-  rename: (object, name) => { object.name = name.trim() || object.name; shown() },
+  select: (object) => { objects.active = object; shownObjects() },
+  rename: (object, name) => { object.name = name.trim() || object.name; shownObjects() },
   recolour: (object, colour) => { object.colour = colour; viewer.showObjects(objects.list, objects.active) },
-  remove: (object) => { objects.remove(object); shown() },
+  remove: (object) => { objects.remove(object); shownObjects() },
   mode: (outside) => mode(outside),
   undo: () => undo(),
   threshold: (value) => threshold(value),
@@ -42,6 +44,7 @@ const panel = new Panel({
   window: (number) => setWindow(number),
   opacity: (value) => { opacity = value; masked = true; showOpacity() },
   download: (format) => download(format),
+  session: () => downloadSessions(),
 })
 panel.negativeClicks(state.negative_clicks, state.negative_refused)
 panel.objects(objects)
@@ -94,72 +97,129 @@ async function openFile(file) {
   }
 }
 
+/** Closes what is shown: another image is on its way, and the page shows one image or none. */
+function close() {
+  for (const object of objects.list) object.request?.abort()
+  if (image?.startsWith('upload=')) server.forget(uploadOf(image))
+  image = undefined
+  clearTimeout(thresholdTimer)
+  objects.clear()
+  viewer.close()
+  panel.closed()
+  panel.objects(objects)
+}
+
+/** Does `work` after what was begun before, so that the viewer draws one image at a time. */
+function inTurn(work) {
+  const turn = drawing.then(work)
+  drawing = turn.catch(() => {})
+  return turn
+}
+
+function uploadOf(address) {
+  return new URLSearchParams(address).get('upload')
+}
+
 async function open(address, study) {
   const opening = ++openings
+  close()
   panel.error('')
   panel.status('Preparing the image', true)
   try {
-    const [described, file] = await Promise.all([server.get(`/api/image?${address}`), server.bytes(`/api/volume?${address}`)])
+    const described = await server.get(`/api/image?${address}`)
+    const shown = `${address}&sha256=${described.sha256}`
+    const file = await server.bytes(`/api/volume?${shown}`)
     if (opening !== openings) return
-    for (const object of objects.list) object.request?.abort()
-    if (image?.startsWith('upload=')) server.forget(image.slice('upload='.length))
-    image = address
+    await inTurn(async () => {
+      if (opening !== openings) return
+      await viewer.show(described, file)
+      // What was overtaken while it was drawn does not stay.
+      if (opening !== openings) viewer.close()
+    })
+    if (opening !== openings) return
+    image = shown
     shortName = (study ?? described.name.replace(/\.(nii|nii\.gz|nrrd|mha|mhd|nhdr)$/i, '')).replaceAll('/', '_')
-    objects.clear()
-    await viewer.show(described, file)
     panel.opened(described.name, study)
     setWindow(0)
-    shown()
+    shownObjects()
     panel.status('Click into what you want to segment')
+    document.getElementById('view').focus()
   } catch (error) {
     if (opening !== openings) return
+    close()
     panel.status('Ready')
-    panel.error(error.message)
+    panel.error(study ? `${study}: ${error.message}` : error.message)
   }
 }
 
 function click(ijk, outside) {
+  if (!image) return
   if (outside && !state.negative_clicks) {
     panel.error(`Outside is off: ${state.negative_refused}.`)
     return
   }
   const object = objects.active
-  object.clicks.push({ ijk, label: outside ? 'negative' : 'positive' })
-  shown()
-  segment(object, () => object.clicks.pop())
+  const added = { ijk, label: outside ? 'negative' : 'positive' }
+  object.clicks = [...object.clicks, added]
+  segment(object, () => { object.clicks = object.clicks.filter((click) => click !== added) })
 }
 
 /** Asks for the mask of `object`; `takeBack` undoes what led to a request that is refused. */
 async function segment(object, takeBack) {
   object.request?.abort()
+  object.request = undefined
   panel.error('')
   if (!object.clicks.some((click) => click.label === 'positive')) {
-    Object.assign(object, { runs: [], voxels: 0, volumeMl: 0, request: undefined })
-    shown()
+    showNothing(object)
+    shownObjects()
     panel.status('Click into what you want to segment')
     return
   }
   const request = new AbortController()
   object.request = request
+  shownObjects()
   const stopClock = watch(object, request)
+  const asked = { clicks: object.clicks, threshold: object.threshold }
   try {
-    const body = { clicks: object.clicks, threshold: object.threshold }
-    const last = await server.lines(`/api/mask?${image}`, body, request.signal, (line) => stopClock.stage(line))
+    const last = await server.lines(`/api/mask?${image}`, asked, request.signal, (line) => stopClock.stage(line))
     if (last.stage === 'failed') throw new Error(last.detail)
+    if (object.request !== request) return
     encoderSeconds = last.encoding_seconds ?? encoderSeconds
-    Object.assign(object, { runs: last.runs, voxels: last.voxels, volumeMl: last.volume_ml, request: undefined })
-    shown()
+    object.request = undefined
+    show(object, asked, last)
+    shownObjects()
     panel.status(summary(object, last))
   } catch (error) {
-    if (error.name === 'AbortError') return
+    if (error.name === 'AbortError' || object.request !== request) return
     object.request = undefined
-    takeBack?.()
-    shown()
-    panel.status('Ready')
+    await refused(object, takeBack)
     panel.error(error.message)
   } finally {
     stopClock()
   }
+}
+
+/** Brings an object whose request was refused back to what it can show. */
+async function refused(object, takeBack) {
+  const { answered } = object
+  if (takeBack) {
+    takeBack()
+    // An earlier click may have been waiting for its answer when this one came: it is asked for now.
+    const isShown = answered ? sameClicks(object.clicks, answered.clicks) : object.clicks.length === 0
+    if (!isShown) {
+      await segment(object)
+      return
+    }
+  } else {
+    object.clicks = answered?.clicks ?? []
+    object.threshold = answered?.threshold ?? object.threshold
+  }
+  shownObjects()
+  panel.status('Ready')
+}
+
+function sameClicks(some, others) {
+  return some.length === others.length && some.every((click, at) => click === others[at])
 }
 
 /** Shows how far a request is, until the returned function is called. */
@@ -189,23 +249,25 @@ function watch(object, request) {
   return stop
 }
 
-function summary(object, { voxels, volume_ml: ml, outside }) {
+function summary(object, { voxels, volume_ml: ml, outside, missed }) {
   if (voxels === 0) return 'Nothing found above the threshold: lower it, or click elsewhere'
   const unused = outside ? `; ${outside} clicks too far away were not used` : ''
-  return `${object.name}: ${ml.toFixed(2)} ml, ${voxels} voxels${unused}`
+  const places = missed.map((at) => object.clicks[at].ijk.join(', '))
+  const contradicted = places.length ? `; the mask contradicts the click at ${places.join(' and at ')}` : ''
+  return `${object.name}: ${ml.toFixed(2)} ml, ${voxels} voxels${unused}${contradicted}`
 }
 
 function undo() {
   const object = objects.active
   if (object.clicks.length === 0) return
-  const click = object.clicks.pop()
-  shown()
-  segment(object, () => object.clicks.push(click))
+  const before = object.clicks
+  object.clicks = before.slice(0, -1)
+  segment(object, () => { object.clicks = before })
 }
 
 function newObject() {
   objects.add()
-  shown()
+  shownObjects()
 }
 
 function threshold(value) {
@@ -236,9 +298,39 @@ function showOpacity() {
   panel.opacity(masked ? opacity : 0)
 }
 
-function shown() {
+function shownObjects() {
   panel.objects(objects)
   viewer.showObjects(objects.list, objects.active)
+}
+
+/** Gives a file to the user. */
+function save(content, name) {
+  const link = document.createElement('a')
+  link.href = URL.createObjectURL(content)
+  link.download = name
+  link.click()
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000)
+}
+
+/** Saves the session of each object that is shown. */
+function downloadSessions() {
+  const sessions = objects.sessions()
+  for (const [at, { name, log }] of sessions.entries()) {
+    // Two objects may have one name.
+    const part = sessions.length > 1 ? `_${at + 1}_${name.replace(/[^\w-]+/g, '_')}` : ''
+    save(new Blob([JSON.stringify(log, null, 2)], { type: 'application/json' }), `${shortName}${part}_session.json`)
+  }
+  panel.status(sessions.length > 1 ? `${sessions.length} sessions downloaded` : 'Session downloaded')
+}
+
+/** Says which objects lie under later ones, whose label their common voxels have in the file. */
+function covered() {
+  const visible = viewer.visibleVoxels(objects.list)
+  const under = objects.list.flatMap(({ name, voxels }, at) => {
+    const hidden = voxels - visible[at]
+    return hidden > 0 ? [`${hidden} of ${voxels} voxels of ${name}`] : []
+  })
+  return under.length ? `; ${under.join(', ')} lie under later objects and have their label` : ''
 }
 
 async function download(format) {
@@ -246,12 +338,8 @@ async function download(format) {
   panel.status('Writing the file', true)
   try {
     const content = await server.file(`/api/segmentation?${image}`, { format, objects: objects.sent() })
-    const link = document.createElement('a')
-    link.href = URL.createObjectURL(content)
-    link.download = `${shortName}_mask${format}`
-    link.click()
-    setTimeout(() => URL.revokeObjectURL(link.href), 10000)
-    panel.status('Downloaded')
+    save(content, `${shortName}_mask${format}`)
+    panel.status(`Downloaded${covered()}`)
   } catch (error) {
     panel.status('Ready')
     panel.error(error.message)
@@ -305,5 +393,5 @@ document.addEventListener('keydown', (event) => {
 }, { capture: true })
 
 window.addEventListener('pagehide', () => {
-  if (image?.startsWith('upload=')) server.forget(image.slice('upload='.length))
+  if (image?.startsWith('upload=')) server.forget(uploadOf(image))
 })

@@ -20,7 +20,7 @@ export function windowOf(number) {
 }
 
 export class Panel {
-  /** `on` has study, file, newObject, select, rename, recolour, remove, mode, undo, threshold, plane, window, opacity, download. */
+  /** `on` has study, file, newObject, select, rename, recolour, remove, mode, undo, threshold, plane, window, opacity, download, session. */
   constructor(on) {
     this.on = on
     byId('window').replaceChildren(...WINDOWS.map(([name, level, width], at) => {
@@ -45,6 +45,7 @@ export class Panel {
     for (const button of document.querySelectorAll('.download')) {
       button.addEventListener('click', () => on.download(button.dataset.format))
     }
+    byId('session').addEventListener('click', () => on.session())
     byId('help').addEventListener('click', () => byId('help-dialog').showModal())
     this.#listenForFiles()
   }
@@ -68,6 +69,14 @@ export class Panel {
     byId('empty').hidden = true
     byId('study').value = study ?? ''
     document.title = `${study ?? name} - sam3d`
+  }
+
+  /** Nothing is shown: neither an image nor the name of one. */
+  closed() {
+    byId('empty').hidden = false
+    byId('study').value = ''
+    byId('location').textContent = ''
+    document.title = 'sam3d'
   }
 
   location(ijk, value) {
@@ -120,8 +129,9 @@ export class Panel {
     byId('undo').disabled = active.clicks.length === 0
     byId('threshold').value = String(active.threshold)
     byId('threshold-value').textContent = active.threshold.toFixed(2)
-    const nothing = list.every((object) => object.clicks.length === 0)
-    for (const button of document.querySelectorAll('.download')) button.disabled = nothing
+    // What is shown can be saved; while an answer is awaited, something else is about to be shown.
+    const ready = list.some((object) => object.answered) && list.every((object) => !object.request)
+    for (const button of document.querySelectorAll('.download, #session')) button.disabled = !ready
   }
 
   #row(object, active) {

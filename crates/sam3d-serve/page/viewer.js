@@ -1,6 +1,6 @@
 // The image, the masks over it, and where the pointer is: what the page needs of NiiVue.
 import { Niivue, SLICE_TYPE, DRAG_MODE, SHOW_RENDER } from '/page/vendor/niivue.js'
-import { apply, emptyLabels, inverse, paint, voxelAt } from '/page/geometry.js'
+import { apply, countLabels, emptyLabels, inverse, paint, voxelAt } from '/page/geometry.js'
 import { rgb } from '/page/objects.js'
 
 const PLANES = {
@@ -82,6 +82,11 @@ export class Viewer {
     const channel = (at) => colours.map((colour) => colour[at])
     overlay.setColormapLabel({ R: channel(0), G: channel(1), B: channel(2), I: colours.map((_, at) => at) })
     this.niivue.updateGLVolume()
+  }
+
+  /** How many voxels of each object are not under a later one, as they are painted and saved. */
+  visibleVoxels(objects) {
+    return this.image ? countLabels(this.niivue.volumes[1].img, objects.length) : objects.map(() => 0)
   }
 
   setOpacity(opacity) {

@@ -32,6 +32,8 @@ pub struct Limits {
     pub uploads: usize,
     /// How long an upload that nobody uses is kept.
     pub idle: Duration,
+    /// How long nobody may have used an upload before it gives way to a new one, if there is no room for both.
+    pub gives_way: Duration,
     /// Largest volume in voxels.
     pub voxels: usize,
     /// Requests that wait for the network.
@@ -42,6 +44,12 @@ pub struct Limits {
     pub connections: usize,
     /// Memory for prepared images, bytes; one image is kept however large it is.
     pub image_cache_bytes: usize,
+    /// How long the head of a request may take to arrive, and how long a connection may idle.
+    pub head: Duration,
+    /// How long a body may take before it must have kept a slowest pace of 16 KiB a second.
+    pub body: Duration,
+    /// How long a client may read nothing of an answer.
+    pub unread: Duration,
     /// How long running requests may go on after the signal to stop.
     pub grace: Duration,
 }
@@ -54,11 +62,15 @@ impl Default for Limits {
             uploads_bytes: 16 * GIB,
             uploads: 64,
             idle: Duration::from_secs(3600),
+            gives_way: Duration::from_secs(900),
             voxels: 1 << 28,
             queue: 16,
             clicks: 100,
             connections: 128,
             image_cache_bytes: 2 * GIB as usize,
+            head: Duration::from_secs(15),
+            body: Duration::from_secs(30),
+            unread: Duration::from_secs(60),
             grace: Duration::from_secs(10),
         }
     }

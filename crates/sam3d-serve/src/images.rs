@@ -2,8 +2,9 @@
 
 use std::{
     collections::BTreeMap,
+    fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::SystemTime,
 };
 
@@ -12,13 +13,24 @@ use sam3d_infer::{Image, Lru};
 use sam3d_io::{IoError, ReadLimits};
 use tokio::sync::Mutex as AsyncMutex;
 
-use crate::{Config, refusal::Refusal, studies, studies::Study, uploads::Uploads};
+use crate::{
+    Config,
+    names::{Asker, Names},
+    refusal::Refusal,
+    studies,
+    studies::Study,
+    uploads::{UploadInfo, Uploads},
+};
 
-/// An image as a client names it: a study of the listing or an upload.
+/// An image as a client names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ImageName {
+    /// A study of the listing.
     Study(String),
+    /// An upload by its id.
     Upload(String),
+    /// What a client of MONAI Label calls an upload, else a study.
+    Called(String, Asker),
 }
 
 /// Where a named image is.
@@ -51,18 +63,78 @@ pub(crate) struct Images {
     preprocessing: Preprocessing,
     limits: ReadLimits,
     prepared: Mutex<Lru<Source, Arc<Image>>>,
-    /// Uploads that clients gave a name of their own, by that name.
-    named: Mutex<BTreeMap<String, String>>,
+    /// What clients call their uploads.
+    pub(crate) names: Names,
     /// One image is read at a time, which bounds the memory that takes; who waits finds it prepared.
     reading: AsyncMutex<()>,
 }
 
-/// A file in the state it was read in: one that was replaced since is read again.
+/// A volume in the state it was read in: one that was replaced since, in whole or in part, is read again.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Source {
     path: PathBuf,
-    modified: Option<SystemTime>,
+    files: Vec<FileState>,
+}
+
+/// What changes when a file is replaced.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct FileState {
+    path: PathBuf,
     bytes: u64,
+    modified: Option<SystemTime>,
+    /// Number of the file, and the time at which the system changed anything of it, where there are such.
+    identity: [i64; 3],
+}
+
+/// Levels of directories below a series, as many as the reader of DICOM looks into.
+const LEVELS: usize = 8;
+
+impl Source {
+    /// The state of the files that may belong to the volume at `path`: of a header with a detached data file those beside
+    /// it, of a directory all.
+    fn of(path: PathBuf) -> io::Result<Self> {
+        let is_directory = fs::metadata(&path)?.is_dir();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+        let is_header = [".mhd", ".nhdr", ".hdr", ".hdr.gz"].iter().any(|ending| name.ends_with(ending));
+        let mut files = Vec::new();
+        if is_directory {
+            collect(&path, LEVELS, &mut files)?;
+        } else if let Some(parent) = path.parent().filter(|_| is_header) {
+            collect(parent, 1, &mut files)?;
+        } else {
+            files.push(FileState::of(path.clone())?);
+        }
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(Self { path, files })
+    }
+}
+
+impl FileState {
+    fn of(path: PathBuf) -> io::Result<Self> {
+        let metadata = fs::metadata(&path)?;
+        #[cfg(unix)]
+        let identity = {
+            use std::os::unix::fs::MetadataExt;
+            [metadata.ino() as i64, metadata.ctime(), metadata.ctime_nsec()]
+        };
+        #[cfg(not(unix))]
+        let identity = [0; 3];
+        Ok(Self { path, bytes: metadata.len(), modified: metadata.modified().ok(), identity })
+    }
+}
+
+/// The states of the files in `directory` and, down to `levels`, below.
+fn collect(directory: &Path, levels: usize, files: &mut Vec<FileState>) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if !entry.file_type()?.is_dir() {
+            // A link to nowhere is no file of the volume.
+            files.extend(FileState::of(entry.path()).ok());
+        } else if levels > 1 {
+            collect(&entry.path(), levels - 1, files)?;
+        }
+    }
+    Ok(())
 }
 
 impl Images {
@@ -71,38 +143,42 @@ impl Images {
             preprocessing,
             limits: ReadLimits { max_voxels: config.limits.voxels },
             prepared: Mutex::new(Lru::new(config.limits.image_cache_bytes)),
-            named: Mutex::default(),
+            names: Names::default(),
             reading: AsyncMutex::new(()),
         }
     }
 
-    /// Bounds on a volume that is read.
-    pub(crate) fn limits(&self) -> ReadLimits {
-        self.limits
-    }
-
-    /// Calls the upload `id` by a client's `name` for it.
-    pub(crate) fn call(&self, name: &str, id: String) {
-        self.named().insert(name.to_owned(), id);
-    }
-
-    /// Every image that has a name: the studies, and the uploads that were given one.
+    /// Every image that `asker` can name: the studies, and the uploads it gave a name.
     pub(crate) async fn known_names(
         &self,
         config: &Config,
         uploads: &Uploads,
+        asker: &Asker,
     ) -> Result<BTreeMap<String, Known>, Refusal> {
         let mut known: BTreeMap<String, Known> =
             listed(config).await?.into_iter().map(|(id, study)| (id, Known::of_study(study))).collect();
-        // A name whose upload has expired goes with it.
-        self.named().retain(|name, id| {
-            let Ok(upload) = uploads.get(id, false) else { return false };
-            let ending = studies::ending(&upload.name);
-            let located = Located { path: upload.path, file_name: upload.name };
-            known.entry(name.clone()).or_insert(Known { stem: format!("upload-{id}"), ending, located });
-            true
-        });
+        for name in self.names.of(asker) {
+            let Ok(Some(id)) = self.names.find(&name, asker) else { continue };
+            match uploads.get(&id, false) {
+                Ok(upload) => drop(known.insert(name, Known::of_upload(upload))),
+                Err(_) => drop(known.remove(&name)),
+            }
+        }
         Ok(known)
+    }
+
+    /// The image that `asker` calls `name`.
+    pub(crate) async fn known(
+        &self,
+        name: &str,
+        (config, uploads): (&Config, &Uploads),
+        asker: &Asker,
+    ) -> Result<Known, Refusal> {
+        if let Some(id) = self.names.find(name, asker)? {
+            return uploads.get(&id, true).map(Known::of_upload);
+        }
+        let study = listed(config).await?.remove(name);
+        study.map(Known::of_study).ok_or_else(|| Refusal::not_found(format!("there is no study {name:?}")))
     }
 
     /// The file of the image `name`, which then counts as used.
@@ -112,23 +188,16 @@ impl Images {
         config: &Config,
         uploads: &Uploads,
     ) -> Result<Located, Refusal> {
-        let upload = |id: &str| {
-            let upload = uploads.get(id, true)?;
-            Ok(Located { path: upload.path, file_name: upload.name })
+        let known = match name {
+            ImageName::Upload(id) => Known::of_upload(uploads.get(id, true)?),
+            ImageName::Study(id) => {
+                let study = listed(config).await?.remove(id);
+                let missing = || Refusal::not_found(format!("there is no study {id:?}"));
+                Known::of_study(study.ok_or_else(missing)?)
+            }
+            ImageName::Called(name, asker) => self.known(name, (config, uploads), asker).await?,
         };
-        match name {
-            ImageName::Upload(id) => upload(id),
-            ImageName::Study(id) => match listed(config).await?.remove(id) {
-                Some(study) => Ok(Located { path: study.path, file_name: study.file_name }),
-                None => {
-                    let named = self.named().get(id).cloned();
-                    named.map_or_else(
-                        || Err(Refusal::not_found(format!("there is no study {id:?}"))),
-                        |id| upload(&id),
-                    )
-                }
-            },
-        }
+        Ok(known.located)
     }
 
     /// Waits for the turn to read a volume.
@@ -142,11 +211,11 @@ impl Images {
         let source = source(path).await.map_err(|_| {
             Refusal::not_found(format!("{file_name}: the file is no longer there, or cannot be read"))
         })?;
-        if let Some(image) = self.known(&source) {
+        if let Some(image) = self.prepared(&source) {
             return Ok(image);
         }
         let _reading = self.reading().await;
-        if let Some(image) = self.known(&source) {
+        if let Some(image) = self.prepared(&source) {
             return Ok(image);
         }
         let (limits, preprocessing, path) = (self.limits, self.preprocessing, source.path.clone());
@@ -159,11 +228,7 @@ impl Images {
         Ok(image)
     }
 
-    fn named(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
-        self.named.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn known(&self, source: &Source) -> Option<Arc<Image>> {
+    fn prepared(&self, source: &Source) -> Option<Arc<Image>> {
         self.prepared.lock().unwrap_or_else(PoisonError::into_inner).get(source).cloned()
     }
 }
@@ -181,6 +246,13 @@ impl Known {
         let ending = studies::ending(&study.file_name);
         Self { stem: study.id, ending, located: Located { path: study.path, file_name: study.file_name } }
     }
+
+    fn of_upload(upload: UploadInfo) -> Self {
+        let ending = studies::ending(&upload.name);
+        // By content: the same volume has the same labels, whoever sends it under whatever name.
+        let stem = format!("upload-{}", &upload.sha256[..32]);
+        Self { stem, ending, located: Located { path: upload.path, file_name: upload.name } }
+    }
 }
 
 /// The studies there are; none without a directory.
@@ -193,7 +265,32 @@ pub(crate) async fn listed(config: &Config) -> Result<BTreeMap<String, Study>, R
         .map_err(|error| Refusal::internal("list the studies", &error))
 }
 
-async fn source(path: PathBuf) -> std::io::Result<Source> {
-    let metadata = tokio::fs::metadata(&path).await?;
-    Ok(Source { path, modified: metadata.modified().ok(), bytes: metadata.len() })
+async fn source(path: PathBuf) -> io::Result<Source> {
+    tokio::task::spawn_blocking(move || Source::of(path)).await.map_err(io::Error::other)?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_that_was_replaced_is_noticed() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        fs::create_dir_all(root.join("series/deep")).unwrap();
+        let names = ["ct.nii", "ct.mhd", "ct.raw", "series/deep/slice"];
+        names.iter().for_each(|name| fs::write(root.join(name), "old").unwrap());
+        for (image, part) in [("ct.nii", "ct.nii"), ("ct.mhd", "ct.raw"), ("series", "series/deep/slice")] {
+            let state = || Source::of(root.join(image)).unwrap();
+            let (before, part) = (state(), root.join(part));
+            assert_eq!(before, state());
+            // Of the same size and time, as a copy that keeps the times makes it.
+            let modified = fs::metadata(&part).unwrap().modified().unwrap();
+            fs::write(root.join("new"), "new").unwrap();
+            fs::File::open(root.join("new")).unwrap().set_modified(modified).unwrap();
+            fs::rename(root.join("new"), &part).unwrap();
+            assert_ne!(before, state(), "{image}");
+        }
+        assert!(Source::of(root.join("missing")).is_err());
+    }
 }

@@ -9,7 +9,7 @@
 //!
 //! # What a client cannot do
 //! No text of a client becomes a path: images are looked up in a listing the server made, uploads have generated names
-//! in a private temporary directory. Body, voxels, uploads, connections, clicks and queue are bounded by [`Limits`]. Without a token
+//! in a private temporary directory each. Body, voxels, uploads, connections, clicks and queue are bounded by [`Limits`]. Without a token
 //! only this computer is served, and only under its own name ([`access`]).
 //!
 //! Nothing here prints, exits or reads the environment: the caller binds, runs, and says when to stop.
@@ -17,17 +17,22 @@
 pub mod access;
 mod answer;
 mod api;
-mod body;
 mod clicks;
 mod config;
 mod error;
+mod form;
 mod images;
 mod labels;
 mod mask_file;
 mod model;
 mod monai;
+mod names;
+mod pace;
 mod page;
+mod private;
+mod received;
 mod refusal;
+mod room;
 mod routes;
 mod server;
 mod state;

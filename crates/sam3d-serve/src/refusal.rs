@@ -49,8 +49,11 @@ impl Refusal {
 
     /// What is wrong with the volume that the client knows as `name` and the server as `path`.
     pub(crate) fn of_volume(error: &IoError, path: &Path, name: &str) -> Self {
-        // The client knows its file, not where the server keeps it.
-        let detail = sentence(error).replace(&path.display().to_string(), name);
+        // The client knows its file and what it names beside it, not where the server keeps them.
+        let mut detail = sentence(error).replace(&path.display().to_string(), name);
+        if let Some(parent) = path.parent().filter(|parent| parent.parent().is_some()) {
+            detail = detail.replace(&format!("{}/", parent.display()), "");
+        }
         match error {
             IoError::TooLarge { .. } | IoError::ResampledTooLarge { .. } => Self::too_large(detail),
             IoError::OutOfMemory { .. } => Self::busy(detail),

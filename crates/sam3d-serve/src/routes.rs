@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
+    extract::{DefaultBodyLimit, Request},
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
-    middleware::{from_fn_with_state, map_response},
+    middleware::{from_fn_with_state, map_request, map_response},
     response::Response,
     routing::{delete, get, post, put},
 };
@@ -17,7 +17,9 @@ use tower_http::{
 
 use crate::{
     access::{Access, same_origin, with_token},
-    api, monai, page,
+    api, monai,
+    pace::paced,
+    page,
     refusal::Refusal,
     state::Shared,
 };
@@ -28,6 +30,7 @@ const BODY_SILENCE: Duration = Duration::from_secs(60);
 /// The service of `shared`.
 pub(crate) fn router(shared: Shared) -> Router {
     let access = shared.access.clone();
+    let first = shared.config.limits.body;
     // The page itself is open: it has no data, and asks for the token.
     let open = Router::new()
         .route("/", get(page::index))
@@ -42,6 +45,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .method_not_allowed_fallback(not_this_way)
         .with_state(shared)
         .layer(RequestBodyTimeoutLayer::new(BODY_SILENCE))
+        .layer(map_request(move |request: Request| async move { paced(request, first) }))
         .layer(cors(&access))
         .layer(from_fn_with_state(access, same_origin))
         .layer(map_response(guarded))

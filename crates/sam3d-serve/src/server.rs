@@ -10,10 +10,11 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
+use axum::{Router, extract::Request};
+use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto::Builder, graceful::GracefulShutdown},
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
 use sam3d_infer::{InferError, Segmenter};
@@ -23,21 +24,22 @@ use tokio::{
     task::JoinSet,
     time::{interval, sleep, timeout},
 };
+use tower::ServiceExt;
 
 use crate::{
-    Config, ServeError,
+    Config, Limits, ServeError,
     access::Access,
     clicks::ClickRules,
     images::Images,
     labels::Labels,
     model::{Facts, Model},
+    names::Peer,
+    pace::TimedWrites,
     routes,
     state::{Core, Shared},
     uploads::Uploads,
 };
 
-/// Longest time for a request's head to arrive.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often uploads are looked through for expired ones.
 const SWEEP: Duration = Duration::from_secs(30);
 /// Pause after the system refused a connection, as it does when files run out.
@@ -122,7 +124,8 @@ impl Server {
                 _ = sweep.tick() => self.shared.uploads.sweep(),
                 Some(_) = connections.join_next() => {}
                 (stream, permit) = next_connection(&listener, &open) => {
-                    connections.spawn(serve_connection(stream, permit, router.clone(), &graceful));
+                    let limits = &self.shared.config.limits;
+                    connections.spawn(serve_connection(stream, permit, (router.clone(), limits), &graceful));
                 }
             }
         }
@@ -146,12 +149,12 @@ impl Server {
 async fn next_connection(
     listener: &TcpListener,
     open: &Arc<Semaphore>,
-) -> (TcpStream, Option<OwnedSemaphorePermit>) {
+) -> ((TcpStream, Peer), Option<OwnedSemaphorePermit>) {
     // Never closed, so there always is a permit.
     let permit = Arc::clone(open).acquire_owned().await.ok();
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return (stream, permit),
+            Ok((stream, address)) => return ((stream, Peer(address.ip())), permit),
             Err(error) => {
                 tracing::warn!("a connection was not taken: {error}");
                 sleep(ACCEPT_PAUSE).await;
@@ -162,19 +165,24 @@ async fn next_connection(
 
 /// Answers what comes over one connection. When it closes, its unfinished requests are dropped, and their place in the
 /// queue with them.
+///
+/// Only HTTP/1 is spoken: its deadline for the head of a request counts from the connection's first moment on.
 fn serve_connection(
-    stream: TcpStream,
+    (stream, peer): (TcpStream, Peer),
     permit: Option<OwnedSemaphorePermit>,
-    router: Router,
+    (router, limits): (Router, &Limits),
     graceful: &GracefulShutdown,
 ) -> impl Future<Output = ()> + use<> {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-    builder.http2().timer(TokioTimer::new());
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(limits.head);
     // Small lines of progress are to arrive at once.
     let _best_effort = stream.set_nodelay(true);
-    let connection =
-        builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)).into_owned();
+    let router = router.map_request(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        request
+    });
+    let stream = TokioIo::new(TimedWrites::new(stream, limits.unread));
+    let connection = builder.serve_connection(stream, TowerToHyperService::new(router));
     let connection = graceful.watch(connection);
     async move {
         let _permit = permit;

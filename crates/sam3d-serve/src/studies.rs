@@ -34,9 +34,21 @@ pub(crate) struct Study {
 /// else: no text of a client becomes a path.
 pub(crate) fn list(directory: &Path, leave_out: Option<&Path>) -> io::Result<BTreeMap<String, Study>> {
     let mut studies = BTreeMap::new();
+    // The same directory may be given in several ways.
+    let leave_out = leave_out.and_then(|other| fs::canonicalize(other).ok());
+    let is_left_out = |path: &Path| leave_out.is_some() && fs::canonicalize(path).ok() == leave_out;
     let mut waiting = vec![(directory.to_owned(), String::new(), 0)];
     while let Some((directory, prefix, depth)) = waiting.pop() {
-        let mut entries: Vec<fs::DirEntry> = fs::read_dir(&directory)?.collect::<io::Result<_>>()?;
+        let entries = fs::read_dir(&directory).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        let mut entries = match entries {
+            Ok(entries) => entries,
+            Err(error) if depth == 0 => return Err(error),
+            // One directory that may not be read, such as lost+found, does not hide the others.
+            Err(error) => {
+                tracing::debug!("{} is not listed: {error}", directory.display());
+                continue;
+            }
+        };
         entries.sort_by_key(fs::DirEntry::file_name);
         let mut others = Vec::new();
         for entry in entries {
@@ -44,11 +56,10 @@ pub(crate) fn list(directory: &Path, leave_out: Option<&Path>) -> io::Result<BTr
             let path = entry.path();
             // A link to a file is followed, because its owner put it there; one to a directory could lead in circles.
             let (Ok(kind), Ok(metadata)) = (entry.file_type(), fs::metadata(&path)) else { continue };
-            if name.starts_with('.') || leave_out.is_some_and(|other| path == other) || studies.len() >= MOST
-            {
+            if name.starts_with('.') || studies.len() >= MOST {
                 continue;
             }
-            if kind.is_dir() && depth < DEPTH {
+            if kind.is_dir() && depth < DEPTH && !is_left_out(&path) {
                 waiting.push((path, format!("{prefix}{name}/"), depth + 1));
             } else if metadata.is_file()
                 && let Some(stem) = stem(&name)
@@ -62,7 +73,11 @@ pub(crate) fn list(directory: &Path, leave_out: Option<&Path>) -> io::Result<BTr
                 others.push((path, metadata.len()));
             }
         }
-        if let Some(study) = series(&directory, &prefix, &others) {
+        if let Some(mut study) = series(&directory, &prefix, &others) {
+            // A file beside the directory has its name already.
+            if studies.contains_key(&study.id) {
+                study.id.push_str(" (DICOM)");
+            }
             studies.insert(study.id.clone(), study);
         }
     }
@@ -127,6 +142,37 @@ mod tests {
             (root.join("1.2.840.7"), 296)
         );
         assert!(list(&root.join("missing"), None).is_err());
+    }
+
+    #[test]
+    fn a_directory_does_not_hide_others() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        for path in ["lost+found", "ct", "labels/final"] {
+            fs::create_dir_all(root.join(path)).unwrap();
+        }
+        let slice = [&[0; 128][..], b"DICM", &[0; 16]].concat();
+        fs::write(root.join("ct/a"), &slice).unwrap();
+        for name in ["ct.nii.gz", "labels/final/ct.nii.gz", "lost+found/hidden.nii"] {
+            fs::write(root.join(name), "x").unwrap();
+        }
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            fs::set_permissions(root.join("lost+found"), fs::Permissions::from_mode(0o000)).unwrap();
+        }
+        // The administrator can read everything.
+        let is_readable = fs::read_dir(root.join("lost+found")).is_ok();
+        let studies = list(root, Some(&root.join("lost+found/../labels"))).unwrap();
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            fs::set_permissions(root.join("lost+found"), fs::Permissions::from_mode(0o700)).unwrap();
+        }
+        let ids: Vec<&str> = studies.keys().map(String::as_str).filter(|id| !id.contains("lost")).collect();
+        assert_eq!(ids, ["ct", "ct (DICOM)"]);
+        assert_eq!(studies["ct"].file_name, "ct.nii.gz");
+        assert_eq!(studies.len(), if is_readable { 3 } else { 2 });
     }
 
     #[test]

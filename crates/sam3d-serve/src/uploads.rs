@@ -1,29 +1,25 @@
-//! Volumes that clients sent: files with generated names in a private directory, gone after a while or at the end.
+//! Volumes that clients sent, by a generated id; gone after a while without use, or at the end.
 
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use tempfile::{TempDir, TempPath};
-
-use crate::{Limits, ServeError, refusal::Refusal, studies};
-
-/// A file that was received and belongs to nobody yet; it is removed when dropped.
-#[derive(Debug)]
-pub(crate) struct Received {
-    pub(crate) file: TempPath,
-    /// What the client calls it.
-    pub(crate) name: String,
-    pub(crate) bytes: u64,
-}
+use crate::{
+    Limits, ServeError,
+    private::Root,
+    received::Received,
+    refusal::Refusal,
+    room::{Place, Purpose, Room},
+};
 
 /// What is known of an upload.
 #[derive(Debug, Clone)]
 pub(crate) struct UploadInfo {
     pub(crate) name: String,
+    pub(crate) sha256: String,
     pub(crate) path: PathBuf,
     pub(crate) bytes: u64,
     /// Seconds without use after which it is removed.
@@ -36,8 +32,9 @@ pub(crate) struct UploadInfo {
 /// The uploads, by id.
 #[derive(Debug)]
 pub(crate) struct Uploads {
-    directory: TempDir,
+    root: Root,
     limits: Limits,
+    room: Room,
     kept: Mutex<HashMap<String, Upload>>,
 }
 
@@ -53,44 +50,39 @@ struct Upload {
 impl Uploads {
     /// An empty store, with a directory that only this user can enter.
     pub(crate) fn new(limits: Limits) -> Result<Self, ServeError> {
-        let directory = tempfile::Builder::new().prefix("sam3d-serve-").tempdir();
-        let directory = directory
+        let root = Root::new(&std::env::temp_dir())
             .map_err(|source| ServeError::System { action: "make a temporary directory", source })?;
-        Ok(Self { directory, limits, kept: Mutex::default() })
+        Ok(Self { root, room: Room::new(&limits), limits, kept: Mutex::default() })
     }
 
-    /// A new file with a generated name for what the client calls `name`.
-    pub(crate) fn new_file(&self, name: &str) -> Result<tempfile::NamedTempFile, Refusal> {
-        let mut builder = tempfile::Builder::new();
-        builder.prefix("upload-").rand_bytes(16).suffix(studies::ending(name));
-        builder
-            .tempfile_in(self.directory.path())
-            .map_err(|error| Refusal::internal("keep the upload", &error))
+    /// A place for a file that is about to arrive. If uploads hold all of them, the one unused longest gives way, unless it
+    /// was used lately.
+    pub(crate) fn reserve(&self, purpose: Purpose) -> Result<Place, Refusal> {
+        let mut kept = self.kept();
+        forget_idle(&mut kept);
+        let refused = match self.room.reserve(purpose) {
+            Err(refused) if purpose == Purpose::Keep => refused,
+            other => return other,
+        };
+        let oldest = kept.iter().min_by_key(|(_, upload)| upload.used_at);
+        let Some(id) = oldest
+            .filter(|(_, upload)| upload.used_at.elapsed() >= self.limits.gives_way)
+            .map(|(id, _)| id.clone())
+        else {
+            return Err(refused);
+        };
+        kept.remove(&id);
+        self.room.reserve(purpose)
     }
 
     /// Keeps `received` and returns its id. `idle` is how long the client wants it kept without use.
-    pub(crate) fn add(&self, received: Received, idle: Option<Duration>) -> Result<String, Refusal> {
-        let mut kept = self.kept();
-        forget_idle(&mut kept);
-        if kept.len() >= self.limits.uploads {
-            return Err(Refusal::busy(format!(
-                "{} uploads are open already; close one, or wait until one expires",
-                kept.len()
-            )));
-        }
-        let bytes: u64 = kept.values().map(|upload| upload.received.bytes).sum();
-        if bytes.saturating_add(received.bytes) > self.limits.uploads_bytes {
-            return Err(Refusal::busy(format!(
-                "the open uploads hold {bytes} of {} bytes; close one, or wait until one expires",
-                self.limits.uploads_bytes
-            )));
-        }
+    pub(crate) fn add(&self, received: Received, idle: Option<Duration>) -> String {
         let id = format!("{:032x}", rand::random::<u128>());
         let idle = idle.map_or(self.limits.idle, |idle| idle.min(self.limits.idle));
         let now = seconds_since_1970();
         let upload = Upload { received, idle, used_at: Instant::now(), created: now, last_used: now };
-        kept.insert(id.clone(), upload);
-        Ok(id)
+        self.kept().insert(id.clone(), upload);
+        id
     }
 
     /// The upload `id`, which counts as used now if `used`.
@@ -119,7 +111,7 @@ impl Uploads {
 
     /// Number of files on disk, those that are still arriving among them.
     pub(crate) fn files(&self) -> usize {
-        std::fs::read_dir(self.directory.path()).map_or(0, Iterator::count)
+        self.room.files()
     }
 
     /// Removes what nobody used for its time.
@@ -129,10 +121,10 @@ impl Uploads {
 
     /// Where the files are.
     pub(crate) fn directory(&self) -> &Path {
-        self.directory.path()
+        self.root.path()
     }
 
-    fn kept(&self) -> std::sync::MutexGuard<'_, HashMap<String, Upload>> {
+    fn kept(&self) -> MutexGuard<'_, HashMap<String, Upload>> {
         // The map is whole between any two statements, so a panic elsewhere does not spoil it.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -142,8 +134,9 @@ impl Upload {
     fn info(&self) -> UploadInfo {
         UploadInfo {
             name: self.received.name.clone(),
-            path: self.received.file.to_path_buf(),
-            bytes: self.received.bytes,
+            sha256: self.received.sha256.clone(),
+            path: self.received.path(),
+            bytes: self.received.bytes(),
             idle_seconds: self.idle.as_secs(),
             created: self.created,
             last_used: self.last_used,
@@ -161,46 +154,4 @@ fn gone() -> Refusal {
 
 fn seconds_since_1970() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
-}
-
-#[cfg(test)]
-mod tests {
-    use axum::http::StatusCode;
-
-    use super::*;
-
-    fn received(uploads: &Uploads, bytes: u64) -> Received {
-        let file = uploads.new_file("../../ct.nii.gz").unwrap().into_temp_path();
-        Received { file, name: "ct.nii.gz".to_owned(), bytes }
-    }
-
-    fn files(uploads: &Uploads) -> usize {
-        std::fs::read_dir(uploads.directory()).unwrap().count()
-    }
-
-    #[test]
-    fn uploads_are_bounded_and_expire_with_their_files() {
-        let limits = Limits { uploads: 2, uploads_bytes: 100, ..Limits::default() };
-        let uploads = Uploads::new(limits).unwrap();
-        let id = uploads.add(received(&uploads, 60), None).unwrap();
-        let info = uploads.get(&id, true).unwrap();
-        assert_eq!(info.path.parent(), Some(uploads.directory()));
-        assert_eq!((info.bytes, info.idle_seconds), (60, 3600));
-
-        let refused = uploads.add(received(&uploads, 60), None).unwrap_err();
-        assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
-        assert!(refused.detail.contains("60 of 100 bytes"), "{}", refused.detail);
-        let brief = uploads.add(received(&uploads, 1), Some(Duration::ZERO)).unwrap();
-        assert_eq!(uploads.get(&brief, true).unwrap_err().status, StatusCode::NOT_FOUND);
-        assert_eq!(files(&uploads), 1);
-
-        uploads.add(received(&uploads, 1), None).unwrap();
-        assert!(uploads.add(received(&uploads, 1), None).unwrap_err().detail.contains("2 uploads"));
-        uploads.remove(&id).unwrap();
-        assert!(uploads.remove(&id).is_err());
-        assert_eq!(files(&uploads), 1);
-        let directory = uploads.directory().to_owned();
-        drop(uploads);
-        assert!(!directory.exists());
-    }
 }

@@ -7,4 +7,5 @@ mod bright;
 mod client;
 mod page;
 mod process;
+mod session;
 mod support;

@@ -28,6 +28,8 @@ fn page() {
         return skipped("no playwright-core: run `npm ci` in crates/sam3d-serve/e2e");
     }
     let place = Place::new();
+    std::fs::write(place.path("studies/damaged.nii.gz"), b"not a volume, but long enough to be looked at")
+        .unwrap();
     let program = place.serve(&["--name", "lesion"]);
     let [i, j, k] = BALLS[1];
     let scene = json!({
@@ -47,6 +49,7 @@ fn page() {
     let masks: Vec<_> = clicked.iter().map(|ijk| place.segment("one", *ijk, THRESHOLD)).collect();
     let downloaded = volume(&place.path("mask.nii.gz"));
     assert_eq!(downloaded, masks[0]);
+    assert_eq!(place.replay("one", "session.json", THRESHOLD), masks[0]);
     let both = volume(&place.path("mask.seg.nrrd"));
     for (at, value) in both.indexed_iter() {
         let expected = if masks[1][at] == 1.0 { 2.0 } else { masks[0][at] };

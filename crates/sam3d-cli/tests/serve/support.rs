@@ -61,13 +61,21 @@ impl Place {
     /// The mask the command line writes for one click on a study.
     pub(crate) fn segment(&self, study: &str, ijk: [usize; 3], threshold: f64) -> Array3<f32> {
         let [i, j, k] = ijk;
-        let out = format!("{study}_{i}_{j}_{k}.nii.gz");
+        self.mask(study, &["--point", &format!("{i},{j},{k}")], threshold)
+    }
+
+    /// The mask the command line writes for the session in the file `log`.
+    pub(crate) fn replay(&self, study: &str, log: &str, threshold: f64) -> Array3<f32> {
+        self.mask(study, &["--session", log], threshold)
+    }
+
+    fn mask(&self, study: &str, prompts: &[&str], threshold: f64) -> Array3<f32> {
         let mut segment = command(self.0.path());
-        segment.args(["segment", "--weights", "weights.safetensors", "--force", "--out", &out]);
-        segment.args(["--image", &format!("studies/{study}.nii.gz"), "--point", &format!("{i},{j},{k}")]);
-        let output = segment.args(["--threshold", &threshold.to_string()]).output().unwrap();
+        segment.args(["segment", "--weights", "weights.safetensors", "--force", "--out", "segmented.nii.gz"]);
+        segment.args(["--image", &format!("studies/{study}.nii.gz"), "--threshold", &threshold.to_string()]);
+        let output = segment.args(prompts).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        volume(&self.path(&out))
+        volume(&self.path("segmented.nii.gz"))
     }
 }
 

@@ -2,14 +2,18 @@ use std::sync::Arc;
 
 use axum::{
     extract::State,
-    http::{HeaderValue, header},
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use ndarray::Array3;
 use sam3d_io::nrrd::Segment;
 use serde::Deserialize;
 
-use super::{Asked, ImageQuery, Sent, asked, mask::checked_threshold, sent};
+use super::{
+    Asked, ImageQuery, Sent, asked,
+    mask::{checked_threshold, mask_sha256},
+    sent,
+};
 use crate::{
     answer,
     clicks::{self, Click},
@@ -34,21 +38,23 @@ struct Object {
     colour: [f32; 3],
     clicks: Vec<Click>,
     threshold: f64,
+    /// What the server said of the mask that is shown.
+    mask_sha256: Option<String>,
 }
 
 /// `POST /api/segmentation`: a file with all objects, the first with label 1.
 ///
 /// The masks are computed again from what was sent and not taken from the page: what is downloaded is what the
-/// network said, voxel for voxel.
+/// network said, voxel for voxel. They must be the masks that were shown, by their hashes.
 pub(crate) async fn segmentation(
     State(server): SharedState,
     query: Asked<ImageQuery>,
     body: Sent<FileRequest>,
 ) -> Result<Response, Refusal> {
-    let name = asked(query)?.name()?;
+    let query = asked(query)?;
     let FileRequest { format, objects } = sent(body)?;
-    let image = server.open(&name).await?;
-    let mut labels = Array3::<u8>::zeros(image.grid().shape_kji());
+    let image = query.open(&server).await?;
+    let mut masks = Vec::new();
     let mut segments = Vec::new();
     for object in objects {
         let label = u8::try_from(segments.len() + 1).map_err(|_| {
@@ -57,14 +63,21 @@ pub(crate) async fn segmentation(
         let threshold = checked_threshold(object.threshold)?;
         let steps = clicks::steps(&object.clicks, &image, server.rules)?;
         let answer = answer::answer(&server, Arc::clone(&image), steps, threshold).await?;
-        let painted = answer.mask.paint(&mut labels, label);
-        painted.map_err(|error| Refusal::of_prediction(&error))?;
+        masks.push((answer.mask, object.mask_sha256));
         segments.push(Segment { name: object.name, label, colour: object.colour });
     }
     if segments.is_empty() {
         return Err(Refusal::bad_request("there is no object with a click yet"));
     }
     let work = move || {
+        let mut labels = Array3::<u8>::zeros(image.grid().shape_kji());
+        for ((mask, shown), Segment { name, label, .. }) in masks.iter().zip(&segments) {
+            if shown.as_ref().is_some_and(|shown| *shown != mask_sha256(mask, image.grid().shape_kji())) {
+                let detail = format!("the mask of {name} is no longer the one that is shown; click again");
+                return Err(Refusal::new(StatusCode::CONFLICT, detail));
+            }
+            mask.paint(&mut labels, *label).map_err(|error| Refusal::of_prediction(&error))?;
+        }
         let directory = server.uploads.directory();
         mask_file::encode(directory, labels.view(), image.grid(), &segments, (format, MaskType::Uint8))
     };

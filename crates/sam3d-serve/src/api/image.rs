@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use axum::{
     Json,
@@ -14,9 +14,9 @@ use tokio_util::io::ReaderStream;
 
 use super::{Asked, ImageQuery, asked};
 use crate::{
-    images::Located,
+    private::PrivateDirectory,
     refusal::Refusal,
-    state::{Core, SharedState},
+    state::{Shared, SharedState},
 };
 
 /// `GET /api/image`: the geometry of a volume, which is prepared on the way.
@@ -30,6 +30,7 @@ pub(crate) async fn image(
     let grid = image.grid();
     Ok(Json(json!({
         "name": name,
+        "sha256": image.sha256(),
         "shape_ijk": grid.shape_ijk(),
         "spacing_ijk_mm": grid.spacing_ijk_mm(),
         "world_from_ijk": grid.world_from_ijk().rows(),
@@ -42,26 +43,26 @@ pub(crate) async fn volume(
     State(server): SharedState,
     query: Asked<ImageQuery>,
 ) -> Result<Response, Refusal> {
-    let located = server.locate(&asked(query)?.name()?).await?;
-    as_nifti(&server, located).await
+    let image = asked(query)?.open(&server).await?;
+    as_nifti(&server, image).await
 }
 
-/// The volume in `located` as a plain NIfTI file.
-pub(crate) async fn as_nifti(server: &Core, located: Located) -> Result<Response, Refusal> {
-    let place = tempfile::Builder::new().prefix("volume-").tempdir_in(server.uploads.directory());
-    let place = place.map_err(|error| Refusal::internal("write the volume", &error))?;
-    let image = server.images.open(located).await?;
-    let path = place.path().join("volume.nii");
+/// The volume of `image` as a plain NIfTI file.
+pub(crate) async fn as_nifti(server: &Shared, image: Arc<Image>) -> Result<Response, Refusal> {
+    let shared = Arc::clone(server);
     let work = move || {
         let failed = |error: &dyn std::error::Error| Refusal::internal("write the volume", error);
+        let directory = PrivateDirectory::new(shared.uploads.directory(), "volume-");
+        let directory = directory.map_err(|error| failed(&error))?;
+        let path = directory.path().join("volume.nii");
         write_nifti(&image, &path).map_err(|error| failed(&error))?;
-        std::fs::File::open(&path).map_err(|error| failed(&error))
+        // The open file outlives its name: nothing is left over however the transfer ends.
+        let file = std::fs::File::open(&path).map_err(|error| failed(&error))?;
+        let bytes = file.metadata().map_err(|error| failed(&error))?.len();
+        Ok::<_, Refusal>((file, bytes))
     };
     let written = tokio::task::spawn_blocking(work).await;
-    let file = written.map_err(|error| Refusal::internal("write the volume", &error))??;
-    let bytes = file.metadata().map_err(|error| Refusal::internal("write the volume", &error))?.len();
-    // The open file outlives its name: nothing is left over however the transfer ends.
-    drop(place);
+    let (file, bytes) = written.map_err(|error| Refusal::internal("write the volume", &error))??;
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),
         (header::CONTENT_LENGTH, HeaderValue::from(bytes)),

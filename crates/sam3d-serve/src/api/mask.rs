@@ -8,8 +8,11 @@ use axum::{
 };
 use bytes::Bytes;
 use futures_util::stream;
+use sam3d_geom::PointLabel;
 use sam3d_infer::{Image, MaskPart, Progress, SessionLog};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tokio::task::spawn_blocking;
 
 use super::{Asked, ImageQuery, Sent, asked, sent};
 use crate::{
@@ -38,7 +41,7 @@ enum Line {
     },
     Encoding,
     Decoding,
-    Done(Mask),
+    Done(Box<Mask>),
     Failed {
         detail: String,
     },
@@ -52,6 +55,10 @@ struct Mask {
     volume_ml: f64,
     /// Clicks outside the crop, which were not used.
     outside: usize,
+    /// Clicks, by their number from 0, that the mask contradicts: inside and not in it, or outside and in it.
+    missed: Vec<usize>,
+    /// SHA-256 of the runs, by which a download is known to be what was shown.
+    mask_sha256: String,
     /// Seconds of encoder and decoder, if they had to work.
     encoding_seconds: Option<f64>,
     decoding_seconds: Option<f64>,
@@ -68,14 +75,14 @@ pub(crate) async fn mask(
     query: Asked<ImageQuery>,
     body: Sent<MaskRequest>,
 ) -> Result<Response, Refusal> {
-    let name = asked(query)?.name()?;
+    let query = asked(query)?;
     let MaskRequest { clicks, threshold } = sent(body)?;
     let threshold = checked_threshold(threshold)?;
-    let image = server.open(&name).await?;
+    let image = query.open(&server).await?;
     let steps = clicks::steps(&clicks, &image, server.rules)?;
     let pending = server.model.ask(Arc::clone(&image), steps)?;
     let waiting = Line::Waiting { ahead: pending.ahead };
-    let progress = Answering { image, threshold, next: Next::Say(waiting, Some(pending)) };
+    let progress = Answering { image, clicks, threshold, next: Next::Say(waiting, Some(pending)) };
     let lines = stream::unfold(progress, Answering::step);
     let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"))];
     Ok((kind, Body::from_stream(lines)).into_response())
@@ -92,6 +99,7 @@ pub(crate) fn checked_threshold(threshold: f64) -> Result<f64, Refusal> {
 
 struct Answering {
     image: Arc<Image>,
+    clicks: Vec<Click>,
     threshold: f64,
     next: Next,
 }
@@ -119,25 +127,44 @@ impl Answering {
                     }
                 }
                 None => {
-                    let image = Arc::clone(&self.image);
-                    match answer::finish(image, pending, self.threshold).await {
-                        Ok(answer) => Line::Done(Mask::new(&answer, self.image.grid().shape_kji())),
-                        Err(refusal) => Line::Failed { detail: refusal.detail },
-                    }
+                    let done = self.done(pending).await;
+                    let line = done.unwrap_or_else(|Refusal { detail, .. }| Line::Failed { detail }.bytes());
+                    return Some((Ok(line), self));
                 }
             },
         };
-        let mut bytes = serde_json::to_vec(&line).unwrap_or_default();
+        Some((Ok(line.bytes()), self))
+    }
+
+    /// The last line. A large mask takes a while to write down.
+    async fn done(&mut self, pending: Pending) -> Result<Bytes, Refusal> {
+        let image = Arc::clone(&self.image);
+        let answer = answer::finish(Arc::clone(&image), pending, self.threshold).await?;
+        let clicks = std::mem::take(&mut self.clicks);
+        let work = move || {
+            let mask = Mask::new(&answer, &clicks, image.grid().shape_kji());
+            Line::Done(Box::new(mask)).bytes()
+        };
+        spawn_blocking(work).await.map_err(|error| Refusal::internal("send the mask", &error))
+    }
+}
+
+impl Line {
+    fn bytes(&self) -> Bytes {
+        let mut bytes = serde_json::to_vec(self).unwrap_or_default();
         bytes.push(b'\n');
-        Some((Ok(bytes.into()), self))
+        bytes.into()
     }
 }
 
 impl Mask {
-    fn new(answer: &Answer, shape_kji: [usize; 3]) -> Self {
+    fn new(answer: &Answer, clicks: &[Click], shape_kji: [usize; 3]) -> Self {
         let change = answer.answered.change;
+        let runs = runs(&answer.mask, shape_kji);
         Self {
-            runs: runs(&answer.mask, shape_kji),
+            mask_sha256: hash(&runs),
+            missed: missed(&answer.mask, clicks),
+            runs,
             voxels: answer.voxels,
             volume_ml: answer.volume_ml,
             outside: change.map_or(0, |change| change.outside),
@@ -166,6 +193,31 @@ fn runs(mask: &MaskPart, [_, rows, columns]: [usize; 3]) -> Vec<usize> {
     runs
 }
 
+/// SHA-256 of runs, as numbers of eight bytes, the lowest first; in hexadecimal.
+fn hash(runs: &[usize]) -> String {
+    let mut hash = Sha256::new();
+    runs.iter().for_each(|run| hash.update((*run as u64).to_le_bytes()));
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What [`Mask::mask_sha256`] says of `mask` in a volume of shape `[k, j, i]`.
+pub(super) fn mask_sha256(mask: &MaskPart, shape_kji: [usize; 3]) -> String {
+    hash(&runs(mask, shape_kji))
+}
+
+/// The clicks, by number, that `mask` contradicts.
+fn missed(mask: &MaskPart, clicks: &[Click]) -> Vec<usize> {
+    let is_inside = |click: &Click| {
+        let [i, j, k] = click.ijk.map(|index| index as usize);
+        let [k0, j0, i0] = mask.start;
+        let within = (k.checked_sub(k0), j.checked_sub(j0), i.checked_sub(i0));
+        let (Some(k), Some(j), Some(i)) = within else { return false };
+        mask.values.get([k, j, i]).is_some_and(|value| *value != 0)
+    };
+    let contradicts = |click: &Click| is_inside(click) != (click.label == PointLabel::Positive);
+    clicks.iter().enumerate().filter(|(_, click)| contradicts(click)).map(|(at, _)| at).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use ndarray::Array3;
@@ -183,6 +235,24 @@ mod tests {
         assert_eq!(runs(&part([1, 1, 0], [1, 2, 4], &[0, 0, 1, 1, 1, 0, 0, 1]), [2, 3, 4]), [18, 3, 23, 1]);
         assert!(runs(&part([0; 3], [1, 1, 2], &[0, 0]), [1, 1, 2]).is_empty());
         assert!(runs(&MaskPart::default(), [2, 2, 2]).is_empty());
+    }
+
+    #[test]
+    fn clicks_that_the_mask_contradicts_are_named() {
+        let values = Array3::from_shape_vec([1, 1, 3], vec![0, 1, 1]).unwrap();
+        let mask = MaskPart { start: [2, 1, 4], values };
+        let click = |ijk, label| Click { ijk, label };
+        let (inside, outside) = (PointLabel::Positive, PointLabel::Negative);
+        let clicks = [
+            click([5.0, 1.0, 2.0], inside),
+            click([4.0, 1.0, 2.0], inside),
+            click([0.0, 1.0, 2.0], inside),
+            click([7.0, 1.0, 2.0], outside),
+            click([6.0, 1.0, 2.0], outside),
+        ];
+        assert_eq!(missed(&mask, &clicks), [1, 2, 4]);
+        assert_eq!(missed(&MaskPart::default(), &clicks[..1]), [0]);
+        assert_ne!(mask_sha256(&mask, [4, 4, 8]), mask_sha256(&MaskPart::default(), [4, 4, 8]));
     }
 
     #[test]

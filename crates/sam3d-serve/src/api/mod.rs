@@ -10,20 +10,24 @@ pub(crate) use image::{as_nifti, image, volume};
 pub(crate) use mask::mask;
 pub(crate) use studies::{remove_upload, state, studies, upload};
 
+use std::sync::Arc;
+
 use axum::{
     Json,
     extract::{
         Query,
         rejection::{JsonRejection, QueryRejection},
     },
+    http::StatusCode,
 };
+use sam3d_infer::Image;
 use serde::Deserialize;
 
-use crate::{images::ImageName, refusal::Refusal};
+use crate::{images::ImageName, refusal::Refusal, state::Core};
 
-/// A query, or why it is none.
+/// A query, or why it cannot be read.
 pub(crate) type Asked<T> = Result<Query<T>, QueryRejection>;
-/// A JSON body, or why it is none.
+/// A JSON body, or why it cannot be read.
 pub(crate) type Sent<T> = Result<Json<T>, JsonRejection>;
 
 /// The content of a query.
@@ -42,6 +46,8 @@ pub(crate) fn sent<T>(body: Sent<T>) -> Result<T, Refusal> {
 pub(crate) struct ImageQuery {
     study: Option<String>,
     upload: Option<String>,
+    /// SHA-256 of the image that the page shows, which a file may no longer have that was replaced.
+    sha256: Option<String>,
 }
 
 impl ImageQuery {
@@ -50,6 +56,19 @@ impl ImageQuery {
             (Some(study), None) => Ok(ImageName::Study(study)),
             (None, Some(upload)) => Ok(ImageName::Upload(upload)),
             _ => Err(Refusal::bad_request("name the image by one of study and upload")),
+        }
+    }
+
+    /// The image, if it is still the one that is shown.
+    async fn open(self, server: &Core) -> Result<Arc<Image>, Refusal> {
+        let shown = self.sha256.clone();
+        let image = server.open(&self.name()?).await?;
+        match shown {
+            Some(shown) if shown != image.sha256() => Err(Refusal::new(
+                StatusCode::CONFLICT,
+                "the image has changed since it was opened; choose it again",
+            )),
+            _ => Ok(image),
         }
     }
 }

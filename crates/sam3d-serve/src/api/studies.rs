@@ -3,13 +3,16 @@ use axum::{
     body::Body,
     extract::{Path, State},
 };
+use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Asked, asked};
 use sam3d_infer::Accepts;
 
-use crate::{body, images::listed, refusal::Refusal, state::SharedState};
+use crate::{
+    images::listed, received::receive, refusal::Refusal, refusal::sentence, room::Purpose, state::SharedState,
+};
 
 /// `GET /api/state`: what the page must know of the server.
 pub(crate) async fn state(State(server): SharedState) -> Json<Value> {
@@ -53,9 +56,13 @@ pub(crate) async fn upload(
     query: Asked<UploadQuery>,
     body: Body,
 ) -> Result<Json<Value>, Refusal> {
-    let received = body::read_file(&server, body, &asked(query)?.name).await?;
-    let (name, bytes) = (received.name.clone(), received.bytes);
-    let id = server.uploads.add(received, None)?;
+    let name = asked(query)?.name;
+    let place = server.uploads.reserve(Purpose::Keep)?;
+    let broken_off = |error| Refusal::bad_request(format!("the upload broke off: {}", sentence(&error)));
+    let chunks = body.into_data_stream().map(|chunk| chunk.map_err(broken_off));
+    let received = receive(&server, chunks, &name, place, server.config.limits.upload_bytes).await?;
+    let (name, bytes) = (received.name.clone(), received.bytes());
+    let id = server.uploads.add(received, None);
     Ok(Json(json!({ "upload": id, "name": name, "bytes": bytes })))
 }
 

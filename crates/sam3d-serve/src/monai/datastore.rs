@@ -1,58 +1,80 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Json,
-    extract::{Multipart, Path, Query, State, multipart::MultipartRejection},
+    extract::{Path, Query, Request, State},
     http::{StatusCode, header},
     response::Response,
 };
 use serde_json::{Map, Value, json};
+use tokio::task::spawn_blocking;
 
 use super::{
-    Fields, field, labels_missing, required,
-    session::{attachment, send_file},
+    Fields, client_id, field, labels_missing, required,
+    session::{attachment, send_file, send_path},
 };
 use crate::{
     api::as_nifti,
-    body,
+    form::Form,
     images::{self, ImageName, Known},
-    labels::Tag,
+    labels::{Checked, Tag},
+    mask_file::MaskFormat,
+    names::Asker,
     refusal::Refusal,
-    state::{Core, SharedState},
+    room::Purpose,
+    state::{Core, Shared, SharedState},
 };
 
 /// The counts that clients show.
-pub(super) async fn status(server: &Core) -> Result<Value, Refusal> {
-    let images = known(server).await?;
-    let tags = Tag::ALL.map(|tag| (tag, count(server, &images, tag)));
+pub(super) async fn status(server: &Shared, asker: &Asker) -> Result<Value, Refusal> {
+    let images = labelled(server, asker).await?;
+    let count = |tag| images.values().filter(|(_, labels)| labels.contains_key(&tag)).count();
     Ok(json!({
         "total": images.len(),
-        "completed": tags[0].1,
-        "label_tags": tags.iter().map(|(tag, count)| (tag.name(), *count)).collect::<BTreeMap<_, _>>(),
+        "completed": count(Tag::Final),
+        "label_tags": Tag::ALL.map(|tag| (tag.name(), count(tag))).into_iter().collect::<BTreeMap<_, _>>(),
         "train": {},
     }))
+}
+
+/// The images that `asker` can name, with the formats of their labels.
+async fn labelled(
+    server: &Shared,
+    asker: &Asker,
+) -> Result<BTreeMap<String, (Known, BTreeMap<Tag, MaskFormat>)>, Refusal> {
+    let images = server.images.known_names(&server.config, &server.uploads, asker).await?;
+    let server = Arc::clone(server);
+    let work = move || {
+        let labels = |image: &Known| {
+            let found = |tag| Some((tag, server.labels.as_ref()?.find(&image.stem, tag)?));
+            Tag::ALL.into_iter().filter_map(found).collect()
+        };
+        images.into_iter().map(|(name, image)| (name, (image.clone(), labels(&image)))).collect()
+    };
+    spawn_blocking(work).await.map_err(|error| Refusal::internal("look for labels", &error))
 }
 
 /// `GET /datastore/`: counts; with `output=all` every image and its labels, with `output=train` those with a final one.
 pub(crate) async fn datastore(
     State(server): SharedState,
     Query(fields): Query<Fields>,
+    asker: Asker,
 ) -> Result<Json<Value>, Refusal> {
+    let asker = asker.with_client(field(&fields, "client_id").unwrap_or_default());
     let output = field(&fields, "output").unwrap_or("stats");
     if output == "stats" {
-        return status(&server).await.map(Json);
+        return status(&server, &asker).await.map(Json);
     }
-    let images = known(&server).await?;
-    let label = |image: &Known, tag| Some(server.labels.as_ref()?.find(&image.stem, tag)?.1.ending());
+    let images = labelled(&server, &asker).await?;
     match output {
         "all" => {
             let objects: Map<String, Value> = images
                 .iter()
-                .map(|(id, image)| {
-                    let labels: Map<String, Value> = Tag::ALL
-                        .into_iter()
-                        .filter_map(|tag| {
-                            Some((tag.name().to_owned(), json!({ "info": {}, "ext": label(image, tag)? })))
+                .map(|(id, (image, labels))| {
+                    let labels: Map<String, Value> = labels
+                        .iter()
+                        .map(|(tag, format)| {
+                            (tag.name().to_owned(), json!({ "info": {}, "ext": format.ending() }))
                         })
                         .collect();
                     let described =
@@ -63,7 +85,7 @@ pub(crate) async fn datastore(
             Ok(Json(json!({ "name": "sam3d", "description": "", "objects": objects })))
         }
         "train" => {
-            let labelled = images.iter().filter(|(_, image)| label(image, Tag::Final).is_some());
+            let labelled = images.iter().filter(|(_, (_, labels))| labels.contains_key(&Tag::Final));
             Ok(Json(labelled.map(|(id, _)| json!({ "image": id, "label": id })).collect()))
         }
         other => Err(Refusal::bad_request(format!("output={other}: expected all, stats or train"))),
@@ -74,12 +96,12 @@ pub(crate) async fn datastore(
 pub(crate) async fn add_image(
     State(server): SharedState,
     Query(fields): Query<Fields>,
-    form: Result<Multipart, MultipartRejection>,
+    asker: Asker,
+    request: Request,
 ) -> Result<Json<Value>, Refusal> {
-    let mut form = body::read_form(&server, body::multipart(form)?).await?;
-    let received = form
-        .take_file("file")
-        .ok_or_else(|| Refusal::bad_request("the form has no file in its field file"))?;
+    let mut form = Form::read(&server, request, Purpose::Keep).await?;
+    let received = form.required_file("file")?;
+    let asker = asker.with_client(&client_id(&fields, &form));
     let own = crate::studies::stem(&received.name).unwrap_or(&received.name).to_owned();
     let name = field(&fields, "image").map_or(own, str::to_owned);
     if images::listed(&server.config).await?.contains_key(&name) {
@@ -88,8 +110,9 @@ pub(crate) async fn add_image(
             format!("there is a study {name:?} already; choose another name"),
         ));
     }
-    let id = server.uploads.add(received, None)?;
-    server.images.call(&name, id);
+    let sha256 = received.sha256.clone();
+    let id = server.uploads.add(received, None);
+    server.images.names.give(&name, &asker, (id, sha256), &server.uploads)?;
     Ok(Json(json!({ "image": name })))
 }
 
@@ -97,13 +120,14 @@ pub(crate) async fn add_image(
 pub(crate) async fn image(
     State(server): SharedState,
     Query(fields): Query<Fields>,
+    asker: Asker,
 ) -> Result<Response, Refusal> {
-    let located = server.locate(&ImageName::Study(required(&fields, "image")?.to_owned())).await?;
+    let located = server.locate(&called(&fields, asker)?).await?;
     if !located.path.is_dir() {
-        return send_file(&located.path, &located.file_name).await;
+        return send_path(&located.path, &located.file_name).await;
     }
     let name = attachment(&located.sent_name());
-    let mut response = as_nifti(&server, located).await?;
+    let mut response = as_nifti(&server, server.images.open(located).await?).await?;
     response.headers_mut().insert(header::CONTENT_DISPOSITION, name);
     Ok(response)
 }
@@ -112,16 +136,18 @@ pub(crate) async fn image(
 pub(crate) async fn check_image(
     State(server): SharedState,
     Query(fields): Query<Fields>,
+    asker: Asker,
 ) -> Result<(), Refusal> {
-    server.locate(&ImageName::Study(required(&fields, "image")?.to_owned())).await.map(drop)
+    server.locate(&called(&fields, asker)?).await.map(drop)
 }
 
 /// `GET /datastore/image/info?image=`
 pub(crate) async fn image_info(
     State(server): SharedState,
     Query(fields): Query<Fields>,
+    asker: Asker,
 ) -> Result<Json<Value>, Refusal> {
-    let located = server.locate(&ImageName::Study(required(&fields, "image")?.to_owned())).await?;
+    let located = server.locate(&called(&fields, asker)?).await?;
     Ok(Json(json!({ "name": located.sent_name() })))
 }
 
@@ -129,15 +155,15 @@ pub(crate) async fn image_info(
 pub(crate) async fn save_label(
     State(server): SharedState,
     Query(fields): Query<Fields>,
-    form: Result<Multipart, MultipartRejection>,
+    asker: Asker,
+    request: Request,
 ) -> Result<Json<Value>, Refusal> {
     if server.labels.is_none() {
         return Err(labels_missing());
     }
-    let mut form = body::read_form(&server, body::multipart(form)?).await?;
-    let received = form
-        .take_file("label")
-        .ok_or_else(|| Refusal::bad_request("the form has no file in its field label"))?;
+    let mut form = Form::read(&server, request, Purpose::Pass).await?;
+    let received = form.required_file("label")?;
+    let asker = asker.with_client(&client_id(&fields, &form));
     let name = required(&fields, "image")?.to_owned();
     let tag = Tag::of_text(field(&fields, "tag").unwrap_or_default())?;
     let params = match form.text("params") {
@@ -145,17 +171,21 @@ pub(crate) async fn save_label(
         text => serde_json::from_str(text)
             .map_err(|error| Refusal::bad_request(format!("params is no JSON: {error}")))?,
     };
-    let known = known_image(&server, &name).await?;
+    let known = known_image(&server, &name, &asker).await?;
     let image = server.images.open(known.located).await?;
     let saved = json!({ "image": name, "label": name });
-    let work = move || {
-        let labels = server.labels.as_ref().ok_or_else(labels_missing)?;
-        let limits = server.images.limits();
-        labels.save((&known.stem, tag), &received, (&image, limits), (&name, &params))
+    // A label is a volume that is read: one at a time, as the images.
+    let reading = server.images.reading().await;
+    let work = {
+        let server = Arc::clone(&server);
+        move || {
+            let labels = server.labels.as_ref().ok_or_else(labels_missing)?;
+            let checked = Checked::new(&received, &image)?;
+            labels.save((&known.stem, tag), checked, (&name, &params))
+        }
     };
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| Refusal::internal("keep the label", &error))??;
+    spawn_blocking(work).await.map_err(|error| Refusal::internal("keep the label", &error))??;
+    drop(reading);
     Ok(Json(saved))
 }
 
@@ -163,56 +193,68 @@ pub(crate) async fn save_label(
 pub(crate) async fn label(
     State(server): SharedState,
     Query(fields): Query<Fields>,
+    asker: Asker,
 ) -> Result<Response, Refusal> {
     let name = required(&fields, "label")?;
     let tag = Tag::of_text(field(&fields, "tag").unwrap_or_default())?;
-    let known = known_image(&server, name).await?;
-    let found = server.labels.as_ref().and_then(|labels| labels.find(&known.stem, tag));
-    let (path, format) =
-        found.ok_or_else(|| Refusal::not_found(format!("{name} has no label {}", tag.name())))?;
-    let short = known.stem.rsplit('/').next().unwrap_or_default();
-    send_file(&path, &format!("{short}{}", format.ending())).await
+    let asker = asker.with_client(field(&fields, "client_id").unwrap_or_default());
+    let known = known_image(&server, name, &asker).await?;
+    let short = known.stem.rsplit('/').next().unwrap_or_default().to_owned();
+    let (file, format) = open_label(&server, known.stem, tag, name).await?;
+    send_file(file.into(), &format!("{short}{}", format.ending())).await
 }
 
 /// `HEAD /datastore/label?image=&tag=`: whether an image has a label.
 pub(crate) async fn check_label(
     State(server): SharedState,
     Query(fields): Query<Fields>,
+    asker: Asker,
 ) -> Result<(), Refusal> {
     let name = field(&fields, "label").map_or_else(|| required(&fields, "image"), Ok)?;
     let tag = Tag::of_text(field(&fields, "tag").unwrap_or_default())?;
-    let known = known_image(&server, name).await?;
-    let found = server.labels.as_ref().and_then(|labels| labels.find(&known.stem, tag));
-    found.map(drop).ok_or_else(|| Refusal::not_found(format!("{name} has no label {}", tag.name())))
+    let asker = asker.with_client(field(&fields, "client_id").unwrap_or_default());
+    let known = known_image(&server, name, &asker).await?;
+    open_label(&server, known.stem, tag, name).await.map(drop)
 }
 
 /// `POST /activelearning/{strategy}`: the first study without a final label; nothing if all have one.
 pub(crate) async fn next_sample(
     State(server): SharedState,
     Path(strategy): Path<String>,
+    asker: Asker,
 ) -> Result<Json<Value>, Refusal> {
     if strategy != "first" {
         return Err(Refusal::not_found(format!("there is no strategy {strategy:?}: expected first")));
     }
-    let images = known(&server).await?;
-    let unlabelled = |image: &Known| {
-        server.labels.as_ref().is_none_or(|labels| labels.find(&image.stem, Tag::Final).is_none())
-    };
-    let next = images.into_iter().find(|(_, image)| unlabelled(image));
-    Ok(Json(
-        next.map_or_else(|| json!({}), |(id, image)| json!({ "id": id, "name": image.located.sent_name() })),
-    ))
+    let images = labelled(&server, &asker).await?;
+    let next = images.into_iter().find(|(_, (_, labels))| !labels.contains_key(&Tag::Final));
+    Ok(Json(next.map_or_else(
+        || json!({}),
+        |(id, (image, _))| json!({ "id": id, "name": image.located.sent_name() }),
+    )))
 }
 
-async fn known(server: &Core) -> Result<BTreeMap<String, Known>, Refusal> {
-    server.images.known_names(&server.config, &server.uploads).await
+/// The image that a query names.
+fn called(fields: &Fields, asker: Asker) -> Result<ImageName, Refusal> {
+    let client = client_id(fields, &Form::default());
+    Ok(ImageName::Called(required(fields, "image")?.to_owned(), asker.with_client(&client)))
 }
 
-async fn known_image(server: &Core, name: &str) -> Result<Known, Refusal> {
-    known(server).await?.remove(name).ok_or_else(|| Refusal::not_found(format!("there is no study {name:?}")))
+/// The label of the image that the client calls `name`.
+async fn open_label(
+    server: &Shared,
+    stem: String,
+    tag: Tag,
+    name: &str,
+) -> Result<(std::fs::File, MaskFormat), Refusal> {
+    let server = Arc::clone(server);
+    let work = move || server.labels.as_ref().map_or(Ok(None), |labels| labels.open(&stem, tag));
+    let failed = |error: &dyn std::error::Error| Refusal::internal("read the label", error);
+    let opened = spawn_blocking(work).await.map_err(|error| failed(&error))?;
+    let opened = opened.map_err(|error| failed(&error))?;
+    opened.ok_or_else(|| Refusal::not_found(format!("{name} has no label {}", tag.name())))
 }
 
-fn count(server: &Core, images: &BTreeMap<String, Known>, tag: Tag) -> usize {
-    let Some(labels) = &server.labels else { return 0 };
-    images.values().filter(|image| labels.find(&image.stem, tag).is_some()).count()
+async fn known_image(server: &Core, name: &str, asker: &Asker) -> Result<Known, Refusal> {
+    server.images.known(name, (&server.config, &server.uploads), asker).await
 }

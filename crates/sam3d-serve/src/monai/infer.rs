@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Instant};
 
 use axum::{
     Json,
-    extract::{Multipart, Path, Query, State, multipart::MultipartRejection},
+    extract::{Path, Query, Request, State},
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
@@ -11,19 +11,21 @@ use ndarray::{Array3, s};
 use sam3d_infer::Image;
 use sam3d_io::nrrd::Segment;
 use serde_json::{Value, json};
+use tokio::task::spawn_blocking;
 
 use super::{
-    Fields, field,
+    Fields, client_id, field,
     info::{DEEPEDIT, DEEPGROW},
     params::Params,
 };
 use crate::{
-    answer,
-    body::{self, Form},
-    clicks,
+    answer, clicks,
+    form::Form,
     images::{ImageName, Located},
     mask_file,
+    names::Asker,
     refusal::Refusal,
+    room::Purpose,
     state::{Core, SharedState},
 };
 
@@ -35,7 +37,8 @@ pub(crate) async fn infer(
     State(server): SharedState,
     Path(model): Path<String>,
     Query(fields): Query<Fields>,
-    form: Result<Multipart, MultipartRejection>,
+    asker: Asker,
+    request: Request,
 ) -> Result<Response, Refusal> {
     let start = Instant::now();
     if ![DEEPGROW, DEEPEDIT].contains(&model.as_str()) {
@@ -45,26 +48,34 @@ pub(crate) async fn infer(
     }
     let output = Output::of_text(field(&fields, "output"))?;
     // A client without anything to say may send no form at all.
-    let mut form = match form {
-        Ok(form) => body::read_form(&server, form).await?,
-        Err(_) if !fields.contains_key("image") && !fields.contains_key("session_id") => {
-            return Err(body::multipart(form).err().unwrap_or_else(no_image));
-        }
-        Err(_) => Form::default(),
+    let names_image = fields.contains_key("image") || fields.contains_key("session_id");
+    let mut form = if Form::is_sent(&request) || !names_image {
+        Form::read(&server, request, Purpose::Pass).await?
+    } else {
+        Form::default()
     };
+    let asker = asker.with_client(&client_id(&fields, &form));
     let params = Params::parse(form.text("params"), &server.config.target)?;
-    let image = image(&server, &fields, &mut form).await?;
+    let image = image(&server, (&fields, asker), &mut form).await?;
     let steps = clicks::steps(&params.clicks, &image, server.rules)?;
     let answer = answer::answer(&server, Arc::clone(&image), steps, params.threshold).await?;
-    let mut mask = Array3::zeros(image.grid().shape_kji());
-    answer.mask.paint(&mut mask, 1).map_err(|error| Refusal::of_prediction(&error))?;
-    if let Some(roi) = params.roi {
-        keep_inside(&mut mask, roi);
-    }
-    let name = params.label.as_deref().unwrap_or(&server.config.target);
-    let voxels = mask.iter().filter(|value| **value != 0).count() as u64;
-    let seconds = |time: Option<std::time::Duration>| time.map_or(0.0, |time| time.as_secs_f64());
     let change = answer.answered.change;
+    let painting = {
+        let (image, roi) = (Arc::clone(&image), params.roi);
+        move || {
+            let mut mask = Array3::zeros(image.grid().shape_kji());
+            answer.mask.paint(&mut mask, 1).map_err(|error| Refusal::of_prediction(&error))?;
+            if let Some(roi) = roi {
+                keep_inside(&mut mask, roi);
+            }
+            let voxels = mask.iter().filter(|value| **value != 0).count() as u64;
+            Ok::<_, Refusal>((mask, voxels))
+        }
+    };
+    let painted = spawn_blocking(painting).await;
+    let (mask, voxels) = painted.map_err(|error| Refusal::internal("paint the mask", &error))??;
+    let name = params.label.as_deref().unwrap_or(&server.config.target);
+    let seconds = |time: Option<std::time::Duration>| time.map_or(0.0, |time| time.as_secs_f64());
     let result = json!({
         "label": name,
         "label_names": { name: 1 },
@@ -86,9 +97,7 @@ pub(crate) async fn infer(
         let directory = server.uploads.directory();
         mask_file::encode(directory, mask.view(), image.grid(), &segment, kind)
     };
-    let file = tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| Refusal::internal("encode the mask", &error))??;
+    let file = spawn_blocking(work).await.map_err(|error| Refusal::internal("encode the mask", &error))??;
     match output {
         Output::Image => Ok(file_alone(file, &file_name)),
         _ => Ok(both(&result, &file, &file_name)),
@@ -114,16 +123,20 @@ impl Output {
 }
 
 /// The session's image; else the study's; else the file sent along, which is not kept.
-async fn image(server: &Core, fields: &Fields, form: &mut Form) -> Result<Arc<Image>, Refusal> {
+async fn image(
+    server: &Core,
+    (fields, asker): (&Fields, Asker),
+    form: &mut Form,
+) -> Result<Arc<Image>, Refusal> {
     if let Some(session) = field(fields, "session_id") {
         return server.open(&ImageName::Upload(session.to_owned())).await;
     }
-    if let Some(received) = form.take_file("file") {
-        let located = Located { path: received.file.to_path_buf(), file_name: received.name.clone() };
+    if let Some(received) = form.take_file("file")? {
+        let located = Located { path: received.path(), file_name: received.name.clone() };
         return server.images.open(located).await;
     }
     match field(fields, "image") {
-        Some(id) => server.open(&ImageName::Study(id.to_owned())).await,
+        Some(id) => server.open(&ImageName::Called(id.to_owned(), asker)).await,
         None => Err(no_image()),
     }
 }

@@ -2,7 +2,7 @@ use axum::{Json, extract::State};
 use serde_json::{Value, json};
 
 use super::datastore::status;
-use crate::{refusal::Refusal, state::SharedState};
+use crate::{names::Asker, refusal::Refusal, state::SharedState};
 
 /// The network, for clients that send `foreground` and `background`.
 pub(super) const DEEPGROW: &str = "sam3d";
@@ -10,7 +10,7 @@ pub(super) const DEEPGROW: &str = "sam3d";
 pub(super) const DEEPEDIT: &str = "sam3d_deepedit";
 
 /// `GET /info/`
-pub(crate) async fn info(State(server): SharedState) -> Result<Json<Value>, Refusal> {
+pub(crate) async fn info(State(server): SharedState, asker: Asker) -> Result<Json<Value>, Refusal> {
     let target = &server.config.target;
     let model = |kind: &str, labels: Value| {
         json!({
@@ -34,6 +34,6 @@ pub(crate) async fn info(State(server): SharedState) -> Result<Json<Value>, Refu
         "strategies": { "first": { "description": "The first study without a final label" } },
         "scoring": {},
         "train_stats": {},
-        "datastore": status(&server).await?,
+        "datastore": status(&server, &asker).await?,
     })))
 }

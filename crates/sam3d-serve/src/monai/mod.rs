@@ -23,7 +23,7 @@ use std::collections::HashMap;
 
 use axum::http::StatusCode;
 
-use crate::refusal::Refusal;
+use crate::{form::Form, refusal::Refusal};
 
 /// Fields of a query. Clients send more of them than are needed here.
 pub(crate) type Fields = HashMap<String, String>;
@@ -36,6 +36,17 @@ fn field<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
 /// The value of a field that must be there.
 fn required<'a>(fields: &'a Fields, name: &str) -> Result<&'a str, Refusal> {
     field(fields, name).ok_or_else(|| Refusal::bad_request(format!("the address lacks {name}=...")))
+}
+
+/// What a client calls itself: in the query, in the form, or in the form's `params`.
+fn client_id(fields: &Fields, form: &Form) -> String {
+    let in_params = || {
+        let params: serde_json::Value = serde_json::from_str(form.text("params")).ok()?;
+        Some(params.get("client_id")?.as_str()?.to_owned())
+    };
+    let given =
+        field(fields, "client_id").or_else(|| Some(form.text("client_id")).filter(|id| !id.is_empty()));
+    given.map(str::to_owned).or_else(in_params).unwrap_or_default()
 }
 
 /// `GET /train/`: nothing is trained here, so nothing is running.

@@ -3,7 +3,7 @@ use std::time::Duration;
 use axum::{
     Json,
     body::Body,
-    extract::{Multipart, Path, Query, State, multipart::MultipartRejection},
+    extract::{Path, Query, Request, State},
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
@@ -11,24 +11,17 @@ use serde_json::{Value, json};
 use tokio_util::io::ReaderStream;
 
 use super::{Fields, field};
-use crate::{body, refusal::Refusal, state::SharedState, uploads::UploadInfo};
+use crate::{form::Form, refusal::Refusal, room::Purpose, state::SharedState, uploads::UploadInfo};
 
 /// `PUT /session/`: keeps the file of the field `files` for the requests that follow. `expiry` is a number of seconds.
 pub(crate) async fn create(
     State(server): SharedState,
     Query(fields): Query<Fields>,
-    form: Result<Multipart, MultipartRejection>,
+    request: Request,
 ) -> Result<Json<Value>, Refusal> {
-    let mut form = body::read_form(&server, body::multipart(form)?).await?;
-    let count = form.files.iter().filter(|(name, _)| name == "files").count();
-    if count > 1 {
-        return Err(Refusal::bad_request(format!("found {count} files: send one volume in one file")));
-    }
-    let received = form
-        .take_file("files")
-        .ok_or_else(|| Refusal::bad_request("the form has no file in its field files"))?;
+    let received = Form::read(&server, request, Purpose::Keep).await?.required_file("files")?;
     let expiry = field(&fields, "expiry").and_then(|text| text.parse().ok()).filter(|seconds| *seconds > 0);
-    let id = server.uploads.add(received, expiry.map(Duration::from_secs))?;
+    let id = server.uploads.add(received, expiry.map(Duration::from_secs));
     let info = server.uploads.get(&id, true)?;
     Ok(Json(json!({ "session_id": id, "session_info": described(&info) })))
 }
@@ -44,7 +37,7 @@ pub(crate) async fn get(
     if !is_true("image") {
         return Ok(Json(described(&info)).into_response());
     }
-    send_file(&info.path, &info.name).await
+    send_path(&info.path, &info.name).await
 }
 
 /// `DELETE /session/{id}`
@@ -56,9 +49,14 @@ pub(crate) async fn remove(
 }
 
 /// The file at `path`, which the client shall call `name`.
-pub(super) async fn send_file(path: &std::path::Path, name: &str) -> Result<Response, Refusal> {
+pub(super) async fn send_path(path: &std::path::Path, name: &str) -> Result<Response, Refusal> {
     let gone = |_| Refusal::not_found(format!("{name}: the file is no longer there, or cannot be read"));
-    let file = tokio::fs::File::open(path).await.map_err(gone)?;
+    send_file(tokio::fs::File::open(path).await.map_err(gone)?, name).await
+}
+
+/// The content of `file`, which the client shall call `name`.
+pub(super) async fn send_file(file: tokio::fs::File, name: &str) -> Result<Response, Refusal> {
+    let gone = |_| Refusal::not_found(format!("{name}: the file cannot be read"));
     let bytes = file.metadata().await.map_err(gone)?.len();
     let mut response = Body::from_stream(ReaderStream::with_capacity(file, 1 << 16)).into_response();
     let headers = response.headers_mut();

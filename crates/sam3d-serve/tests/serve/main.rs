@@ -8,3 +8,4 @@ mod load;
 mod monai;
 mod page;
 mod support;
+mod uploads;

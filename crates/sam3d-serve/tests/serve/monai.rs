@@ -234,12 +234,91 @@ fn labels_are_kept_under_names_of_the_server() {
     assert!(!file.exists() && file.with_file_name("one.nrrd").exists());
 }
 
+/// Whatever several viewers save at once, a label and its note are of one save, and all are told that it went well.
+#[test]
+fn labels_saved_at_once_stay_with_their_notes() {
+    let served = Served::start();
+    let formats = [".nii.gz", ".nrrd", ".seg.nrrd", ".nii"];
+    let labels: Vec<(String, Vec<u8>)> = (0..8)
+        .map(|at| {
+            let format = formats[at % 4];
+            let more = json!({ "foreground": [BALLS[at / 4]], "result_extension": format });
+            (format!("label{format}"), infer(&served, "image=one&output=image", more).body)
+        })
+        .collect();
+    for _ in 0..3 {
+        std::thread::scope(|scope| {
+            for (at, (name, label)) in labels.iter().enumerate() {
+                let served = &served;
+                scope.spawn(move || {
+                    let params = json!({ "saved_by": at }).to_string();
+                    let form = [("params", None, params.as_bytes()), ("label", Some(&name[..]), &label[..])];
+                    let saved = served.form("PUT", "/datastore/label?image=one", &form);
+                    assert_eq!(saved.status, 200, "{}", saved.text());
+                });
+            }
+        });
+        let directory = served.studies.join("labels/final");
+        let note = std::fs::read(directory.join("one.json")).unwrap();
+        let note: Value = serde_json::from_slice(&note).unwrap();
+        let (name, label) = &labels[note["params"]["saved_by"].as_u64().unwrap() as usize];
+        assert_eq!(&served.get("/datastore/label?label=one&tag=final").body, label);
+        assert_eq!(&std::fs::read(directory.join(name.replace("label", "one"))).unwrap(), label);
+        assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 2);
+    }
+}
+
+#[test]
+fn only_label_maps_on_the_images_grid_are_saved() {
+    let served = Served::start();
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, write: &dyn Fn(&std::path::Path)| {
+        let path = directory.path().join(name);
+        write(&path);
+        std::fs::read(path).unwrap()
+    };
+    let shape = bright::grid().shape_kji();
+    let rows = bright::grid().world_from_ijk().rows();
+    let mut moved = rows;
+    moved[0][3] += 5.0;
+    let moved =
+        sam3d_io::Grid::from_affine(bright::grid().shape_ijk(), sam3d_geom::Affine::new(moved).unwrap());
+    let refuse = sam3d_io::atomic::Overwrite::Refuse;
+    let mask = ndarray::Array3::<i16>::ones(shape);
+    let elsewhere = file("moved.nii", &|path| {
+        sam3d_io::write(path, mask.view(), moved.as_ref().unwrap(), refuse).unwrap();
+    });
+    let shifted = file("shifted.nii", &|path| {
+        let voxels = ndarray::Array3::from_shape_fn(shape, |(k, j, i)| (k * 64 + j + i) as i16);
+        sam3d_io::write(path, voxels.view(), &bright::grid(), refuse).unwrap();
+    });
+    let negative = file("negative.nii", &|path| {
+        sam3d_io::write(path, (-&mask).view(), &bright::grid(), refuse).unwrap();
+    });
+    let probability = file("probability.nii", &|path| {
+        sam3d_io::write(path, mask.mapv(|_| 0.5f32).view(), &bright::grid(), refuse).unwrap();
+    });
+    for (name, label, words) in [
+        ("a.nii", &elsewhere, "corners up to 5.00 mm apart"),
+        ("ct.nii", &shifted, "different values"),
+        ("a.nii", &negative, "0 and above"),
+        ("a.nii", &probability, "whole numbers"),
+    ] {
+        let refused = served.form("PUT", "/datastore/label?image=two", &[("label", Some(name), label)]);
+        assert_eq!(refused.status, 400, "{words}: {}", refused.text());
+        let detail = refused.detail();
+        assert!(detail.contains(words) && !detail.contains("volume.nii"), "{words}: {detail}");
+    }
+    assert_eq!(served.get("/datastore/label?label=two&tag=final").status, 404);
+}
+
 #[test]
 fn an_image_sent_to_the_datastore_has_its_clients_name() {
     let served = Served::start();
     let image = std::fs::read(served.studies.join("one.nii.gz")).unwrap();
     let add = |name: &str| {
-        served.form("PUT", &format!("/datastore/?image={name}"), &[("file", Some("x.nii.gz"), &image)])
+        let path = format!("/datastore/?image={name}&client_id=user-xyz");
+        served.form("PUT", &path, &[("file", Some("x.nii.gz"), &image)])
     };
     assert_eq!(add("..%2Fevil").json(), json!({ "image": "../evil" }));
     assert_eq!(add("one").status, 409);

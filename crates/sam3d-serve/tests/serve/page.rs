@@ -100,6 +100,46 @@ fn objects_are_downloaded_as_files() {
     assert_eq!((nothing.status, nothing.detail()), (400, "there is no object with a click yet".to_owned()));
 }
 
+/// What is downloaded is what was shown, of the image that was shown; a click outside its own mask is named.
+#[test]
+fn what_was_shown_is_what_is_downloaded() {
+    let served = Served::start();
+    let shown = served.get("/api/image?study=one").json()["sha256"].as_str().unwrap().to_owned();
+    let query = format!("study=one&sha256={shown}");
+    let dark = [2, 2, 2];
+    let answer = served.post(&format!("/api/mask?{query}"), &request(&[BALLS[0], dark])).last_line();
+    assert_eq!(answer["missed"], json!([1]));
+    assert_eq!(mask_of_runs(&answer)[[2, 2, 2]], 0);
+    let alone = served.post(&format!("/api/mask?{query}"), &request(&[BALLS[0]])).last_line();
+    assert_eq!(alone["missed"], json!([]));
+
+    let download = |clicks: &[[usize; 3]]| {
+        let mut object = request(clicks);
+        object["name"] = "tumour".into();
+        object["colour"] = json!([1.0, 0.0, 0.0]);
+        object["mask_sha256"] = alone["mask_sha256"].clone();
+        let file = json!({ "format": ".nii.gz", "objects": [object] });
+        served.post(&format!("/api/segmentation?{query}"), &file)
+    };
+    let file = volume_of(&download(&[BALLS[0]]).body, "mask.nii.gz");
+    assert_eq!(file.data, mask_of_runs(&alone).mapv(f32::from));
+    let refused = download(&[BALLS[1]]);
+    assert!(refused.status == 409 && refused.detail().contains("click again"), "{}", refused.text());
+
+    // Another patient's image under the same name: nothing is answered for the one that is shown.
+    std::fs::copy(served.studies.join("two.nii.gz"), served.studies.join("one.nii.gz")).unwrap();
+    for reply in [
+        served.post(&format!("/api/mask?{query}"), &request(&[BALLS[0]])),
+        served.get(&format!("/api/volume?{query}")),
+        download(&[BALLS[0]]),
+    ] {
+        assert!(reply.status == 409 && reply.detail().contains("has changed"), "{}", reply.text());
+    }
+    let other = served.post("/api/mask?study=one", &request(&[BALLS[0]])).last_line();
+    assert_eq!(mask_of_runs(&other), expected(&served.studies.join("two.nii.gz"), BALLS[0], THRESHOLD));
+    assert_ne!(other["mask_sha256"], alone["mask_sha256"], "equal masks would hide a mix-up");
+}
+
 #[test]
 fn an_upload_is_an_image_until_it_is_forgotten() {
     let served = Served::start();
