@@ -301,7 +301,7 @@ mod tests {
                 // A parameter of another shape, which no checkpoint can bring in, makes libtorch throw in the decoder.
                 let _no_grad = tch::no_grad_guard();
                 let parameters = segmenter.network().parameters();
-                let _ = parameters["mask_decoder.cls.3.weight"].shallow_clone().resize_([1, 2, 3]);
+                let _ = parameters["mask_decoder.cls.3.weight"].set_requires_grad(false).resize_([1, 2, 3]);
             }
             Ok(segmenter)
         };
