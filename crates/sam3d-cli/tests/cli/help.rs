@@ -33,6 +33,21 @@ fn help_of_serve() {
 }
 
 #[test]
+fn help_of_prepare_data() {
+    insta::assert_snapshot!(help(&["prepare-data", "--help"]));
+}
+
+#[test]
+fn help_of_dataset_stats() {
+    insta::assert_snapshot!(help(&["dataset-stats", "--help"]));
+}
+
+#[test]
+fn help_of_fetch_weights() {
+    insta::assert_snapshot!(help(&["fetch-weights", "--help"]));
+}
+
+#[test]
 fn help_of_train() {
     insta::assert_snapshot!(help(&["train", "--help"]));
 }
