@@ -98,12 +98,12 @@ fn a_dry_run_says_what_a_run_would_take_and_leaves_nothing() {
     let dry =
         |extra: &[&str]| stdout_of(sam3d(place.path()).args(["train", "--dry-run"]).args(QUICK).args(extra));
     let text = dry(&[]);
-    for word in ["learning_rate = 0.0004", "0.30 M trained", "1 an epoch", "steps taken", "s an epoch"] {
+    for word in ["learning_rate = 0.0004", "0.30 M trained", "1 per epoch", "steps taken", "s per epoch"] {
         assert!(text.contains(word), "{word}: {text}");
     }
     // No machine holds this batch, so no step is tried.
     let text = dry(&["--set", "train.batch_size=1000000"]);
-    assert!(text.contains("will it fit       no") && !text.contains("steps taken"), "{text}");
+    assert!(text.contains("fits in memory    no") && !text.contains("steps taken"), "{text}");
     assert!(!place.path().join("runs").exists());
 }
 
