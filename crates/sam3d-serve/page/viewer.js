@@ -44,6 +44,7 @@ export class Viewer {
     })
     this.niivue.onLocationChange = () => this.#moved()
     this.#listen()
+    this.#takesPointer(false)
   }
 
   async attach() {
@@ -61,9 +62,11 @@ export class Viewer {
     this.niivue.setOpacity(1, this.opacity)
     this.showObjects([], undefined)
     this.#moved()
+    this.#takesPointer(true)
   }
 
   close() {
+    this.#takesPointer(false)
     this.image = undefined
     this.clicks = []
     for (const volume of [...this.niivue.volumes]) this.niivue.removeVolume(volume)
@@ -131,6 +134,11 @@ export class Viewer {
         if (found) this.#mark(found.pos.map((value) => value / ratio), click.label)
       }
     }
+  }
+
+  /** Without an image NiiVue fails at what the pointer does. */
+  #takesPointer(takes) {
+    this.canvas.style.pointerEvents = takes ? '' : 'none'
   }
 
   #mark([x, y], label) {
