@@ -134,11 +134,14 @@ fn other_formats_in_and_out() {
     let read = |name: &str| sam3d_io::read(&path(name), ReadLimits::default()).unwrap();
     let ct = read("ct.nii.gz");
     sam3d_io::write(&path("ct.nrrd"), ct.data.view(), &ct.grid, Overwrite::Refuse).unwrap();
-    // Whatever the random weights say, half of the voxels are above the median of the probability.
+    // Whatever the random weights say, some voxels are in the mask and some are not, and none is near the threshold: the
+    // widest gap in the middle half of all probabilities.
     stdout_of(sam3d(place.path()).args(line(&[])).args(["--prob-out", "result/p.nii.gz"]));
     let mut probability = read("result/p.nii.gz").data.into_raw_vec_and_offset().0;
     probability.sort_by(f32::total_cmp);
-    let threshold = probability[probability.len() / 2].to_string();
+    let middle = &probability[probability.len() / 4..3 * probability.len() / 4];
+    let gap = middle.windows(2).max_by(|a, b| (a[1] - a[0]).total_cmp(&(b[1] - b[0]))).unwrap();
+    let threshold = (f64::from(gap[0] + gap[1]) / 2.0).to_string();
     stdout_of(sam3d(place.path()).args(line(&[])).args(["--force", "--threshold", &threshold]));
     let changes = [("--image", "ct.nrrd"), ("--out", "result/mask.seg.nrrd")];
     let mut command = sam3d(place.path());
