@@ -84,7 +84,7 @@ fn labels_of<T: Voxel>(path: &Path, values: ArrayView3<'_, T>) -> Result<Array3<
 /// Writes a mask whose values are those of `segments`; formats that have no names for them hold the values alone.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_segmentation(
     path: &Path,
     mask: ArrayView3<'_, u8>,
