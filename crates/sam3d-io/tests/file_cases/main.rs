@@ -12,9 +12,10 @@ mod masks;
 mod structure_sets;
 
 use std::{
+    cell::RefCell,
     fmt::Write,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::Once,
 };
 
 use ndarray::Array3;
@@ -28,16 +29,24 @@ fn read(path: &Path) -> Result<Volume, IoError> {
     sam3d_io::read(path, ReadLimits::default())
 }
 
-/// What a call returns, and the warnings it logs on this thread.
-fn with_warnings<T>(call: impl FnOnce() -> T) -> (T, Vec<String>) {
-    let warnings = Warnings::default();
-    let result = tracing::subscriber::with_default(warnings.clone(), call);
-    let warnings = warnings.0.lock().unwrap().clone();
-    (result, warnings)
+thread_local! {
+    /// The warnings of this thread.
+    static WARNINGS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
-#[derive(Clone, Default)]
-struct Warnings(Arc<Mutex<Vec<String>>>);
+/// What a call returns, and the warnings it logs on this thread.
+///
+/// One subscriber serves the whole process: with one for each call, a place that warns for the first time on a thread
+/// without any can be remembered as one that nobody listens to.
+fn with_warnings<T>(call: impl FnOnce() -> T) -> (T, Vec<String>) {
+    static LISTENING: Once = Once::new();
+    LISTENING.call_once(|| tracing::subscriber::set_global_default(Warnings).unwrap());
+    WARNINGS.take();
+    let result = call();
+    (result, WARNINGS.take())
+}
+
+struct Warnings;
 
 impl tracing::Subscriber for Warnings {
     fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
@@ -57,7 +66,7 @@ impl tracing::Subscriber for Warnings {
         event.record(&mut |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
             write!(text, "{field}={value:?} ").unwrap();
         });
-        self.0.lock().unwrap().push(text);
+        WARNINGS.with_borrow_mut(|warnings| warnings.push(text));
     }
 
     fn enter(&self, _: &tracing::span::Id) {}
