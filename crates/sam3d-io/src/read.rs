@@ -18,7 +18,7 @@ use crate::{Format, Grid, IoError, ReadLimits, ValueType, Volume, dicom, meta_im
 ///
 /// # Errors
 /// An [`IoError`] that names the file: it cannot be read, is of no known format, is truncated or damaged, is larger than
-/// `limits`, holds several frames or voxels that are not single numbers, or has a geometry that is none.
+/// `limits`, holds several frames or voxels that are not single numbers, or has an invalid geometry.
 pub fn read(path: &Path, limits: ReadLimits) -> Result<Volume, IoError> {
     match Format::recognise(path)? {
         Format::Nifti => nifti::read(path, limits),

@@ -24,7 +24,7 @@ pub enum ServeError {
         /// Fewest characters of a token.
         shortest: usize,
     },
-    /// An allowed origin that is none.
+    /// An invalid origin among the allowed ones.
     #[error("{found:?} is not an origin such as http://localhost:3000")]
     OriginInvalid {
         /// What was given.

@@ -55,7 +55,7 @@ pub struct VolumeCache {
     preparing: Mutex<()>,
 }
 
-/// A case that was had from a cache.
+/// A case read from the cache.
 pub(crate) enum Held {
     /// Its voxels stay on the disk.
     OnDisk(Box<dyn PreparedVoxels>),

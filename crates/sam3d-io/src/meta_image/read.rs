@@ -16,7 +16,7 @@ use crate::{
 /// # Errors
 /// An [`IoError`] that names the file: it cannot be read, is not MetaImage, is truncated or damaged, is larger than
 /// `limits`, holds text, several frames or several numbers for each voxel, names a data file outside its own directory,
-/// or has a geometry that is none.
+/// or has an invalid geometry.
 pub fn read(path: &Path, limits: ReadLimits) -> Result<Volume, IoError> {
     let Header { grid, value_type, big_endian, rescale, packing, data_path, data_offset } =
         Header::read(path)?;

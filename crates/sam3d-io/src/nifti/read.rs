@@ -15,7 +15,7 @@ use crate::{
 ///
 /// # Errors
 /// An [`IoError`] that names the file: it cannot be read, is not NIfTI, is truncated or damaged, is larger than `limits`,
-/// holds several frames or voxels that are not single numbers, or has a geometry that is none.
+/// holds several frames or voxels that are not single numbers, or has an invalid geometry.
 pub fn read(path: &Path, limits: ReadLimits) -> Result<Volume, IoError> {
     let header_path = header_path(path)?;
     let mut source = Source::open(&header_path)?;

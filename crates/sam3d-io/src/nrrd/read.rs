@@ -25,7 +25,7 @@ use crate::{
 /// # Errors
 /// An [`IoError`] that names the file: it cannot be read, is not NRRD, is truncated or damaged, is larger than `limits`,
 /// is encoded in another way, holds several frames, layers or numbers for each voxel, names a data file outside its own
-/// directory, or has a geometry that is none.
+/// directory, or has an invalid geometry.
 pub fn read(path: &Path, limits: ReadLimits) -> Result<Volume, IoError> {
     let Header { grid, value_type, big_endian, packing, data } = Header::new(&Fields::read(path)?)?;
     let count = limits.check(path, grid.shape_ijk())?;

@@ -180,8 +180,9 @@ impl<'a> Learner<'a> {
         Ok(StepOutcome { report, cases, broken })
     }
 
-    /// Mean soft Dice loss (with a simulated user the mean of those after the first and after the last click) over one crop of every validation case (all of it for a comparison network), each process taking
-    /// its part; the same crops and prompts in every epoch. `None` if `proceed`, which is told how many cases are done of how many, says to stop.
+    /// Mean soft Dice loss over one crop of every validation case (all of it for a comparison network); with a simulated
+    /// user the mean of the losses after the first and after the last click. Each process takes its part; crops and
+    /// prompts are the same in every epoch. `None` if `proceed`, which is told the progress as (done, total), says to stop.
     pub(crate) fn validate(
         &self,
         proceed: &mut dyn FnMut(usize, usize) -> bool,
