@@ -25,6 +25,7 @@ mod prompt;
 mod segmenter;
 mod session;
 mod shape;
+mod weights;
 
 pub use answer::{Answer, MaskPart};
 pub use error::InferError;
@@ -34,6 +35,7 @@ pub use lru::Lru;
 pub use prompt::{Accepts, MaskRuns, Position, Prompt, SCRIBBLE_WIDTH};
 pub use segmenter::{Segmenter, SegmenterOptions};
 pub use session::{Change, Progress, Session};
+pub use weights::{BUILT_IN, BuiltInWeights, Weights};
 
 /// The README's example, compiled.
 #[cfg(doctest)]

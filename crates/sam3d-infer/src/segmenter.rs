@@ -2,7 +2,7 @@
 
 use std::{
     cell::{OnceCell, RefCell},
-    path::{Path, PathBuf},
+    path::PathBuf,
     rc::Rc,
     sync::Arc,
 };
@@ -14,11 +14,11 @@ use sam3d_io::{
     crop::CropWindow,
     sliding_window::{SlidingWindow, Weighting},
 };
-use sam3d_model::{Checkpoint, CropPrompt, DensePrompts, Embedding, Precision, Sam3d};
+use sam3d_model::{CropPrompt, DensePrompts, Embedding, Precision, Sam3d};
 use sha2::{Digest, Sha256};
 use tch::Device;
 
-use crate::{Accepts, Answer, Image, InferError, Session, lru::Lru, placement::Placement};
+use crate::{Accepts, Answer, Image, InferError, Session, Weights, lru::Lru, placement::Placement};
 
 /// Overlap of the prompt-free variant's windows as a fraction of their side, as published.
 const OVERLAP: f64 = 0.5;
@@ -59,27 +59,28 @@ pub struct Segmenter(Rc<Inner>);
 struct Inner {
     network: Sam3d,
     preprocessing: Preprocessing,
-    weights: Option<PathBuf>,
+    weights: Option<Weights>,
     weights_sha256: OnceCell<String>,
     embeddings: RefCell<Lru<(String, CropWindow), Rc<Embedding>>>,
     embedding_bytes: usize,
 }
 
 impl Segmenter {
-    /// Opens the checkpoint `weights`.
+    /// Opens the checkpoint `weights`: a path, or [`Weights`].
     ///
     /// # Errors
     /// [`InferError::Model`] if it cannot be read; [`InferError::PreprocessingUnknown`] if neither it nor the options contain a
     /// preprocessing.
-    pub fn open(weights: &Path, options: &SegmenterOptions) -> Result<Self, InferError> {
-        let checkpoint = Checkpoint::read_with_base(weights, options.base.as_deref())?;
+    pub fn open(weights: impl Into<Weights>, options: &SegmenterOptions) -> Result<Self, InferError> {
+        let weights = weights.into();
+        let checkpoint = weights.read(options.base.as_deref())?;
         let preprocessing = options
             .preprocessing
             .or(checkpoint.metadata.preprocessing)
-            .ok_or_else(|| InferError::PreprocessingUnknown { path: weights.to_owned() })?;
+            .ok_or_else(|| InferError::PreprocessingUnknown { path: weights.path().to_owned() })?;
         let mut network = checkpoint.into_network(options.device)?;
         network.set_precision(options.precision);
-        Ok(Self::of(network, preprocessing, Some(weights.to_owned()), options.embedding_bytes))
+        Ok(Self::of(network, preprocessing, Some(weights), options.embedding_bytes))
     }
 
     /// A segmenter with an existing network; `embedding_bytes` as in [`SegmenterOptions`].
@@ -90,7 +91,7 @@ impl Segmenter {
     fn of(
         network: Sam3d,
         preprocessing: Preprocessing,
-        weights: Option<PathBuf>,
+        weights: Option<Weights>,
         embedding_bytes: usize,
     ) -> Self {
         let embeddings = RefCell::new(Lru::new(embedding_bytes));
@@ -135,7 +136,7 @@ impl Segmenter {
             return Ok(known);
         }
         let sha256 = match &self.0.weights {
-            Some(path) => sam3d_model::sha256_of(path)?,
+            Some(weights) => weights.sha256()?,
             None => {
                 let mut hash = Sha256::new();
                 for (name, tensor) in self.0.network.parameters() {

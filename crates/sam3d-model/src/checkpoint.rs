@@ -102,6 +102,15 @@ impl Checkpoint {
         Ok(Self { metadata, tensors })
     }
 
+    /// As [`read_alone`](Self::read_alone), of a file in memory; errors name it as `path`.
+    ///
+    /// # Errors
+    /// As [`read_alone`](Self::read_alone).
+    pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self, ModelError> {
+        let file = TensorFile::from_bytes(bytes, path)?;
+        Ok(Self { metadata: file.description(path)?, tensors: file.tensors })
+    }
+
     /// The network of this checkpoint on `device`.
     ///
     /// # Errors

@@ -46,18 +46,26 @@ impl TensorFile {
     /// [`ModelError::File`] if it cannot be read; [`ModelError::NotSafetensors`], or [`ModelError::Checkpoint`] if a tensor is not
     /// of a float type.
     pub fn read(path: &Path) -> Result<Self, ModelError> {
-        let broken = |detail: String| ModelError::Checkpoint { path: path.to_owned(), detail };
         let bytes = fs::read(path).map_err(|source| ModelError::File {
             action: "read",
             path: path.to_owned(),
             source,
         })?;
+        Self::from_bytes(&bytes, path)
+    }
+
+    /// As [`read`](Self::read), of a file in memory; errors name it as `path`.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self, ModelError> {
+        let broken = |detail: String| ModelError::Checkpoint { path: path.to_owned(), detail };
         let not_safetensors = |error: SafeTensorError| ModelError::NotSafetensors {
             path: path.to_owned(),
             detail: error.to_string(),
         };
-        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(not_safetensors)?;
-        let file = SafeTensors::deserialize(&bytes).map_err(not_safetensors)?;
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(not_safetensors)?;
+        let file = SafeTensors::deserialize(bytes).map_err(not_safetensors)?;
         let mut tensors = BTreeMap::new();
         for (name, view) in file.iter() {
             let shape: Vec<i64> = view.shape().iter().map(|n| *n as i64).collect();
@@ -117,9 +125,17 @@ impl TensorFile {
     /// As [`read`](Self::read); [`ModelError::Checkpoint`] if there is no description of this kind, it is not understood, or
     /// is of a newer format.
     pub fn read_described<D: Description>(path: &Path) -> Result<(D, BTreeMap<String, Tensor>), ModelError> {
-        let broken = |detail: String| ModelError::Checkpoint { path: path.to_owned(), detail };
         let file = Self::read(path)?;
-        let text = file.metadata.get(D::KEY).ok_or_else(|| broken(D::ABSENT.to_owned()))?;
+        Ok((file.description(path)?, file.tensors))
+    }
+
+    /// The file's description; errors name the file as `path`.
+    ///
+    /// # Errors
+    /// [`ModelError::Checkpoint`] as [`read_described`](Self::read_described).
+    pub fn description<D: Description>(&self, path: &Path) -> Result<D, ModelError> {
+        let broken = |detail: String| ModelError::Checkpoint { path: path.to_owned(), detail };
+        let text = self.metadata.get(D::KEY).ok_or_else(|| broken(D::ABSENT.to_owned()))?;
         let description: D = serde_json::from_str(text)
             .map_err(|error| broken(format!("metadata not understood: {error}")))?;
         let (found, newest) = (description.format_version(), D::NEWEST);
@@ -128,7 +144,7 @@ impl TensorFile {
                 "checkpoint format {found} is newer than this program's {newest}; update the program"
             )));
         }
-        Ok((description, file.tensors))
+        Ok(description)
     }
 
     /// Writes `tensors` with their description to `path`, as [`write`](Self::write) does.

@@ -6,7 +6,10 @@ use sam3d_eval::{Position, WindowConfig};
 use sam3d_metrics::Tolerance;
 use sam3d_model::Precision;
 
-use super::values::{precision, tolerance};
+use super::{
+    WeightsArg,
+    values::{precision, tolerance},
+};
 
 const NOTES: &str = "\
 Clicks are drawn inside the target from a seed made of --seed and the case, so scores are
@@ -26,15 +29,15 @@ Examples:
 
 /// Score a network on a dataset by the published protocol
 #[derive(Debug, Clone, Args)]
-#[command(after_help = NOTES, group = ArgGroup::new("network").args(["run", "weights"]).required(true))]
+#[command(after_help = NOTES, group = ArgGroup::new("network").args(["run", "weights"]))]
 pub struct EvalArgs {
     /// Directory of a training run: its best checkpoint, dataset and data
     #[arg(long, value_name = "DIR")]
     pub run: Option<PathBuf>,
 
-    /// Checkpoint (.safetensors)
-    #[arg(long, value_name = "FILE")]
-    pub weights: Option<PathBuf>,
+    /// Checkpoint: a file, or the name of built-in weights [default: the built-in weights]
+    #[arg(long, value_name = "FILE|NAME")]
+    pub weights: Option<WeightsArg>,
 
     /// File with the tensors that the checkpoint leaves out, if it is not where it was
     #[arg(long, value_name = "FILE")]

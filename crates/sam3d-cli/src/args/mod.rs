@@ -17,6 +17,7 @@ mod serve;
 mod setting;
 mod train;
 mod values;
+mod weights;
 
 use clap::{Parser, Subcommand};
 
@@ -37,6 +38,7 @@ pub use serve::ServeArgs;
 pub use setting::Setting;
 pub use train::TrainArgs;
 pub use values::{PointArg, Space};
+pub use weights::WeightsArg;
 
 const CONVENTIONS: &str = "\
 Results go to standard output, everything else to standard error. The exit code is 0 on success,
@@ -132,11 +134,12 @@ mod tests {
     }
 
     #[test]
-    fn evaluation_needs_one_network() {
+    fn evaluation_is_of_one_network() {
         let args: EvalArgs = parse("--run runs/a").unwrap();
         assert_eq!(args.points.iter().map(|n| n.get()).collect::<Vec<_>>(), [1, 3, 10]);
         assert_eq!(args.tolerance.iter().map(|t| t.mm()).collect::<Vec<_>>(), [5.0]);
-        assert_eq!(parse::<EvalArgs>("--ball").unwrap_err(), ErrorKind::MissingRequiredArgument);
+        // Without either the built-in weights are evaluated.
+        assert_eq!(parse::<EvalArgs>("--ball").unwrap().weights, None);
         assert_eq!(parse::<EvalArgs>("--run a --weights b").unwrap_err(), ErrorKind::ArgumentConflict);
     }
 

@@ -7,7 +7,7 @@ use clap::Args;
 use sam3d_model::Precision;
 
 use super::{
-    ImageReadArgs, PointArg, Space,
+    ImageReadArgs, PointArg, Space, WeightsArg,
     values::{precision, probability},
 };
 
@@ -46,9 +46,9 @@ Examples:
 #[derive(Debug, Clone, Args)]
 #[command(after_help = NOTES)]
 pub struct SegmentArgs {
-    /// Checkpoint (.safetensors), from `sam3d train` or `sam3d convert`
-    #[arg(long, value_name = "FILE")]
-    pub weights: PathBuf,
+    /// Checkpoint: a file, or the name of built-in weights [default: the built-in weights]
+    #[arg(long, value_name = "FILE|NAME")]
+    pub weights: Option<WeightsArg>,
 
     /// File with the tensors that the checkpoint leaves out (its base), if it was moved
     #[arg(long, value_name = "FILE")]

@@ -2,7 +2,7 @@ use std::{net::IpAddr, path::PathBuf};
 
 use clap::Args;
 
-use super::ReadArgs;
+use super::{ReadArgs, WeightsArg};
 
 const NOTES: &str = "\
 Open the printed address in a browser, or enter it in 3D Slicer, OHIF or MITK as the address of a
@@ -22,9 +22,9 @@ Examples:
 #[derive(Debug, Clone, Args)]
 #[command(after_help = NOTES)]
 pub struct ServeArgs {
-    /// Checkpoint (.safetensors), from `sam3d train` or `sam3d convert`
-    #[arg(long, value_name = "FILE")]
-    pub weights: PathBuf,
+    /// Checkpoint: a file, or the name of built-in weights [default: the built-in weights]
+    #[arg(long, value_name = "FILE|NAME")]
+    pub weights: Option<WeightsArg>,
 
     /// File with the tensors that the checkpoint leaves out (its base), if it was moved
     #[arg(long, value_name = "FILE")]

@@ -12,4 +12,5 @@ pub mod segment;
 pub mod segmenter;
 pub mod serve;
 pub mod train;
+pub mod weights;
 pub mod writable;

@@ -25,7 +25,7 @@ use sam3d_io::{
 use sam3d_metrics::Overlap;
 use serde::Serialize;
 
-use super::{segmenter, writable::check_writable};
+use super::{segmenter, weights, writable::check_writable};
 use crate::{
     args::{GlobalArgs, SegmentArgs},
     output::{self, Measured},
@@ -55,8 +55,9 @@ pub fn run(args: &SegmentArgs, global: &GlobalArgs) -> anyhow::Result<()> {
         ..SegmenterOptions::default()
     };
     let options = segmenter::options(args.base.as_deref(), args.dataset.as_deref(), options)?;
-    let segmenter = segmenter::open(&args.weights, &options)?;
-    check_prompts(args, segmenter.accepts(), &clicks).with_context(|| args.weights.display().to_string())?;
+    let weights = weights::resolve(args.weights.as_ref())?;
+    let segmenter = segmenter::open(&weights, &options)?;
+    check_prompts(args, segmenter.accepts(), &clicks).with_context(|| weights.to_string())?;
     if let Some(directory) = &args.overlay {
         fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
         check_writable(&directory.join("overlay_views.png"), true)?;

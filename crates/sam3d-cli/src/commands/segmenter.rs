@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use sam3d_data::dataset::Dataset;
-use sam3d_infer::{Segmenter, SegmenterOptions};
+use sam3d_infer::{Segmenter, SegmenterOptions, Weights};
 
 /// The options of a segmenter from those of a command: base file and the dataset whose preprocessing is used.
 ///
@@ -28,11 +28,11 @@ pub fn options(
 ///
 /// # Errors
 /// If the checkpoint cannot be read, or neither it nor the options have a preprocessing.
-pub fn open(weights: &Path, options: &SegmenterOptions) -> anyhow::Result<Segmenter> {
+pub fn open(weights: &Weights, options: &SegmenterOptions) -> anyhow::Result<Segmenter> {
     match Segmenter::open(weights, options) {
         Ok(segmenter) => Ok(segmenter),
         // Some errors of the checkpoint name their file themselves.
-        Err(error) if error.to_string().contains(&*weights.to_string_lossy()) => Err(error.into()),
-        Err(error) => Err(error).with_context(|| weights.display().to_string()),
+        Err(error) if error.to_string().contains(&weights.to_string()) => Err(error.into()),
+        Err(error) => Err(error).with_context(|| weights.to_string()),
     }
 }

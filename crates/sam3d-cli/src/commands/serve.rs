@@ -8,7 +8,7 @@ use sam3d_serve::{Config, Limits, ServeError, Server};
 use serde::Serialize;
 use tokio::signal;
 
-use super::segmenter;
+use super::{segmenter, weights};
 use crate::{
     args::{GlobalArgs, ServeArgs},
     output, runtime,
@@ -27,7 +27,8 @@ pub fn run(args: &ServeArgs, global: &GlobalArgs) -> anyhow::Result<()> {
         ..SegmenterOptions::default()
     };
     let options = segmenter::options(args.base.as_deref(), args.dataset.as_deref(), options)?;
-    let weights = args.weights.clone();
+    let weights = weights::resolve(args.weights.as_ref())?;
+    let named = weights.to_string();
     let labels = args.labels.clone().or_else(|| Some(args.studies.as_ref()?.join("labels")));
     let config = Config {
         host: args.host,
@@ -45,7 +46,7 @@ pub fn run(args: &ServeArgs, global: &GlobalArgs) -> anyhow::Result<()> {
                 anyhow!("{error}; name the dataset it was trained on with --dataset")
             }
             error @ (ServeError::Weights(_) | ServeError::NoPrompts) => {
-                anyhow::Error::from(error).context(args.weights.display().to_string())
+                anyhow::Error::from(error).context(named)
             }
             error => error.into(),
         })?;

@@ -14,3 +14,4 @@ mod segment;
 mod segment_volume;
 mod support;
 mod train;
+mod weights;

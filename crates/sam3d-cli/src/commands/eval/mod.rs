@@ -122,7 +122,7 @@ pub fn run(args: &EvalArgs, global: &GlobalArgs) -> anyhow::Result<()> {
         summary: summarise(&identity.config, &evaluations),
         corrections: summarise_corrections(&identity.config, &evaluations),
         identity,
-        weights: source.weights,
+        weights: source.weights.path().to_owned(),
         provenance: opened.provenance,
         tuned_parameters: opened.method.tuned_parameters(),
         failures,

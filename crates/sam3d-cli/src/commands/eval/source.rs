@@ -2,15 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use sam3d_data::dataset::Dataset;
+use sam3d_infer::Weights;
 use sam3d_train::run::RunDirectory;
 
-use crate::args::EvalArgs;
+use crate::{args::EvalArgs, commands::weights};
 
 /// Weights and data of an evaluation.
 pub(super) struct Source {
-    pub(super) weights: PathBuf,
+    pub(super) weights: Weights,
     pub(super) data: PathBuf,
     pub(super) fold: usize,
 }
@@ -21,14 +22,20 @@ impl Source {
         if let Some(directory) = &args.run {
             let config = RunDirectory::read_config(directory)?;
             let data = args.data.clone().unwrap_or_else(|| config.data_directory());
-            return Ok(Self { weights: directory.join("best.safetensors"), data, fold: config.fold });
+            return Ok(Self {
+                weights: Weights::File(directory.join("best.safetensors")),
+                data,
+                fold: config.fold,
+            });
         }
         let data = match (&args.data, &args.dataset) {
             (Some(data), _) => data.clone(),
             (None, Some(name)) => Path::new("data").join(Dataset::named_or_open(name)?.name),
-            (None, None) => bail!("--weights needs --data DIR or --dataset NAME to know the cases"),
+            (None, None) => bail!(
+                "name the cases to evaluate with --data DIR or --dataset NAME, or a training run with --run DIR"
+            ),
         };
-        let weights = args.weights.clone().context("--weights is missing")?;
+        let weights = weights::resolve(args.weights.as_ref())?;
         Ok(Self { weights, data, fold: 0 })
     }
 }
