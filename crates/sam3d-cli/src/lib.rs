@@ -22,6 +22,9 @@ use args::{Cli, Command};
 /// # Errors
 /// Whatever stops the command; the message names the file and says what to do.
 pub fn run(cli: &Cli) -> anyhow::Result<()> {
+    if cli.global.end_with_parent {
+        stop::end_with_parent()?;
+    }
     runtime::set_threads(cli.global.threads)?;
     match &cli.command {
         Command::Segment(args) => commands::segment::run(args, &cli.global),
@@ -31,6 +34,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::FetchWeights(args) => commands::data::fetch_weights(args, &cli.global),
         Command::Train(args) => commands::train::run(args, &cli.global),
         Command::Eval(args) => commands::eval::run(args, &cli.global),
+        Command::Study(args) => commands::study::run(args, &cli.global),
         Command::Compare(args) => commands::compare::run(args, &cli.global),
         Command::Convert(args) => commands::convert::run(args, &cli.global),
         Command::ConvertVolume(args) => commands::convert_volume::run(args, &cli.global),

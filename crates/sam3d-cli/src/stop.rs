@@ -23,3 +23,22 @@ pub fn on_signal() -> io::Result<Arc<AtomicBool>> {
     }
     Ok(stop)
 }
+
+/// Sends this process SIGTERM when the one that started it ends, however that ends, so that it isn't left behind.
+///
+/// # Errors
+/// If the system refuses.
+#[cfg(target_os = "linux")]
+pub fn end_with_parent() -> io::Result<()> {
+    use rustix::process::{Signal, set_parent_process_death_signal};
+    Ok(set_parent_process_death_signal(Some(Signal::TERM))?)
+}
+
+/// Does nothing where the system has no such signal.
+///
+/// # Errors
+/// None.
+#[cfg(not(target_os = "linux"))]
+pub fn end_with_parent() -> io::Result<()> {
+    Ok(())
+}

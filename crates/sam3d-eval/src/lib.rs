@@ -11,6 +11,7 @@
 //! - [`summary`]: means, spreads and intervals over cases. [`published`]: the published scores.
 //! - [`records`]: an evaluation's directory, from which it goes on after an interruption; [`scores`]: the result, as it is
 //!   written; [`report`]: the HTML report.
+//! - [`study`]: a table of methods, each trained alike and evaluated on the same cases.
 //!
 //! A score is a function of files, seed and configuration.
 
@@ -31,6 +32,7 @@ pub mod report;
 pub mod score;
 pub mod scores;
 mod slice_method;
+pub mod study;
 pub mod summary;
 pub mod timings;
 

@@ -88,6 +88,9 @@ pub struct LoopConfig {
     pub deterministic: bool,
     /// Minutes after which the run saves and stops; it can be resumed.
     pub max_minutes: Option<f64>,
+    /// Minutes of training after which the run is complete, in place of `epochs`: the learning rate falls over this time.
+    /// Steps count, over all starts of the run; reading and validation do not.
+    pub minutes: Option<f64>,
     /// Epochs after which the run stops, to be resumed later; the schedule still spans all `epochs`.
     pub stop_after: Option<u64>,
     /// Room on the disk for prepared volumes in GiB; with 0 they are kept in memory only.
@@ -134,6 +137,7 @@ impl Default for LoopConfig {
             full_checkpoints: false,
             deterministic: false,
             max_minutes: None,
+            minutes: None,
             stop_after: None,
             cache_gib: 100.0,
             cache_dir: None,
@@ -253,10 +257,12 @@ impl TrainConfig {
         let minutes = self.train.save_every_minutes;
         let max_grad_norm = optimiser.max_grad_norm.filter(|norm| *norm != f64::INFINITY).unwrap_or(1.0);
         let max_minutes = self.train.max_minutes.unwrap_or(0.0);
+        let training_minutes = self.train.minutes.unwrap_or(1.0);
         let numbers = [
             ("train.ema_decay", ema_decay, ema_decay > 0.0 && ema_decay < 1.0, "above 0 and below 1"),
             ("train.save_every_minutes", minutes, minutes >= 0.0, "0 or more"),
             ("train.max_minutes", max_minutes, max_minutes >= 0.0, "0 or more"),
+            ("train.minutes", training_minutes, training_minutes > 0.0, "above 0"),
             ("train.end_factor", self.train.end_factor, self.train.end_factor > 0.0, "above 0"),
             ("train.cache_gib", self.train.cache_gib, self.train.cache_gib >= 0.0, "0 or more"),
             ("train.memory_gib", self.train.memory_gib, self.train.memory_gib >= 0.0, "0 or more"),

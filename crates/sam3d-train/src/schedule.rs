@@ -37,7 +37,12 @@ impl Schedule {
 
     /// The factor in `epoch` at step `step` of the run, both counted from 0.
     pub fn factor(&self, epoch: u64, step: u64) -> f64 {
-        let share = epoch.min(self.epochs) as f64 / self.epochs.max(1) as f64;
+        self.factor_at(epoch.min(self.epochs) as f64 / self.epochs.max(1) as f64, step)
+    }
+
+    /// The factor after `share` of the run, from 0 to 1, at step `step`, counted from 0: for a run whose length is a time.
+    pub fn factor_at(&self, share: f64, step: u64) -> f64 {
+        let share = share.clamp(0.0, 1.0);
         let fallen = match self.decay {
             Decay::Linear => 1.0 + (self.end_factor - 1.0) * share,
             Decay::Cosine => self.end_factor + (1.0 - self.end_factor) * (1.0 + (PI * share).cos()) / 2.0,
@@ -65,6 +70,15 @@ mod tests {
         assert!(cosine.factor(125, 0) > schedule.factor(125, 0));
         assert!((cosine.factor(600, 0) - 0.01).abs() < 1e-12);
         assert_eq!(Schedule { decay: Decay::Constant, ..schedule }.factor(499, 0), 1.0);
+    }
+
+    #[test]
+    fn a_share_of_the_time_stands_for_a_share_of_the_epochs() {
+        let schedule = Schedule { warmup_steps: 4, ..Schedule::PUBLISHED };
+        for (epoch, step) in [(0, 1), (125, 9), (500, 9)] {
+            assert_eq!(schedule.factor_at(epoch as f64 / 500.0, step), schedule.factor(epoch, step));
+        }
+        assert_eq!(schedule.factor_at(1.5, 9), schedule.factor(500, 9));
     }
 
     #[test]

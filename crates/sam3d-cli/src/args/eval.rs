@@ -35,6 +35,10 @@ pub struct EvalArgs {
     #[arg(long, value_name = "DIR")]
     pub run: Option<PathBuf>,
 
+    /// Which checkpoint of the run: best (lowest validation loss) or last
+    #[arg(long, value_enum, default_value_t = RunCheckpoint::Best, conflicts_with = "weights", hide_possible_values = true)]
+    pub checkpoint: RunCheckpoint,
+
     /// Checkpoint: a file, or the name of built-in weights [default: the built-in weights]
     #[arg(long, value_name = "FILE|NAME")]
     pub weights: Option<WeightsArg>,
@@ -141,6 +145,15 @@ pub enum FirstArg {
     Box,
     /// Nothing
     None,
+}
+
+/// A checkpoint of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RunCheckpoint {
+    /// That with the lowest validation loss
+    Best,
+    /// The latest
+    Last,
 }
 
 /// A published protocol of corrections.

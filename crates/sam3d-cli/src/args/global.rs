@@ -31,6 +31,10 @@ pub struct GlobalArgs {
     /// Log errors only
     #[arg(short, long, global = true)]
     pub quiet: bool,
+
+    /// End as on SIGTERM when the process that started this one ends (Linux)
+    #[arg(long, global = true, hide = true)]
+    pub end_with_parent: bool,
 }
 
 /// `auto`, `cpu`, `cuda` or `cuda:N`.

@@ -15,6 +15,7 @@ mod reading;
 mod segment;
 mod serve;
 mod setting;
+mod study;
 mod train;
 mod values;
 mod weights;
@@ -25,7 +26,9 @@ pub use compare::{CompareArgs, RunArg};
 pub use convert::ConvertArgs;
 pub use convert_volume::ConvertVolumeArgs;
 pub use dataset_stats::DatasetStatsArgs;
-pub use eval::{EvalArgs, FirstArg, KeepMasks, MethodName, PositionArg, ProtocolArg, Split, WindowWeights};
+pub use eval::{
+    EvalArgs, FirstArg, KeepMasks, MethodName, PositionArg, ProtocolArg, RunCheckpoint, Split, WindowWeights,
+};
 pub use fetch_weights::FetchWeightsArgs;
 pub use global::{DeviceArg, GlobalArgs};
 pub use info::InfoArgs;
@@ -36,6 +39,7 @@ pub use reading::{ImageReadArgs, ReadArgs};
 pub use segment::SegmentArgs;
 pub use serve::ServeArgs;
 pub use setting::Setting;
+pub use study::{Numbers, StudyArgs};
 pub use train::TrainArgs;
 pub use values::{PointArg, Space};
 pub use weights::WeightsArg;
@@ -73,6 +77,8 @@ pub enum Command {
     Train(TrainArgs),
     /// Evaluate a network on a dataset by the published protocol
     Eval(EvalArgs),
+    /// Train and evaluate a table of methods on one dataset
+    Study(StudyArgs),
     /// Compare evaluations with each other and with the published scores
     Compare(CompareArgs),
     /// Compare masks: Dice, surface Dice, Hausdorff distance and more
@@ -111,6 +117,7 @@ mod tests {
             PrepareDataArgs::augment_args,
             DatasetStatsArgs::augment_args,
             FetchWeightsArgs::augment_args,
+            StudyArgs::augment_args,
         ];
         for args in commands {
             GlobalArgs::augment_args(args(clap::Command::new("sam3d"))).debug_assert();

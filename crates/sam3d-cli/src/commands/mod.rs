@@ -11,6 +11,7 @@ pub mod metrics;
 pub mod segment;
 pub mod segmenter;
 pub mod serve;
+pub mod study;
 pub mod train;
 pub mod weights;
 pub mod writable;

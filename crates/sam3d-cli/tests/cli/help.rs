@@ -58,6 +58,11 @@ fn help_of_eval() {
 }
 
 #[test]
+fn help_of_study() {
+    insta::assert_snapshot!(help(&["study", "--help"]));
+}
+
+#[test]
 fn help_of_compare() {
     insta::assert_snapshot!(help(&["compare", "--help"]));
 }

@@ -12,6 +12,7 @@ mod info;
 mod metrics;
 mod segment;
 mod segment_volume;
+mod study;
 mod support;
 mod train;
 mod weights;

@@ -5,6 +5,7 @@ mod charts;
 mod corrections;
 mod pictures;
 mod sections;
+mod study;
 mod tables;
 
 use maud::{DOCTYPE, PreEscaped, html};
@@ -12,6 +13,7 @@ use maud::{DOCTYPE, PreEscaped, html};
 use crate::{ClickScore, EvalError, scores::Scores};
 
 pub use pictures::draw;
+pub use study::study_page;
 
 const STYLE: &str = include_str!("style.css");
 

@@ -22,8 +22,10 @@ pub enum Event<'a> {
         first_epoch: u64,
         /// The first step in it, counted from 0.
         first_step: u64,
-        /// Epochs in all.
+        /// Epochs in all, if no time is given.
         epochs: u64,
+        /// Seconds of steps in all, in place of epochs, and those that earlier starts of the run took.
+        seconds: Option<[f64; 2]>,
         /// Steps of an epoch.
         steps_per_epoch: u64,
     },

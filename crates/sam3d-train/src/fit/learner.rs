@@ -90,6 +90,20 @@ impl<'a> Learner<'a> {
         Ok(Self { config, network, optimiser, ema, crops, plan, ranks })
     }
 
+    /// Prepares the training cases that this process draws from, so that no step waits for one that is read the first time.
+    ///
+    /// # Errors
+    /// [`TrainError`] if a case cannot be read.
+    pub(crate) fn prepare_cases(&self) -> Result<(), TrainError> {
+        let crops = Arc::clone(&self.crops.train);
+        let draw = move |case| crops.cases.get(case).map(|_| ());
+        let mut prepared = Loader::new(0..self.crops.train.cases.len(), draw, self.config.train.loader());
+        while let Some(case) = prepared.next() {
+            case?;
+        }
+        Ok(())
+    }
+
     /// The crops that this process takes from step `first` of `epoch` on, drawn ahead of their use.
     pub(crate) fn samples(&self, epoch: u64, first: u64) -> Loader<CropResult> {
         let order = self.crops.train.epoch(epoch, self.plan.crops_per_case);

@@ -17,7 +17,7 @@ use sam3d_data::{
     dataset::{Dataset, PreparedDataset},
     loader::Loader,
 };
-use sam3d_model::Base;
+use sam3d_model::{Base, ParameterCount};
 use tch::Device;
 
 pub use self::{
@@ -53,6 +53,8 @@ pub struct Outcome {
     pub progress: Progress,
     /// Why it ended.
     pub ended: Ended,
+    /// How many parameters it trained and left frozen.
+    pub parameters: ParameterCount,
     /// Its files.
     pub directory: RunDirectory,
 }
@@ -100,17 +102,22 @@ pub fn fit(
         log: opened.log,
         _lock: opened.lock,
     };
+    let parameters = run.learner.network.count_parameters();
     observe(&Event::Started {
-        parameters: run.learner.network.count_parameters(),
+        parameters,
         train_cases: run.learner.crops.train.cases.len(),
         validation_cases: run.learner.crops.validation.cases.len(),
         first_epoch: run.progress.epochs,
         first_step: run.progress.step,
         epochs: config.train.epochs,
+        seconds: config.train.minutes.map(|minutes| [60.0 * minutes, run.progress.trained_seconds]),
         steps_per_epoch: run.learner.plan.steps(),
     });
+    if config.train.minutes.is_some() && run.done().is_none() {
+        run.learner.prepare_cases()?;
+    }
     let ended = run.epochs(observe)?;
-    Ok(Outcome { progress: run.progress, ended, directory: run.directory })
+    Ok(Outcome { progress: run.progress, ended, parameters, directory: run.directory })
 }
 
 /// A run under way.
@@ -151,7 +158,12 @@ impl Run<'_> {
     /// Whether the run is at its end.
     fn done(&self) -> Option<Ended> {
         let settings = &self.learner.config.train;
-        if self.progress.epochs >= settings.epochs {
+        let is_long_enough = match settings.minutes {
+            // An epoch that the end of the time cut short has still to be closed.
+            Some(_) => self.time_is_used() && self.progress.step == 0,
+            None => self.progress.epochs >= settings.epochs,
+        };
+        if is_long_enough {
             Some(Ended::Complete)
         } else if settings.patience > 0 && self.progress.waited >= settings.patience {
             Some(Ended::NoBetter)
@@ -159,6 +171,27 @@ impl Run<'_> {
             Some(Ended::StopAfter)
         } else {
             None
+        }
+    }
+
+    /// Whether the run has trained for as long as the configuration says, if that gives a time.
+    fn time_is_used(&self) -> bool {
+        self.learner
+            .config
+            .train
+            .minutes
+            .is_some_and(|minutes| self.progress.trained_seconds >= 60.0 * minutes)
+    }
+
+    /// The learning rate's factor at `step` of the epoch under way.
+    fn factor(&self, step: u64) -> f64 {
+        let epoch = self.progress.epochs;
+        match self.learner.config.train.minutes {
+            Some(minutes) => {
+                let share = self.progress.trained_seconds / (60.0 * minutes);
+                self.learner.config.schedule().factor_at(share, self.learner.total(epoch, step))
+            }
+            None => self.learner.factor(epoch, step),
         }
     }
 
@@ -181,7 +214,7 @@ impl Run<'_> {
     /// The steps of the epoch under way that are not done, while other threads draw their crops.
     fn steps(&mut self, observe: &mut dyn FnMut(&Event<'_>)) -> Result<Option<Ended>, TrainError> {
         let mut samples = self.learner.samples(self.progress.epochs, self.progress.step);
-        while self.progress.step < self.learner.plan.steps() {
+        while self.progress.step < self.learner.plan.steps() && !self.time_is_used() {
             if let Some(ended) = self.interrupted() {
                 return Ok(Some(ended));
             }
@@ -201,9 +234,12 @@ impl Run<'_> {
     ) -> Result<(), TrainError> {
         let begun = Instant::now();
         let Progress { epochs: epoch, step, .. } = self.progress;
-        let factor = self.learner.factor(epoch, step);
+        let factor = self.factor(step);
         let stepped = self.learner.step(step, factor, samples)?;
-        let seconds = begun.elapsed().as_secs_f64();
+        // The mean over all processes, so that they agree on the learning rate and on the end.
+        let mut elapsed = [begun.elapsed().as_secs_f64()];
+        self.options.ranks.sum(&mut elapsed);
+        let seconds = elapsed[0] / self.options.ranks.size() as f64;
         let report = stepped.report;
         self.progress.add(&report, seconds);
         self.steps_since_save += 1;
@@ -238,7 +274,11 @@ impl Run<'_> {
         let begun = Instant::now();
         let Progress { epochs: epoch, step, sums, .. } = self.progress;
         let config = self.learner.config;
-        let due = epoch + 1 == config.train.epochs || (epoch + 1).is_multiple_of(config.train.validate_every);
+        let is_last = match config.train.minutes {
+            Some(_) => self.time_is_used(),
+            None => epoch + 1 == config.train.epochs,
+        };
+        let due = is_last || (epoch + 1).is_multiple_of(config.train.validate_every);
         let validation = if due {
             match self.validate(observe)? {
                 Ok(validation) => Some(validation),
@@ -254,7 +294,7 @@ impl Run<'_> {
                 epoch + 1
             );
         }
-        let last = self.learner.factor(epoch, step.saturating_sub(1));
+        let last = self.factor(step.saturating_sub(1));
         let record = EpochRecord {
             epoch,
             train_loss: sums.mean_loss(),

@@ -16,13 +16,16 @@ pub struct RunLock {
 }
 
 impl RunLock {
+    /// Name of the locked file.
+    pub(super) const FILE: &str = "run.lock";
+
     /// Locks the directory `directory` by its file `run.lock`, which stays there.
     ///
     /// # Errors
     /// [`TrainError::RunInUse`] if another process holds the lock, [`TrainError::File`] if the file cannot be opened or
     /// locked. A file system without locks gives a warning.
     pub(super) fn acquire(directory: &Path) -> Result<Self, TrainError> {
-        let path = directory.join("run.lock");
+        let path = directory.join(Self::FILE);
         let failed = |action, source| TrainError::File { action, path: path.clone(), source };
         let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path);
         let file = file.map_err(|source| failed("open", source))?;

@@ -88,8 +88,26 @@ impl RunDirectory {
         Ok((run, lock))
     }
 
+    /// Whether another process trains into the directory at this moment.
+    ///
+    /// # Errors
+    /// [`TrainError::File`] if the lock cannot be looked at.
+    pub fn is_in_use(&self) -> Result<bool, TrainError> {
+        if !self.path.join(RunLock::FILE).exists() {
+            return Ok(false);
+        }
+        match RunLock::acquire(&self.path) {
+            Ok(_) => Ok(false),
+            Err(TrainError::RunInUse { .. }) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Whether a run saved its state here. A state that cannot be looked for is an error, lest a run be replaced.
-    fn has_state(&self) -> Result<bool, TrainError> {
+    ///
+    /// # Errors
+    /// [`TrainError::File`] if the file system does not say.
+    pub fn has_state(&self) -> Result<bool, TrainError> {
         let path = self.state_path();
         path.try_exists().map_err(|source| TrainError::File { action: "look for", path, source })
     }

@@ -24,6 +24,9 @@ pub struct Progress {
     pub best_epoch: Option<u64>,
     /// Validations since then.
     pub waited: u64,
+    /// Time spent in steps over all starts of the run, in seconds.
+    #[serde(default)]
+    pub trained_seconds: f64,
     /// Sums over the epoch under way.
     pub sums: Sums,
 }
@@ -49,6 +52,7 @@ impl Progress {
     pub fn add(&mut self, report: &StepReport, seconds: f64) {
         self.step += 1;
         self.sums.seconds += seconds;
+        self.trained_seconds += seconds;
         if report.taken {
             self.steps += 1;
             self.sums.taken += 1;
@@ -111,7 +115,9 @@ mod tests {
         assert_eq!((progress.step, progress.steps, progress.skipped), (3, 2, 1));
         assert_eq!(progress.sums.mean_loss(), Some(1.5));
         assert_eq!(progress.sums.mean_grad_norms(), [1.0, 2.0, 3.0]);
-        assert_eq!(progress.sums.seconds, 1.5);
+        assert_eq!((progress.sums.seconds, progress.trained_seconds), (1.5, 1.5));
+        progress.close_epoch(None);
+        assert_eq!((progress.sums.seconds, progress.trained_seconds), (0.0, 1.5));
         assert_eq!(Sums::default().mean_loss(), None);
     }
 

@@ -7,7 +7,10 @@ use sam3d_data::dataset::Dataset;
 use sam3d_infer::Weights;
 use sam3d_train::run::RunDirectory;
 
-use crate::{args::EvalArgs, commands::weights};
+use crate::{
+    args::{EvalArgs, RunCheckpoint},
+    commands::weights,
+};
 
 /// Weights and data of an evaluation.
 pub(super) struct Source {
@@ -22,11 +25,12 @@ impl Source {
         if let Some(directory) = &args.run {
             let config = RunDirectory::read_config(directory)?;
             let data = args.data.clone().unwrap_or_else(|| config.data_directory());
-            return Ok(Self {
-                weights: Weights::File(directory.join("best.safetensors")),
-                data,
-                fold: config.fold,
-            });
+            let run = RunDirectory::at(directory);
+            let weights = match args.checkpoint {
+                RunCheckpoint::Best => run.best_path(),
+                RunCheckpoint::Last => run.last_path(),
+            };
+            return Ok(Self { weights: Weights::File(weights), data, fold: config.fold });
         }
         let data = match (&args.data, &args.dataset) {
             (Some(data), _) => data.clone(),

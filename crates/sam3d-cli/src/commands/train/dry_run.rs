@@ -79,7 +79,12 @@ impl fmt::Display for Report<'_> {
                 shape.train_cases, shape.validation_cases
             )?;
             let (steps, epochs) = (shape.steps_per_epoch, self.config.train.epochs);
-            writeln!(f, "steps             {steps} per epoch, {} in {epochs} epochs", steps * epochs)?;
+            match self.config.train.minutes {
+                Some(minutes) => writeln!(f, "steps             {steps} per epoch, for {minutes} minutes")?,
+                None => {
+                    writeln!(f, "steps             {steps} per epoch, {} in {epochs} epochs", steps * epochs)?
+                }
+            }
         }
         let gib = |bytes: Option<u64>| {
             bytes.map_or_else(|| "unknown".to_owned(), |bytes| format!("{:.1} GiB", memory::gib(bytes)))
@@ -106,6 +111,10 @@ impl fmt::Display for Report<'_> {
         }
         writeln!(f, "validation        {:.2} s per case", trial.validation_case_seconds)?;
         let hours = trial.epoch_seconds * self.config.train.epochs as f64 / 3600.0;
-        writeln!(f, "time              {:.1} s per epoch, {hours:.1} h in total", trial.epoch_seconds)
+        let total = match self.config.train.minutes {
+            Some(minutes) => format!("{minutes} minutes of steps in total"),
+            None => format!("{hours:.1} h in total"),
+        };
+        writeln!(f, "time              {:.1} s per epoch, {total}", trial.epoch_seconds)
     }
 }

@@ -3,7 +3,7 @@
 mod dry_run;
 mod report;
 mod reporter;
-mod settings;
+pub(super) mod settings;
 
 use std::env;
 
@@ -14,6 +14,7 @@ use sam3d_train::{
     fit::{FitOptions, Outcome, fit},
     run::Invocation,
 };
+use tch::Device;
 
 use self::{report::Report, reporter::Reporter};
 use crate::{
@@ -37,7 +38,9 @@ pub fn run(args: &TrainArgs, global: &GlobalArgs) -> anyhow::Result<()> {
         ranks.abort();
     }
     match outcome? {
-        Some(outcome) if ranks.is_root() => output::emit(&Report::new(&outcome), global.json),
+        Some((outcome, device)) if ranks.is_root() => {
+            output::emit(&Report::new(&outcome, device), global.json)
+        }
         _ => Ok(()),
     }
 }
@@ -47,7 +50,7 @@ fn train(
     args: &TrainArgs,
     global: &GlobalArgs,
     ranks: &Communicator,
-) -> anyhow::Result<Option<Outcome>> {
+) -> anyhow::Result<Option<(Outcome, Device)>> {
     // Processes on one machine are assigned to its devices in turn.
     let wanted = match global.device {
         DeviceArg::Auto if ranks.size() > 1 && tch::Cuda::is_available() => {
@@ -79,5 +82,5 @@ fn train(
     let mut reporter = Reporter::new(ranks.is_root());
     let outcome = fit(config, &options, &mut |event| reporter.report(event));
     reporter.finish();
-    Ok(Some(outcome?))
+    Ok(Some((outcome?, device)))
 }

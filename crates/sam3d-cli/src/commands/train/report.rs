@@ -7,11 +7,25 @@ use sam3d_train::{
     run::Progress,
 };
 use serde::Serialize;
+use tch::Device;
+
+use crate::memory;
+
+#[derive(Serialize)]
+struct Parameters {
+    trained: usize,
+    frozen: usize,
+}
 
 #[derive(Serialize)]
 pub(super) struct Report<'a> {
     progress: &'a Progress,
     ended: Ended,
+    /// Values that were trained, and that stayed frozen.
+    parameters: Parameters,
+    device: String,
+    /// Peak memory of this process, in bytes, where the system reports it.
+    peak_memory_bytes: Option<u64>,
     directory: PathBuf,
     best: PathBuf,
     last: PathBuf,
@@ -19,11 +33,14 @@ pub(super) struct Report<'a> {
 }
 
 impl<'a> Report<'a> {
-    pub(super) fn new(outcome: &'a Outcome) -> Self {
+    pub(super) fn new(outcome: &'a Outcome, device: Device) -> Self {
         let directory = &outcome.directory;
         Self {
             progress: &outcome.progress,
             ended: outcome.ended,
+            parameters: Parameters { trained: outcome.parameters.trained, frozen: outcome.parameters.frozen },
+            device: format!("{device:?}").to_lowercase(),
+            peak_memory_bytes: memory::peak(),
             directory: directory.path().to_owned(),
             best: directory.best_path(),
             last: directory.last_path(),

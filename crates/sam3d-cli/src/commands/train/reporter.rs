@@ -10,19 +10,22 @@ use sam3d_train::{
 
 use crate::memory;
 
-const STYLE: &str = "{wide_bar} {pos}/{len} steps, {eta} left, {msg}";
+const STEPS: &str = "{wide_bar} {pos}/{len} steps, {eta} left, {msg}";
+const SECONDS: &str = "{wide_bar} {pos}/{len} s, {msg}";
 
-/// A progress bar over all steps of the run, and a line per epoch. Processes other than the first report problems only.
+/// A progress bar over all steps of the run, or over its time if that is given, and a line per epoch. Processes other than the first report problems only.
 pub(super) struct Reporter {
     bar: ProgressBar,
     speaks: bool,
-    epochs: u64,
+    epochs: Option<u64>,
+    /// Seconds of steps so far, if the run's length is a time.
+    trained: Option<f64>,
     logged: Instant,
 }
 
 impl Reporter {
     pub(super) fn new(speaks: bool) -> Self {
-        Self { bar: ProgressBar::hidden(), speaks, epochs: 0, logged: Instant::now() }
+        Self { bar: ProgressBar::hidden(), speaks, epochs: None, trained: None, logged: Instant::now() }
     }
 
     pub(super) fn finish(&self) {
@@ -61,26 +64,36 @@ impl Reporter {
             first_epoch,
             first_step,
             epochs,
+            seconds,
             steps_per_epoch,
         } = event
         else {
             return;
         };
+        let until = match seconds {
+            Some([all, done]) => format!("for {:.1} minutes of steps", (all - done).max(0.0) / 60.0),
+            None => format!("to epoch {epochs}"),
+        };
         tracing::info!(
             "training {} of {} parameters on {train_cases} cases, {validation_cases} for validation, from epoch {} step {} \
-             to epoch {epochs}",
+             {until}",
             parameters.trained,
             parameters.trained + parameters.frozen,
             first_epoch + 1,
             first_step + 1,
         );
-        self.epochs = *epochs;
-        self.bar = ProgressBar::new(epochs * steps_per_epoch);
+        self.epochs = seconds.is_none().then_some(*epochs);
+        self.trained = seconds.map(|[_, done]| done);
+        let (template, length, position) = match seconds {
+            Some([all, done]) => (SECONDS, all.ceil() as u64, *done as u64),
+            None => (STEPS, epochs * steps_per_epoch, first_epoch * steps_per_epoch + first_step),
+        };
+        self.bar = ProgressBar::new(length);
         // With an invalid template the bar has its default style.
-        if let Ok(style) = ProgressStyle::with_template(STYLE) {
+        if let Ok(style) = ProgressStyle::with_template(template) {
             self.bar.set_style(style);
         }
-        self.bar.set_position(first_epoch * steps_per_epoch + first_step);
+        self.bar.set_position(position);
         self.bar.reset_eta();
         self.bar.enable_steady_tick(Duration::from_millis(500));
     }
@@ -100,7 +113,13 @@ impl Reporter {
             self.logged = Instant::now();
         }
         self.bar.set_message(text);
-        self.bar.inc(1);
+        match &mut self.trained {
+            Some(trained) => {
+                *trained += record.seconds;
+                self.bar.set_position(*trained as u64);
+            }
+            None => self.bar.inc(1),
+        }
     }
 
     fn epoch(&mut self, record: &EpochRecord, is_best: bool) {
@@ -116,10 +135,10 @@ impl Reporter {
         let loss = record.train_loss.map_or_else(|| "none".to_owned(), |loss| format!("{loss:.4}"));
         self.logged = Instant::now();
         self.bar.suspend(|| {
+            let of = self.epochs.map_or_else(String::new, |epochs| format!("/{epochs}"));
             tracing::info!(
-                "epoch {}/{}: loss {loss}{validation}, {:.1} s",
+                "epoch {}{of}: loss {loss}{validation}, {:.1} s",
                 record.epoch + 1,
-                self.epochs,
                 record.seconds
             );
         });

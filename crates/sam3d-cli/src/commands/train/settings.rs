@@ -70,7 +70,7 @@ pub(super) fn resolve(args: &TrainArgs, global: &GlobalArgs) -> anyhow::Result<T
 }
 
 /// Adds the fields of `defaults` that `table` lacks, at every depth.
-fn complete(table: &mut Table, defaults: Table) {
+pub(in crate::commands) fn complete(table: &mut Table, defaults: Table) {
     for (key, default) in defaults {
         match (table.get_mut(&key), default) {
             (Some(Value::Table(inner)), Value::Table(defaults)) => complete(inner, defaults),
@@ -82,11 +82,11 @@ fn complete(table: &mut Table, defaults: Table) {
     }
 }
 
-fn read_table(path: &Path) -> anyhow::Result<Table> {
+pub(in crate::commands) fn read_table(path: &Path) -> anyhow::Result<Table> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     text.parse().with_context(|| format!("{}", path.display()))
 }
 
-fn dataset_name(name_or_path: &str) -> anyhow::Result<String> {
+pub(in crate::commands) fn dataset_name(name_or_path: &str) -> anyhow::Result<String> {
     Ok(Dataset::named_or_open(name_or_path)?.name)
 }

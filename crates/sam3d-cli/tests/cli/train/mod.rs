@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test without its files cannot go on")]
 
 mod distributed;
-mod resume;
+pub(crate) mod resume;
 mod variants;
 
 use std::{fs, path::Path};
@@ -20,7 +20,7 @@ use tempfile::tempdir;
 use crate::support::{failure_of, sam3d, stdout_of};
 
 /// Three phantoms: one to train on, one to validate, one to test.
-fn prepare(directory: &Path) {
+pub(crate) fn prepare(directory: &Path) {
     phantom::write_demo(directory, 0, 3).unwrap();
     let dataset = Dataset::named("demo").unwrap();
     let cases = find_cases(&dataset, directory).unwrap();

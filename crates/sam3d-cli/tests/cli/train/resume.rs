@@ -16,7 +16,7 @@ use super::prepare;
 use crate::support::stdout_of;
 
 /// A network that takes a step in tenths of a second, saved after every other step of the six of an epoch.
-pub(super) const CONFIG: &str = r#"
+pub(crate) const CONFIG: &str = r#"
 seed = 3
 [model]
 crop = 32
