@@ -76,11 +76,11 @@ fn a_failed_row_is_reported_and_tried_again_and_a_killed_study_goes_on_to_the_sa
         command
     };
 
-    // A file where the run's directory has to be.
+    // A damaged state, from which no training can go on.
     let straight = place.path().join("straight");
-    let blocked = straight.join("units/nnunet/fold0-seed0");
+    let blocked = straight.join("units/nnunet/fold0-seed0/run");
     fs::create_dir_all(&blocked).unwrap();
-    fs::write(blocked.join("run"), "in the way").unwrap();
+    fs::write(blocked.join("state.safetensors"), "in the way").unwrap();
     let output = study("straight").assert().code(1).get_output().clone();
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(
@@ -92,7 +92,7 @@ fn a_failed_row_is_reported_and_tried_again_and_a_killed_study_goes_on_to_the_sa
     assert!(table.contains("| failed |") && table.contains("- nnunet, fold 0, seed 0: training:"), "{table}");
     assert_eq!(lines(&straight)[4]["dice"], Value::Null);
 
-    fs::remove_file(blocked.join("run")).unwrap();
+    fs::remove_dir_all(&blocked).unwrap();
     let printed = stdout_of(&mut study("straight"));
     assert!(printed.contains("1 click, 5 corrections") && !printed.contains("no scores"), "{printed}");
     let report = fs::read_to_string(straight.join("report.html")).unwrap();
