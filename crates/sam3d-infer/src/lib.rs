@@ -15,6 +15,7 @@
 //! [`Sam3d::embed`]: sam3d_model::Sam3d::embed
 
 mod answer;
+mod change;
 mod error;
 pub mod grow;
 mod image;
@@ -22,19 +23,21 @@ mod log;
 mod lru;
 pub mod placement;
 mod prompt;
+mod run_mask;
 mod segmenter;
 mod session;
 mod shape;
 mod weights;
 
 pub use answer::{Answer, MaskPart};
+pub use change::{Change, Progress};
 pub use error::InferError;
 pub use image::{Image, NativeVoxels};
 pub use log::{LogStep, SessionLog};
 pub use lru::Lru;
 pub use prompt::{Accepts, MaskRuns, Position, Prompt, SCRIBBLE_WIDTH};
 pub use segmenter::{Segmenter, SegmenterOptions};
-pub use session::{Change, Progress, Session};
+pub use session::Session;
 pub use weights::{BUILT_IN, BuiltInWeights, Weights};
 
 /// The README's example, compiled.

@@ -1,12 +1,14 @@
 //! Prompts, and which of them weights understand.
 
+use std::fmt;
+
 use ndarray::ArrayView3;
 use sam3d_geom::{GeomError, Point, PointLabel};
 use sam3d_io::prepare::Frame;
 use sam3d_model::ModelConfig;
 use serde::{Deserialize, Serialize};
 
-use crate::{InferError, shape::Shape};
+use crate::{Image, InferError, shape::Shape};
 
 /// One prompt. Coordinates are voxels `[i, j, k]` of the file as stored, counted from 0, unless noted otherwise.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -62,7 +64,7 @@ fn default_width() -> f64 {
 pub struct MaskRuns {
     /// Size of the file, `[i, j, k]`.
     pub shape_ijk: [usize; 3],
-    /// First voxel and number of voxels of each run.
+    /// First voxel and number of voxels of each run, in ascending order.
     pub runs: Vec<[usize; 2]>,
 }
 
@@ -100,6 +102,26 @@ impl Prompt {
     /// A click on a voxel `[D, H, W]` of the resampled volume.
     pub fn resampled_click(point: Point) -> Self {
         Self::Click { at: Position::Resampled(point.index), label: point.label }
+    }
+
+    /// Whether the target is inside the prompt or outside; an initial mask is inside.
+    pub fn label(&self) -> PointLabel {
+        match self {
+            Self::Click { label, .. }
+            | Self::Box { label, .. }
+            | Self::Lasso { label, .. }
+            | Self::Scribble { label, .. } => *label,
+            Self::Mask(_) => PointLabel::Positive,
+        }
+    }
+
+    /// Checks that the prompt is valid on `image`, as a session on it does.
+    ///
+    /// # Errors
+    /// [`InferError::Geometry`] or [`InferError::Io`] if it lies outside the volume; [`InferError::PromptRefused`] if its shape
+    /// is invalid.
+    pub fn check(&self, image: &Image) -> Result<(), InferError> {
+        self.resolve(image.frame()).map(drop)
     }
 
     /// The prompt on the grids of `frame`.
@@ -179,4 +201,16 @@ impl Accepts {
                                  (dense_prompts = true); these were not";
     /// Why a step without prompts is refused.
     pub const PROMPT_NEEDED: &str = "these weights need at least one prompt";
+}
+
+impl fmt::Display for Accepts {
+    /// The kinds of prompts, as in "these weights accept clicks inside the target".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.clicks {
+            return f.write_str("no prompts");
+        }
+        let sides = if self.negative_clicks { "inside and outside" } else { "inside" };
+        let shapes = if self.shapes { ", boxes, lassos, scribbles and masks" } else { "" };
+        write!(f, "clicks {sides} the target{shapes}")
+    }
 }

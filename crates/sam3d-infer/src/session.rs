@@ -13,7 +13,7 @@ use sam3d_io::crop::CropWindow;
 use sam3d_model::{DenseChannel, DensePrompts, Embedding};
 
 use crate::{
-    Accepts, Answer, Image, InferError, MaskPart, Prompt, Segmenter, SessionLog,
+    Accepts, Answer, Change, Image, InferError, MaskPart, Progress, Prompt, Segmenter, SessionLog,
     grow::{self, GrowLimits},
     log::LogStep,
     placement::{self, Placement},
@@ -23,6 +23,8 @@ use crate::{
 
 /// Number of steps whose answers are kept for undo; older ones are computed again from their prompts.
 const ANSWERS_KEPT: usize = 32;
+/// Memory for answers that are kept for undo, in bytes; those of the last two steps are kept however large they are.
+const ANSWER_BYTES: usize = 512 << 20;
 
 /// One object in one volume.
 ///
@@ -48,35 +50,6 @@ struct Step {
     /// The crop, and the box around all prompts up to this step. `None` for the prompt-free variant.
     placed: Option<(CropWindow, BoundingBox)>,
     answer: Option<Arc<Answer>>,
-}
-
-/// The effect of a step.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Change {
-    /// The box outside of which the mask is unchanged: its first voxel and one past its last, `[k, j, i]` of the file's grid.
-    /// `None` if no voxel can have changed.
-    pub region: Option<[[usize; 3]; 2]>,
-    /// Number of prompts, of all steps, that lie outside the crop and are not used in it.
-    pub outside: usize,
-    /// Number of crops (windows for the prompt-free variant) that the network processed.
-    pub crops: usize,
-    /// Whether the mask reaches the border of the crops.
-    pub is_cut_off: bool,
-    /// Time of the encoder; `None` if the embedding was known.
-    pub encoding: Option<Duration>,
-    /// Time of everything else in the network.
-    pub decoding: Duration,
-}
-
-/// Progress of a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Progress {
-    /// The encoder runs.
-    Encoding,
-    /// The decoder runs.
-    Decoding,
-    /// Crops or windows as (done, total); with growing, the total is the limit.
-    Crops(usize, usize),
 }
 
 impl Session {
@@ -137,9 +110,10 @@ impl Session {
         self.steps.truncate(self.done);
         self.steps.push(step);
         self.done += 1;
-        if let Some(old) = self.done.checked_sub(ANSWERS_KEPT + 1) {
-            self.steps[old].answer = None;
-        }
+        let newest_first =
+            self.steps.iter().rev().map(|step| step.answer.as_ref().map_or(0, |answer| answer.bytes()));
+        let kept = answers_kept(newest_first);
+        self.steps.iter_mut().rev().skip(kept).for_each(|step| step.answer = None);
         Ok(change)
     }
 
@@ -394,5 +368,26 @@ impl Session {
                 std::array::from_fn(|axis| high[axis].max(end[axis])),
             ]
         })
+    }
+}
+
+/// How many answers, given their sizes in bytes from the newest on, are kept.
+fn answers_kept(newest_first: impl Iterator<Item = usize>) -> usize {
+    let sums = newest_first.scan(0usize, |sum, bytes| {
+        *sum = sum.saturating_add(bytes);
+        Some(*sum)
+    });
+    sums.take(ANSWERS_KEPT).take_while(|bytes| *bytes <= ANSWER_BYTES).count().max(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_answers_give_way_by_number_and_by_size() {
+        let kept = |bytes: usize, steps: usize| answers_kept(std::iter::repeat_n(bytes, steps));
+        assert_eq!((kept(1 << 20, 10), kept(1 << 20, 40)), (10, 32));
+        assert_eq!((kept(100 << 20, 40), kept(1 << 30, 40)), (5, 2));
     }
 }

@@ -10,7 +10,7 @@ use ndarray::Array3;
 use sam3d_geom::{BoundingBox, PointLabel};
 use sam3d_io::{crop::CropWindow, prepare::Frame};
 
-use crate::{Answer, InferError, Prompt, prompt::MaskRuns};
+use crate::{Answer, InferError, Prompt, run_mask::RunMask};
 
 /// A shape in voxels of the file's grid, `[D, H, W]`.
 #[derive(Debug)]
@@ -34,10 +34,7 @@ enum Kind {
         path: Vec<[f64; 2]>,
         radius: f64,
     },
-    Mask {
-        start: [usize; 3],
-        values: Array3<u8>,
-    },
+    Mask(RunMask),
 }
 
 /// A slice of the file's grid, by its two axes.
@@ -91,16 +88,18 @@ impl Shape {
                 let Some(plane) = Plane::of(&points) else {
                     return refused("a scribble lies in one slice: its voxels need one coordinate in common");
                 };
-                let (low, high) = around(&points);
+                let (mut low, mut high) = around(&points);
+                let radius = width / 2.0;
+                for axis in plane.0 {
+                    (low[axis], high[axis]) = (low[axis] - radius, high[axis] + radius);
+                }
                 let path = points.iter().map(|point| plane.flat(*point)).collect();
-                Self::new(Kind::Scribble { plane, path, radius: width / 2.0 }, *label, low, high, frame)
+                Self::new(Kind::Scribble { plane, path, radius }, *label, low, high, frame)
             }
             Prompt::Mask(runs) => {
-                let (start, values) = mask_of(runs, frame)?;
-                let low = start.map(|n| n as f64);
-                let sizes: [usize; 3] = values.dim().into();
-                let high = std::array::from_fn(|axis| low[axis] + sizes[axis] as f64 - 1.0);
-                Self::new(Kind::Mask { start, values }, PointLabel::Positive, low, high, frame)
+                let mask = RunMask::of(runs, frame)?;
+                let [low, high] = [mask.low, mask.high].map(|corner| corner.map(|n| n as f64));
+                Self::new(Kind::Mask(mask), PointLabel::Positive, low, high, frame)
             }
         }
     }
@@ -123,14 +122,14 @@ impl Shape {
         match self.kind {
             Kind::Box | Kind::Lasso { .. } => ShapeKind::Region,
             Kind::Scribble { .. } => ShapeKind::Scribble,
-            Kind::Mask { .. } => ShapeKind::Mask,
+            Kind::Mask(_) => ShapeKind::Mask,
         }
     }
 
     /// Calls `set` with every voxel of the resampled volume in `part` that belongs to the shape, `[D, H, W]`.
     fn for_each_voxel(&self, frame: &Frame, part: BoundingBox, mut set: impl FnMut([usize; 3])) {
         let distance =
-            |index: [usize; 3]| self.distance(frame.native_from_resampled(index.map(|n| n as i64)));
+            |index: [usize; 3]| self.distance(frame.native_from_resampled(index.map(|n| n as i64)), frame);
         let mut any = false;
         for index in voxels(self.bounds, part) {
             if distance(index) <= 0.0 {
@@ -144,19 +143,21 @@ impl Shape {
         let mut nearest: Option<([usize; 3], f64)> = None;
         for index in voxels(self.bounds, self.bounds) {
             let distance = distance(index);
+            if distance <= 0.0 {
+                // It lies outside of `part`.
+                return;
+            }
             if nearest.is_none_or(|(_, known)| distance < known) {
                 nearest = Some((index, distance));
             }
         }
-        if let Some((index, distance)) = nearest
-            && distance > 0.0
-        {
+        if let Some((index, _)) = nearest {
             set(index);
         }
     }
 
     /// How far, in voxels of the file, a place within [`bounds`](Self::bounds) is from the shape; 0 or less inside.
-    fn distance(&self, at: [f64; 3]) -> f64 {
+    fn distance(&self, at: [f64; 3], frame: &Frame) -> f64 {
         match &self.kind {
             Kind::Box => 0.0,
             Kind::Lasso { plane, outline } => {
@@ -164,13 +165,11 @@ impl Shape {
                 if is_inside(at, outline) { 0.0 } else { to_path(at, outline, true).max(f64::MIN_POSITIVE) }
             }
             Kind::Scribble { plane, path, radius } => to_path(plane.flat(at), path, false) - radius,
-            Kind::Mask { start, values } => {
-                let sizes: [usize; 3] = values.dim().into();
+            Kind::Mask(mask) => {
                 let index = std::array::from_fn(|axis| {
-                    let offset = at[axis].round() - start[axis] as f64;
-                    (offset.max(0.0) as usize).min(sizes[axis] - 1)
+                    (at[axis].round().max(0.0) as usize).clamp(mask.low[axis], mask.high[axis])
                 });
-                1.0 - f64::from(values[index])
+                1.0 - f64::from(u8::from(mask.contains(index, frame)))
             }
         }
     }
@@ -270,34 +269,6 @@ fn around(points: &[[f64; 3]]) -> ([f64; 3], [f64; 3]) {
     )
 }
 
-/// The box of the file's grid, `[D, H, W]`, that holds a mask.
-fn mask_of(runs: &MaskRuns, frame: &Frame) -> Result<([usize; 3], Array3<u8>), InferError> {
-    let shape = frame.grid().shape_ijk();
-    if runs.shape_ijk != shape {
-        return Err(InferError::PromptRefused("the mask is not of the image's shape"));
-    }
-    let [columns, rows, _] = shape;
-    let voxels: usize = shape.iter().product();
-    let map = frame.axis_map();
-    let mut inside: Vec<[usize; 3]> = Vec::new();
-    for [start, length] in &runs.runs {
-        let end = start.checked_add(*length).filter(|end| *end <= voxels);
-        let end = end.ok_or(InferError::PromptRefused("a run of the mask lies outside the volume"))?;
-        inside.extend(
-            (*start..end)
-                .map(|at| map.dhw_from_ijk([at % columns, at / columns % rows, at / columns / rows])),
-        );
-    }
-    let bounds = BoundingBox::around(inside.iter().copied());
-    let bounds = bounds.ok_or(InferError::PromptRefused("the mask to begin from is empty"))?;
-    let start = bounds.start().map(|n| n as usize);
-    let mut values = Array3::zeros(bounds.sizes());
-    for index in inside {
-        values[std::array::from_fn::<_, 3, _>(|axis| index[axis] - start[axis])] = 1;
-    }
-    Ok((start, values))
-}
-
 /// Whether a place lies inside a closed outline, by the even-odd rule.
 fn is_inside([y, x]: [f64; 2], outline: &[[f64; 2]]) -> bool {
     let edges = outline.iter().zip(outline.iter().cycle().skip(1));
@@ -320,4 +291,70 @@ fn to_path(at: [f64; 2], path: &[[f64; 2]], is_closed: bool) -> f64 {
     let closing =
         ends.filter(|_| is_closed || path.len() == 1).map(|(first, last)| to_segment(*last, *first));
     segments.chain(closing).fold(f64::INFINITY, f64::min)
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array3;
+    use sam3d_geom::{Affine, Intensity, Interpolation, Orientation, Preprocessing, Spacing};
+    use sam3d_io::{Grid, ValueType, Volume};
+
+    use super::*;
+    use crate::{Image, MaskRuns};
+
+    /// 9 x 8 x 5 voxels of 1 mm, as they are resampled.
+    fn image() -> Image {
+        let affine = Affine::new([[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]]).unwrap();
+        let grid = Grid::from_affine([9, 8, 5], affine).unwrap();
+        let data = Array3::zeros([5, 8, 9]);
+        let volume = Volume { data, grid, nan_voxels: 0, value_type: ValueType::Int16, rescale: None };
+        let preprocessing = Preprocessing {
+            intensity: Intensity::new([-50.0, 150.0], 60.0, 30.0).unwrap(),
+            spacing_mm: Spacing::new([1.0; 3]).unwrap(),
+            orientation: Orientation::Lps,
+            interpolation: Interpolation::Trilinear,
+        };
+        Image::new(volume, &preprocessing).unwrap()
+    }
+
+    /// The voxels `[i, j, k]` of a shape, in the order of the file.
+    fn drawn(prompt: &Prompt, image: &Image) -> Vec<[usize; 3]> {
+        let frame = image.frame();
+        let answer = Shape::of(prompt, frame).unwrap().answer(frame);
+        let all = (0..5).flat_map(|k| (0..8).flat_map(move |j| (0..9).map(move |i| [i, j, k])));
+        all.filter(|ijk| answer.at(frame.axis_map().dhw_from_ijk(*ijk)) == 1.0).collect()
+    }
+
+    #[test]
+    fn a_stroke_along_an_axis_has_its_width() {
+        let path = vec![[3, 4, 2], [5, 4, 2]];
+        let stroke = Prompt::Scribble { path, width: 3.0, label: PointLabel::Positive };
+        let mut expected: Vec<[usize; 3]> = vec![[2, 4, 2], [6, 4, 2]];
+        // The corners of the ends are sqrt(2) voxels away, less than half the width.
+        expected.extend((2..=6).flat_map(|i| [[i, 3, 2], [i, 5, 2]]));
+        expected.extend((3..=5).map(|i| [i, 4, 2]));
+        expected.sort_by_key(|[i, j, k]| [*k, *j, *i]);
+        assert_eq!(drawn(&stroke, &image()), expected);
+    }
+
+    #[test]
+    fn a_mask_of_runs_is_the_mask() {
+        let image = image();
+        let values = Array3::from_shape_fn([5, 8, 9], |(k, j, i)| {
+            u8::from((j > 1 || k == 3) && (i + 2 * j + 3 * k) % 5 < 3 && k < 4)
+        });
+        let expected: Vec<[usize; 3]> =
+            values.indexed_iter().filter(|(_, value)| **value == 1).map(|((k, j, i), _)| [i, j, k]).collect();
+        let mut runs = MaskRuns::of(values.view());
+        assert_eq!(drawn(&Prompt::Mask(runs.clone()), &image), expected);
+        // Runs over the end of a row and of a slice.
+        let wide = |run| Prompt::Mask(MaskRuns { shape_ijk: [9, 8, 5], runs: vec![run] });
+        for (start, length) in [(7, 4), (70, 5), (3, 300), (0, 360)] {
+            let inside = (start..start + length).map(|at| [at % 9, at / 9 % 8, at / 72]).collect::<Vec<_>>();
+            assert_eq!(drawn(&wide([start, length]), &image), inside);
+        }
+        runs.runs.swap(0, 1);
+        let refused = Shape::of(&Prompt::Mask(runs), image.frame()).unwrap_err();
+        assert!(refused.to_string().contains("ascending"), "{refused}");
+    }
 }

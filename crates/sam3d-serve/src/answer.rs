@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use sam3d_infer::{Image, LogStep, MaskPart};
+use sam3d_infer::{Image, MaskPart, Prompt};
 
 use crate::{
     model::{Answered, Pending},
+    prompts,
     refusal::Refusal,
     state::Shared,
 };
@@ -20,14 +21,14 @@ pub(crate) struct Answer {
     pub(crate) answered: Answered,
 }
 
-/// The mask of the voxels whose probability for `steps` is above `threshold`.
+/// The mask of the voxels whose probability after `prompts`, one after another, is above `threshold`.
 pub(crate) async fn answer(
     shared: &Shared,
     image: Arc<Image>,
-    steps: Vec<LogStep>,
+    prompts: &[Prompt],
     threshold: f64,
 ) -> Result<Answer, Refusal> {
-    let pending = shared.model.ask(Arc::clone(&image), steps)?;
+    let pending = shared.model.ask(Arc::clone(&image), prompts::steps(prompts))?;
     finish(image, pending, threshold).await
 }
 

@@ -38,8 +38,12 @@ pub struct Limits {
     pub voxels: usize,
     /// Requests that wait for the network.
     pub queue: usize,
-    /// Clicks of one request.
-    pub clicks: usize,
+    /// Prompts of one request, of which clicks are the most frequent.
+    pub prompts: usize,
+    /// Corners of outlines and voxels of strokes in one request.
+    pub corners: usize,
+    /// Runs of voxels of masks in one request.
+    pub runs: usize,
     /// Open connections.
     pub connections: usize,
     /// Memory for prepared images, bytes; one image is kept however large it is.
@@ -65,7 +69,9 @@ impl Default for Limits {
             gives_way: Duration::from_secs(900),
             voxels: 1 << 28,
             queue: 16,
-            clicks: 100,
+            prompts: 100,
+            corners: 5000,
+            runs: 100_000,
             connections: 128,
             image_cache_bytes: 2 * GIB as usize,
             head: Duration::from_secs(15),

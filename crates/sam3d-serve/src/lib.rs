@@ -2,14 +2,14 @@
 //! 3D Slicer, OHIF and MITK speak.
 //!
 //! # How an answer is made
-//! A request names an image (a file of the studies' directory, or an upload) and its clicks as voxels `i, j, k` of the
-//! file. The image is read once; one thread owns the segmenter and answers from a bounded queue. The clicks of a request are
+//! A request names an image (a file of the studies' directory, or an upload) and its prompts, clicks above all, in voxels `i, j, k` of
+//! the file. The image is read once; one thread owns the segmenter and answers from a bounded queue. The prompts of a request are
 //! the steps of a [`sam3d_infer::Session`], which goes on where the last request left it; the mask is the one that
 //! `sam3d segment --session` computes from the session's log.
 //!
 //! # What a client cannot do
 //! No text of a client becomes a path: images are looked up in a listing the server made, uploads have generated names
-//! in a private temporary directory each. Body, voxels, uploads, connections, clicks and queue are bounded by [`Limits`]. Without a token
+//! in a private temporary directory each. Body, voxels, uploads, connections, prompts and queue are bounded by [`Limits`]. Without a token
 //! only this computer is served, and only under its own name ([`access`]).
 //!
 //! Nothing here prints, exits or reads the environment: the caller binds, runs, and says when to stop.
@@ -17,7 +17,6 @@
 pub mod access;
 mod answer;
 mod api;
-mod clicks;
 mod config;
 mod error;
 mod form;
@@ -30,6 +29,7 @@ mod names;
 mod pace;
 mod page;
 mod private;
+mod prompts;
 mod received;
 mod refusal;
 mod room;

@@ -29,12 +29,12 @@ use tower::ServiceExt;
 use crate::{
     Config, Limits, ServeError,
     access::Access,
-    clicks::ClickRules,
     images::Images,
     labels::Labels,
     model::{Facts, Model},
     names::Peer,
     pace::TimedWrites,
+    prompts::PromptRules,
     routes,
     state::{Core, Shared},
     uploads::Uploads,
@@ -86,7 +86,12 @@ impl Server {
         if !accepts.clicks {
             return Err(ServeError::NoPrompts);
         }
-        let rules = ClickRules { most: limits.clicks, accepts };
+        let rules = PromptRules {
+            most: limits.prompts,
+            most_corners: limits.corners,
+            most_runs: limits.runs,
+            accepts,
+        };
         let shared = Arc::new(Core {
             access,
             rules,

@@ -8,10 +8,10 @@ use sam3d_infer::Image;
 use crate::{
     Config,
     access::Access,
-    clicks::ClickRules,
     images::{ImageName, Images, Located},
     labels::Labels,
     model::Model,
+    prompts::PromptRules,
     refusal::Refusal,
     uploads::Uploads,
 };
@@ -21,7 +21,7 @@ use crate::{
 pub(crate) struct Core {
     pub(crate) config: Config,
     pub(crate) access: Access,
-    pub(crate) rules: ClickRules,
+    pub(crate) rules: PromptRules,
     pub(crate) model: Model,
     pub(crate) images: Images,
     pub(crate) uploads: Uploads,

@@ -11,6 +11,7 @@ mod info;
 mod mask;
 mod metrics;
 mod prepare_data;
+mod prompts;
 mod reading;
 mod segment;
 mod serve;
@@ -35,6 +36,7 @@ pub use info::InfoArgs;
 pub use mask::MaskArgs;
 pub use metrics::MetricsArgs;
 pub use prepare_data::PrepareDataArgs;
+pub use prompts::{BoxArg, PathArg, PromptArg, PromptArgs};
 pub use reading::{ImageReadArgs, ReadArgs};
 pub use segment::SegmentArgs;
 pub use serve::ServeArgs;
@@ -63,7 +65,7 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Segment the structure under one or more clicks
+    /// Segment the structure that clicks, boxes, scribbles, outlines or a rough mask show
     Segment(SegmentArgs),
     /// Serve a page to click in, and viewers that use MONAI Label's protocol
     Serve(ServeArgs),
@@ -128,7 +130,11 @@ mod tests {
     fn clicks_may_start_with_a_minus() {
         let line = "--weights w --image i --out o --space lps --point -1.5,2,3 --point 4,5,6,-";
         let args: SegmentArgs = parse(line).unwrap();
-        assert_eq!(args.points.iter().map(|point| point.coordinates[0]).collect::<Vec<_>>(), [-1.5, 4.0]);
+        let first = |prompt: &PromptArg| match prompt {
+            PromptArg::Point(point) => point.coordinates[0],
+            other => panic!("{}", other.option()),
+        };
+        assert_eq!(args.prompts.0.iter().map(first).collect::<Vec<_>>(), [-1.5, 4.0]);
         assert_eq!((args.space, args.threshold, args.label.get()), (Space::Lps, 0.5, 1));
         assert_eq!(
             parse::<SegmentArgs>("--weights w --image i --out o --max-crops 3").unwrap_err(),

@@ -7,7 +7,7 @@ use clap::Args;
 use sam3d_model::Precision;
 
 use super::{
-    ImageReadArgs, PointArg, Space, WeightsArg,
+    ImageReadArgs, PromptArgs, Space, WeightsArg,
     values::{precision, probability},
 };
 
@@ -18,7 +18,10 @@ const NOTES: &str = "\
 The mask has the image's grid and type uint8, with the label inside and 0 outside. Files are
 written completely or not at all. Points are voxel indices i,j,k of the file as stored, counted
 from 0, i fastest, as viewers show them; or millimetres, with x to the right and y to anterior
-(ras, as in NIfTI) or x to the left and y to posterior (lps, as in DICOM).
+(ras, as in NIfTI) or x to the left and y to posterior (lps, as in DICOM). Prompts are given to
+the network in the order of the command line: neighbouring points together, every other prompt by
+itself, so that it corrects the mask so far. Boxes, scribbles, lassos and --initial need weights
+trained with dense prompts, points outside the target those trained with labelled points.
 
 Examples:
   One click at voxel i = 112, j = 87, k = 40:
@@ -26,6 +29,12 @@ Examples:
   Two clicks inside the tumour and one outside, in DICOM coordinates:
     sam3d segment --weights best.safetensors --image ct.nii.gz --space lps --out mask.nii.gz \\
       --point -31.5,12,204 --point -28,15,201 --point -31.5,30,204,-
+  A box around the target, and a stroke outside of it that corrects the mask of the box:
+    sam3d segment --weights best.safetensors --image ct.nii.gz --out mask.nii.gz \\
+      --box 90,70,32:135,110,51 --scribble '95,75,40;101,78,40;104,84,40,-'
+  A mask from elsewhere, corrected by two clicks:
+    sam3d segment --weights best.safetensors --image ct.nii.gz --out mask.nii.gz \\
+      --initial rough.nii.gz --point 112,87,40 --point 131,90,40,-
   With pictures of the result beside a manual segmentation:
     sam3d segment --weights best.safetensors --image ct.nii.gz --point 112,87,40 --out mask.nii.gz \\
       --truth drawn.nii.gz --overlay pictures
@@ -42,7 +51,7 @@ Examples:
   Weights of the prompt-free variant, which segment the whole volume without clicks:
     sam3d segment --weights auto.safetensors --image ct.nii.gz --out mask.nii.gz";
 
-/// Segment the structure under one or more clicks
+/// Segment the structure that clicks, boxes, scribbles, outlines or a rough mask show
 #[derive(Debug, Clone, Args)]
 #[command(after_help = NOTES)]
 pub struct SegmentArgs {
@@ -58,12 +67,12 @@ pub struct SegmentArgs {
     #[arg(long, value_name = "FILE")]
     pub image: PathBuf,
 
-    /// Click inside the target, I,J,K, or outside, I,J,K,-; repeat for more
-    #[arg(long = "point", value_name = "I,J,K[,+|-]", allow_hyphen_values = true)]
-    pub points: Vec<PointArg>,
+    /// The prompts.
+    #[command(flatten)]
+    pub prompts: PromptArgs,
 
-    /// Replay a session log (from --log or the server) instead of --point
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["points", "grow"])]
+    /// Replay a session log (from --log or the server) instead of prompts
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["PromptOptions", "grow"])]
     pub session: Option<PathBuf>,
 
     /// Replay a session that was recorded on another image or with other weights
@@ -74,7 +83,7 @@ pub struct SegmentArgs {
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,
 
-    /// Coordinates of --point: voxel, ras or lps
+    /// Coordinates of points, boxes, scribbles and lassos: voxel, ras or lps
     #[arg(long, value_enum, default_value_t = Space::Voxel, hide_possible_values = true)]
     pub space: Space,
 

@@ -8,7 +8,7 @@ use clap::{
 use sam3d_baselines::{Method, Size};
 use sam3d_geom::PointLabel;
 use sam3d_io::Grid;
-use sam3d_metrics::Tolerance;
+use sam3d_metrics::{ClickRule, Tolerance};
 use sam3d_model::{Precision, Preset};
 
 /// A click of the command line: `I,J,K`, `I,J,K,+` or `I,J,K,-`.
@@ -31,25 +31,25 @@ pub enum Space {
     Lps,
 }
 
-impl PointArg {
-    /// The voxel `[i, j, k]` of `grid` that was clicked.
+impl Space {
+    /// The voxel `[i, j, k]` of `grid` at `coordinates`, which were given with `option`.
     ///
     /// # Errors
-    /// If the point is outside the volume, or a voxel index is not a whole number.
-    pub fn voxel_ijk(&self, space: Space, grid: &Grid) -> anyhow::Result<[usize; 3]> {
-        let [a, b, c] = self.coordinates;
-        let voxel = match space {
-            Space::Ras => grid.voxel_from_ras_mm(self.coordinates),
-            Space::Lps => grid.voxel_from_lps_mm(self.coordinates),
-            Space::Voxel if self.coordinates.iter().any(|value| value.fract() != 0.0) => {
+    /// If they are outside the volume, or a voxel index is not a whole number.
+    pub fn voxel_ijk(self, option: &str, coordinates: [f64; 3], grid: &Grid) -> anyhow::Result<[usize; 3]> {
+        let [a, b, c] = coordinates;
+        let voxel = match self {
+            Self::Ras => grid.voxel_from_ras_mm(coordinates),
+            Self::Lps => grid.voxel_from_lps_mm(coordinates),
+            Self::Voxel if coordinates.iter().any(|value| value.fract() != 0.0) => {
                 bail!(
-                    "--point {a},{b},{c}: voxel indices are whole numbers; for millimetres add --space ras or lps"
+                    "{option} {a},{b},{c}: voxel indices are whole numbers; for millimetres add --space ras or lps"
                 );
             }
             // Saturates beyond every index, which is then outside.
-            Space::Voxel => grid.voxel(self.coordinates.map(|value| value as i64)),
+            Self::Voxel => grid.voxel(coordinates.map(|value| value as i64)),
         };
-        voxel.with_context(|| format!("--point {a},{b},{c}"))
+        voxel.with_context(|| format!("{option} {a},{b},{c}"))
     }
 }
 
@@ -57,24 +57,25 @@ impl FromStr for PointArg {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let expected = || "expected I,J,K or I,J,K,+ or I,J,K,-".to_owned();
-        let mut parts: Vec<&str> = text.split(',').map(str::trim).collect();
-        let label = match parts.get(3) {
-            None | Some(&"+") => PointLabel::Positive,
-            Some(&"-") => PointLabel::Negative,
-            Some(_) => return Err(expected()),
-        };
-        if parts.len() == 4 {
-            parts.pop();
-        }
-        let numbers: Option<Vec<f64>> = parts.iter().map(|part| part.parse().ok()).collect();
-        let coordinates: [f64; 3] =
-            numbers.and_then(|numbers| numbers.try_into().ok()).ok_or_else(expected)?;
-        if coordinates.iter().all(|value| value.is_finite()) {
-            Ok(Self { coordinates, label })
-        } else {
-            Err(expected())
-        }
+        let (text, label) = split_label(text);
+        let coordinates = coordinates(text).ok_or("expected I,J,K or I,J,K,+ or I,J,K,-")?;
+        Ok(Self { coordinates, label: label.unwrap_or_default() })
+    }
+}
+
+/// Three finite numbers with commas between them.
+pub(super) fn coordinates(text: &str) -> Option<[f64; 3]> {
+    let numbers: Option<Vec<f64>> = text.split(',').map(|part| part.trim().parse().ok()).collect();
+    let coordinates: [f64; 3] = numbers?.try_into().ok()?;
+    coordinates.iter().all(|value| value.is_finite()).then_some(coordinates)
+}
+
+/// What stands before `,+` (inside the target) or `,-` (outside) at the end, and which of them it is.
+pub(super) fn split_label(text: &str) -> (&str, Option<PointLabel>) {
+    match text.rsplit_once(',').map(|(before, end)| (before, end.trim())) {
+        Some((before, "+")) => (before, Some(PointLabel::Positive)),
+        Some((before, "-")) => (before, Some(PointLabel::Negative)),
+        _ => (text, None),
     }
 }
 
@@ -108,6 +109,11 @@ pub(super) fn comparison() -> impl TypedValueParser<Value = Method> {
 pub(super) fn size() -> impl TypedValueParser<Value = Size> {
     PossibleValuesParser::new(Size::ALL.map(Size::name))
         .try_map(|name| Size::ALL.into_iter().find(|size| size.name() == name).ok_or("no size of this name"))
+}
+
+/// The name of a rule for corrective clicks.
+pub(super) fn click_rule() -> impl TypedValueParser<Value = ClickRule> {
+    PossibleValuesParser::new(ClickRule::ALL.map(ClickRule::name)).try_map(|name| name.parse::<ClickRule>())
 }
 
 /// The name of a precision.
@@ -148,10 +154,12 @@ mod tests {
         let affine =
             Affine::new([[-2.0, 0.0, 0.0, 10.0], [0.0, -2.0, 0.0, 20.0], [0.0, 0.0, 3.0, -30.0]]).unwrap();
         let grid = Grid::from_affine([5, 6, 7], affine).unwrap();
-        assert_eq!(point("4,5,6").voxel_ijk(Space::Voxel, &grid).unwrap(), [4, 5, 6]);
-        assert_eq!(point("6.9,20.9,-27.1").voxel_ijk(Space::Ras, &grid).unwrap(), [2, 0, 1]);
-        assert_eq!(point("-6.9,-20.9,-27.1").voxel_ijk(Space::Lps, &grid).unwrap(), [2, 0, 1]);
-        let error = |text: &str, space| format!("{:#}", point(text).voxel_ijk(space, &grid).unwrap_err());
+        let voxel = |text: &str, space: Space| space.voxel_ijk("--box", point(text).coordinates, &grid);
+        assert_eq!(voxel("4,5,6", Space::Voxel).unwrap(), [4, 5, 6]);
+        assert_eq!(voxel("6.9,20.9,-27.1", Space::Ras).unwrap(), [2, 0, 1]);
+        assert_eq!(voxel("-6.9,-20.9,-27.1", Space::Lps).unwrap(), [2, 0, 1]);
+        let error = |text: &str, space| format!("{:#}", voxel(text, space).unwrap_err());
+        assert!(error("1,2.5,3", Space::Voxel).starts_with("--box 1,2.5,3: "));
         assert!(error("1.5,2,3", Space::Voxel).contains("whole numbers"));
         assert!(error("5,0,0", Space::Voxel).contains("i runs from 0 to 4"));
         assert!(error("-1,0,1e300", Space::Voxel).contains("outside"));

@@ -9,10 +9,9 @@ use std::{
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::Array3;
-use sam3d_geom::{BoundingBox, PointLabel, Preprocessing};
+use sam3d_geom::{BoundingBox, Preprocessing};
 use sam3d_infer::{
-    Accepts, Change, LogStep, NativeVoxels, Position, Progress, Prompt, SegmenterOptions, Session,
-    SessionLog, grow::GrowLimits,
+    Accepts, Change, LogStep, NativeVoxels, Position, Progress, Prompt, SegmenterOptions, Session, SessionLog,
 };
 use sam3d_io::{
     OutputFormat, Volume,
@@ -25,7 +24,7 @@ use sam3d_io::{
 use sam3d_metrics::Overlap;
 use serde::Serialize;
 
-use super::{segmenter, weights, writable::check_writable};
+use super::{prompts, segmenter, weights, writable::check_writable};
 use crate::{
     args::{GlobalArgs, SegmentArgs},
     output::{self, Measured},
@@ -47,7 +46,7 @@ pub fn run(args: &SegmentArgs, global: &GlobalArgs) -> anyhow::Result<()> {
     // Fast checks first: prompts and ground truth before weights and network.
     let recorded = args.session.as_deref().map(read_log).transpose()?;
     let image = args.reading.read(&args.image)?;
-    let clicks = clicks(args, &image)?;
+    let steps = prompts::steps(args, &image)?;
     let truth = args.truth.as_ref().map(|path| read_truth(path, args, &image)).transpose()?;
     let options = SegmenterOptions {
         device: runtime::device(global.device)?,
@@ -57,14 +56,16 @@ pub fn run(args: &SegmentArgs, global: &GlobalArgs) -> anyhow::Result<()> {
     let options = segmenter::options(args.base.as_deref(), args.dataset.as_deref(), options)?;
     let weights = weights::resolve(args.weights.as_ref())?;
     let segmenter = segmenter::open(&weights, &options)?;
-    check_prompts(args, segmenter.accepts(), &clicks).with_context(|| weights.to_string())?;
+    if args.session.is_none() {
+        prompts::check(args, segmenter.accepts(), &steps).with_context(|| weights.to_string())?;
+    }
     if let Some(directory) = &args.overlay {
         fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
         check_writable(&directory.join("overlay_views.png"), true)?;
     }
 
     let mut session = segmenter.session(image)?;
-    let change = answer(args, &mut session, clicks, recorded.as_ref())?;
+    let change = answer(args, &mut session, steps, recorded.as_ref())?;
     warn(args, &session, change);
     let part = session.mask_part(args.threshold)?;
     let grid = session.image().grid().clone();
@@ -104,42 +105,11 @@ fn read_log(path: &Path) -> anyhow::Result<SessionLog> {
     SessionLog::from_json(&text).with_context(|| path.display().to_string())
 }
 
-/// The clicks of the command line.
-fn clicks(args: &SegmentArgs, image: &Volume) -> anyhow::Result<Vec<Prompt>> {
-    if !args.points.is_empty() && args.points.iter().all(|point| point.label == PointLabel::Negative) {
-        bail!("every --point is negative; give at least one inside the target");
-    }
-    args.points
-        .iter()
-        .map(|point| {
-            let voxel = point.voxel_ijk(args.space, &image.grid);
-            Ok(Prompt::click(voxel.with_context(|| args.image.display().to_string())?, point.label))
-        })
-        .collect()
-}
-
-/// Checks, before anything is computed, that the weights understand the prompts and do not need more.
-fn check_prompts(args: &SegmentArgs, accepts: Accepts, clicks: &[Prompt]) -> anyhow::Result<()> {
-    if args.session.is_some() {
-        return Ok(());
-    }
-    if !accepts.clicks && !clicks.is_empty() {
-        bail!("{}; leave out --point", Accepts::NO_PROMPTS);
-    }
-    if !accepts.clicks && args.grow {
-        bail!("weights of the prompt-free variant segment the whole volume; leave out --grow");
-    }
-    if accepts.clicks && clicks.is_empty() {
-        bail!("{}; add --point I,J,K", Accepts::PROMPT_NEEDED);
-    }
-    clicks.iter().try_for_each(|prompt| accepts.check(prompt)).context("leave out negative points")
-}
-
-/// Adds the prompts of the command line in one step, or replays a recorded session.
+/// Adds the steps of the command line, or replays a recorded session.
 fn answer(
     args: &SegmentArgs,
     session: &mut Session,
-    clicks: Vec<Prompt>,
+    steps: Vec<LogStep>,
     recorded: Option<&SessionLog>,
 ) -> anyhow::Result<Change> {
     let bar = Bar::new();
@@ -149,10 +119,11 @@ fn answer(
         }
     };
     let Some(log) = recorded else {
-        let crops = if args.grow { args.max_crops.get() } else { 1 };
-        let limits = GrowLimits { crops, threshold: args.threshold };
-        let step = LogStep { prompts: clicks, grow: (limits != GrowLimits::ONE_CROP).then_some(limits) };
-        return Ok(session.add_step(step, &mut progress)?);
+        let mut change = None;
+        for step in steps {
+            change = Some(session.add_step(step, &mut progress)?);
+        }
+        return change.context(Accepts::PROMPT_NEEDED);
     };
     let path = args.session.as_deref().unwrap_or(Path::new(""));
     let change = match session.replay(log, false, &mut progress) {

@@ -11,6 +11,7 @@ mod help;
 mod info;
 mod metrics;
 mod segment;
+mod segment_prompts;
 mod segment_volume;
 mod study;
 mod support;

@@ -42,7 +42,7 @@ fn files() -> &'static TempDir {
 }
 
 /// 30 x 28 x 18 voxels (i, j, k) of 1 x 1 x 3 mm, oblique, from right, anterior and superior.
-fn ct_grid() -> Grid {
+pub(crate) fn ct_grid() -> Grid {
     let (sin, cos) = 0.1f64.sin_cos();
     let affine =
         Affine::new([[cos, -sin, 0.0, -10.0], [sin, cos, 0.0, 25.0], [0.0, 0.0, -3.0, 70.0]]).unwrap();
@@ -78,7 +78,7 @@ fn line(changes: &[(&str, &str)]) -> Vec<String> {
 }
 
 /// A directory of its own with links to the shared files and an empty `result`.
-fn workplace() -> TempDir {
+pub(crate) fn workplace() -> TempDir {
     let directory = tempdir().unwrap();
     for entry in fs::read_dir(files().path()).unwrap() {
         let entry = entry.unwrap();

@@ -6,6 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use ndarray::Array3;
+use sam3d_infer::Prompt;
 use sam3d_io::nrrd::Segment;
 use serde::Deserialize;
 
@@ -16,8 +17,8 @@ use super::{
 };
 use crate::{
     answer,
-    clicks::{self, Click},
     mask_file::{self, MaskFormat, MaskType},
+    prompts::{self, Click},
     refusal::Refusal,
     state::SharedState,
 };
@@ -36,7 +37,9 @@ struct Object {
     name: String,
     /// Red, green and blue from 0 to 1.
     colour: [f32; 3],
-    clicks: Vec<Click>,
+    /// Clicks, or prompts of every kind as the session log has them.
+    clicks: Option<Vec<Click>>,
+    prompts: Option<Vec<Prompt>>,
     threshold: f64,
     /// What the server said of the mask that is shown.
     mask_sha256: Option<String>,
@@ -61,8 +64,8 @@ pub(crate) async fn segmentation(
             Refusal::bad_request("more than 255 objects do not fit a file of one byte per voxel")
         })?;
         let threshold = checked_threshold(object.threshold)?;
-        let steps = clicks::steps(&object.clicks, &image, server.rules)?;
-        let answer = answer::answer(&server, Arc::clone(&image), steps, threshold).await?;
+        let prompts = prompts::read(object.clicks, object.prompts, &image, server.rules)?;
+        let answer = answer::answer(&server, Arc::clone(&image), &prompts, threshold).await?;
         masks.push((answer.mask, object.mask_sha256));
         segments.push(Segment { name: object.name, label, colour: object.colour });
     }

@@ -9,7 +9,7 @@ use axum::{
 use bytes::Bytes;
 use futures_util::stream;
 use sam3d_geom::PointLabel;
-use sam3d_infer::{Image, MaskPart, Progress, SessionLog};
+use sam3d_infer::{Image, MaskPart, Progress, Prompt, SessionLog};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
@@ -17,8 +17,8 @@ use tokio::task::spawn_blocking;
 use super::{Asked, ImageQuery, Sent, asked, sent};
 use crate::{
     answer::{self, Answer},
-    clicks::{self, Click},
     model::Pending,
+    prompts::{self, Click},
     refusal::Refusal,
     state::SharedState,
 };
@@ -27,7 +27,9 @@ use crate::{
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MaskRequest {
-    clicks: Vec<Click>,
+    /// Clicks, or prompts of every kind as the session log has them; each is given after the one before.
+    clicks: Option<Vec<Click>>,
+    prompts: Option<Vec<Prompt>>,
     threshold: f64,
 }
 
@@ -53,9 +55,9 @@ struct Mask {
     runs: Vec<usize>,
     voxels: u64,
     volume_ml: f64,
-    /// Clicks outside the crop, which were not used.
+    /// Clicks outside the crop, which were not used in it.
     outside: usize,
-    /// Clicks, by their number from 0, that the mask contradicts: inside and not in it, or outside and in it.
+    /// Clicks, by their number from 0 among the prompts, that the mask contradicts: inside and not in it, or outside and in it.
     missed: Vec<usize>,
     /// SHA-256 of the runs, by which a download is known to be what was shown.
     mask_sha256: String,
@@ -76,13 +78,13 @@ pub(crate) async fn mask(
     body: Sent<MaskRequest>,
 ) -> Result<Response, Refusal> {
     let query = asked(query)?;
-    let MaskRequest { clicks, threshold } = sent(body)?;
+    let MaskRequest { clicks, prompts, threshold } = sent(body)?;
     let threshold = checked_threshold(threshold)?;
     let image = query.open(&server).await?;
-    let steps = clicks::steps(&clicks, &image, server.rules)?;
-    let pending = server.model.ask(Arc::clone(&image), steps)?;
+    let prompts = prompts::read(clicks, prompts, &image, server.rules)?;
+    let pending = server.model.ask(Arc::clone(&image), prompts::steps(&prompts))?;
     let waiting = Line::Waiting { ahead: pending.ahead };
-    let progress = Answering { image, clicks, threshold, next: Next::Say(waiting, Some(pending)) };
+    let progress = Answering { image, prompts, threshold, next: Next::Say(waiting, Some(pending)) };
     let lines = stream::unfold(progress, Answering::step);
     let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"))];
     Ok((kind, Body::from_stream(lines)).into_response())
@@ -99,7 +101,7 @@ pub(crate) fn checked_threshold(threshold: f64) -> Result<f64, Refusal> {
 
 struct Answering {
     image: Arc<Image>,
-    clicks: Vec<Click>,
+    prompts: Vec<Prompt>,
     threshold: f64,
     next: Next,
 }
@@ -140,9 +142,9 @@ impl Answering {
     async fn done(&mut self, pending: Pending) -> Result<Bytes, Refusal> {
         let image = Arc::clone(&self.image);
         let answer = answer::finish(Arc::clone(&image), pending, self.threshold).await?;
-        let clicks = std::mem::take(&mut self.clicks);
+        let prompts = std::mem::take(&mut self.prompts);
         let work = move || {
-            let mask = Mask::new(&answer, &clicks, image.grid().shape_kji());
+            let mask = Mask::new(&answer, &prompts, image.grid().shape_kji());
             Line::Done(Box::new(mask)).bytes()
         };
         spawn_blocking(work).await.map_err(|error| Refusal::internal("send the mask", &error))
@@ -158,12 +160,12 @@ impl Line {
 }
 
 impl Mask {
-    fn new(answer: &Answer, clicks: &[Click], shape_kji: [usize; 3]) -> Self {
+    fn new(answer: &Answer, prompts: &[Prompt], shape_kji: [usize; 3]) -> Self {
         let change = answer.answered.change;
         let runs = runs(&answer.mask, shape_kji);
         Self {
             mask_sha256: hash(&runs),
-            missed: missed(&answer.mask, clicks),
+            missed: missed(&answer.mask, prompts),
             runs,
             voxels: answer.voxels,
             volume_ml: answer.volume_ml,
@@ -205,17 +207,19 @@ pub(super) fn mask_sha256(mask: &MaskPart, shape_kji: [usize; 3]) -> String {
     hash(&runs(mask, shape_kji))
 }
 
-/// The clicks, by number, that `mask` contradicts.
-fn missed(mask: &MaskPart, clicks: &[Click]) -> Vec<usize> {
-    let is_inside = |click: &Click| {
-        let [i, j, k] = click.ijk.map(|index| index as usize);
+/// The clicks, by their number among `prompts`, that `mask` contradicts.
+fn missed(mask: &MaskPart, prompts: &[Prompt]) -> Vec<usize> {
+    let is_inside = |[i, j, k]: [usize; 3]| {
         let [k0, j0, i0] = mask.start;
         let within = (k.checked_sub(k0), j.checked_sub(j0), i.checked_sub(i0));
         let (Some(k), Some(j), Some(i)) = within else { return false };
         mask.values.get([k, j, i]).is_some_and(|value| *value != 0)
     };
-    let contradicts = |click: &Click| is_inside(click) != (click.label == PointLabel::Positive);
-    clicks.iter().enumerate().filter(|(_, click)| contradicts(click)).map(|(at, _)| at).collect()
+    let contradicts = |prompt: &Prompt| {
+        let clicked = prompts::clicked_voxel(prompt);
+        clicked.is_some_and(|(ijk, label)| is_inside(ijk) != (label == PointLabel::Positive))
+    };
+    prompts.iter().enumerate().filter(|(_, prompt)| contradicts(prompt)).map(|(at, _)| at).collect()
 }
 
 #[cfg(test)]
@@ -241,16 +245,16 @@ mod tests {
     fn clicks_that_the_mask_contradicts_are_named() {
         let values = Array3::from_shape_vec([1, 1, 3], vec![0, 1, 1]).unwrap();
         let mask = MaskPart { start: [2, 1, 4], values };
-        let click = |ijk, label| Click { ijk, label };
         let (inside, outside) = (PointLabel::Positive, PointLabel::Negative);
         let clicks = [
-            click([5.0, 1.0, 2.0], inside),
-            click([4.0, 1.0, 2.0], inside),
-            click([0.0, 1.0, 2.0], inside),
-            click([7.0, 1.0, 2.0], outside),
-            click([6.0, 1.0, 2.0], outside),
+            Prompt::click([5, 1, 2], inside),
+            Prompt::click([4, 1, 2], inside),
+            Prompt::click([0, 1, 2], inside),
+            Prompt::click([7, 1, 2], outside),
+            Prompt::Box { first: [0, 0, 0], last: [1, 1, 1], label: inside },
+            Prompt::click([6, 1, 2], outside),
         ];
-        assert_eq!(missed(&mask, &clicks), [1, 2, 4]);
+        assert_eq!(missed(&mask, &clicks), [1, 2, 5]);
         assert_eq!(missed(&MaskPart::default(), &clicks[..1]), [0]);
         assert_ne!(mask_sha256(&mask, [4, 4, 8]), mask_sha256(&MaskPart::default(), [4, 4, 8]));
     }

@@ -22,6 +22,8 @@ pub(crate) async fn state(State(server): SharedState) -> Json<Value> {
         "has_studies": server.config.studies.is_some(),
         "negative_clicks": server.rules.accepts.negative_clicks,
         "negative_refused": Accepts::NO_NEGATIVE_CLICKS,
+        "shapes": server.rules.accepts.shapes,
+        "shapes_refused": Accepts::NO_SHAPES,
         "most_clicks": server.rules.most,
         "upload_bytes": server.config.limits.upload_bytes,
         "uploads": server.uploads.count(),

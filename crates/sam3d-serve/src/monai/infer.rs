@@ -19,11 +19,12 @@ use super::{
     params::Params,
 };
 use crate::{
-    answer, clicks,
+    answer,
     form::Form,
     images::{ImageName, Located},
     mask_file,
     names::Asker,
+    prompts,
     refusal::Refusal,
     room::Purpose,
     state::{Core, SharedState},
@@ -57,8 +58,8 @@ pub(crate) async fn infer(
     let asker = asker.with_client(&client_id(&fields, &form));
     let params = Params::parse(form.text("params"), &server.config.target)?;
     let image = image(&server, (&fields, asker), &mut form).await?;
-    let steps = clicks::steps(&params.clicks, &image, server.rules)?;
-    let answer = answer::answer(&server, Arc::clone(&image), steps, params.threshold).await?;
+    let prompts = prompts::of_clicks(&params.clicks, &image, server.rules)?;
+    let answer = answer::answer(&server, Arc::clone(&image), &prompts, params.threshold).await?;
     let change = answer.answered.change;
     let painting = {
         let (image, roi) = (Arc::clone(&image), params.roi);

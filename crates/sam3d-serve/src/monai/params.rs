@@ -4,8 +4,8 @@ use sam3d_geom::PointLabel;
 use serde_json::{Map, Value};
 
 use crate::{
-    clicks::Click,
     mask_file::{MaskFormat, MaskType},
+    prompts::Click,
     refusal::Refusal,
 };
 

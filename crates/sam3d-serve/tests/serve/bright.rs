@@ -7,7 +7,7 @@ use ndarray::Array3;
 use sam3d_geom::{Affine, Intensity, Interpolation, Orientation, Preprocessing, Spacing};
 use sam3d_io::Grid;
 use sam3d_model::{ModelConfig, Sam3d};
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// Every part of the published network, as small as its sizes allow; crop 32.
 pub(crate) fn config() -> ModelConfig {
@@ -49,6 +49,13 @@ pub(crate) fn network_of(config: &ModelConfig) -> Sam3d {
         let intensity = weight.size()[1] - 1;
         let _ = weight.get(0).get(intensity).get(1).get(1).get(1).fill_(1.0);
     });
+    // Untrained, the encoder of dense prompts ends in zeros: boxes and strokes sway the mask as clicks do.
+    for name in parameters.keys().filter(|name| name.starts_with("prompt_encoder.dense.")) {
+        set(name, &|tensor| {
+            let values = Tensor::arange(tensor.numel() as i64, (Kind::Float, Device::Cpu)).g_mul_scalar(0.7);
+            tensor.shallow_clone().copy_(&values.sin().reshape(tensor.size()));
+        });
+    }
     // The target's logit is that channel, the background's is 0: sure where it is far above the mean.
     set("mask_decoder.cls.3.weight", &|weight| {
         let _ = weight.shallow_clone().zero_();

@@ -7,5 +7,6 @@ mod faults;
 mod load;
 mod monai;
 mod page;
+mod prompts;
 mod support;
 mod uploads;
