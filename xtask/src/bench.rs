@@ -12,8 +12,9 @@ use crate::{
 };
 
 /// The packages that have benches, with the features these need.
-const PACKAGES: [(&str, &[&str]); 4] = [
+const PACKAGES: [(&str, &[&str]); 5] = [
     ("sam3d-io", &[]),
+    ("sam3d-infer", &[]),
     ("sam3d-metrics", &[]),
     ("sam3d-model", &["--features", "bench"]),
     ("sam3d-train", &[]),

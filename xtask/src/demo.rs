@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: the whole way once, on generated data: train, evaluate, segment.
+//! `cargo xtask demo`: the whole way once, on generated data: train, evaluate, correct, segment.
 
 use std::{
     fs,
@@ -8,13 +8,14 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use sam3d_commands::PrepareDataArgs;
 use sam3d_data::{
     dataset::{Case, PreparedDataset},
     splits::Part,
 };
 use sam3d_io::nifti::{self, ReadLimits};
+use serde::Deserialize;
 
 use crate::{
     setup::{self, SetupArguments},
@@ -30,16 +31,38 @@ pub(crate) struct DemoArguments {
     /// Time for training.
     #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     minutes: u32,
+    /// How the network is trained: with corrections of a simulated user, or as published
+    #[arg(long, value_enum, default_value_t = Recipe::Interactive, value_name = "NAME")]
+    recipe: Recipe,
 }
 
-/// Runs setup, generates data, trains, evaluates, and segments one test case with one click.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Recipe {
+    Interactive,
+    Published,
+}
+
+impl Recipe {
+    fn configuration(self) -> &'static str {
+        match self {
+            Self::Interactive => "configs/demo-interactive.toml",
+            Self::Published => "configs/demo.toml",
+        }
+    }
+}
+
+/// Corrective clicks after the first.
+const CORRECTIONS: &str = "5";
+
+/// Runs setup, generates data, trains, evaluates by the published protocol and with corrections, segments one test case with
+/// one click, and prints what clicks and corrections reach.
 pub(crate) fn run(arguments: &DemoArguments) -> Result<()> {
     let start = Instant::now();
     setup::run(&SetupArguments::default())?;
     let out = arguments.out.clone().unwrap_or_else(|| workspace::root().join("demo"));
     let out = std::path::absolute(&out).with_context(|| format!("{}", out.display()))?;
-    let [data, run, evaluation, segmentation] =
-        ["data", "run", "evaluation", "segmentation"].map(|name| out.join(name));
+    let [data, run, evaluation, corrections, segmentation] =
+        ["data", "run", "evaluation", "corrections", "segmentation"].map(|name| out.join(name));
 
     // Built by itself first: a build takes minutes, and should show what it does.
     step::run("build", workspace::cargo().args(["build", "--package", "sam3d-cli"]))?;
@@ -47,16 +70,20 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result<()> {
 
     remove_earlier_run(&run)?;
     let minutes = format!("train.max_minutes={}", arguments.minutes);
-    let configuration = workspace::root().join("configs/demo.toml");
+    let configuration = workspace::root().join(arguments.recipe.configuration());
     let mut train = sam3d("train");
     train.arg("--config").arg(&configuration).arg("--data").arg(&data).arg("--out").arg(&run);
     train.args(["--set", &minutes]);
     step::run("training", &mut train)?;
 
-    let mut evaluate = sam3d("eval");
-    evaluate.arg("--run").arg(&run).arg("--data").arg(&data).arg("--out").arg(&evaluation);
-    evaluate.args(["--split", "test", "--points", "1,3,10", "--ball", "--force"]);
-    step::run("evaluation", &mut evaluate)?;
+    let evaluate = |out: &Path, more: &[&str]| {
+        let mut evaluate = sam3d("eval");
+        evaluate.arg("--run").arg(&run).arg("--data").arg(&data).arg("--out").arg(out);
+        evaluate.args(["--split", "test", "--force"]).args(more);
+        evaluate
+    };
+    step::run("evaluation", &mut evaluate(&evaluation, &["--points", "1,3,10", "--ball"]))?;
+    step::run("corrections", &mut evaluate(&corrections, &["--corrections", CORRECTIONS]))?;
 
     let case = first_test_case(&data)?;
     let [i, j, k] = click_inside(&case.label)?;
@@ -68,16 +95,81 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result<()> {
     segment.arg("--truth").arg(&case.label).arg("--overlay").arg(&segmentation);
     step::run("segmentation", &mut segment)?;
 
+    let [drawn, corrected] = [&evaluation, &corrections].map(|directory| Scores::read(directory));
+    print!("\n{}", table(&drawn?, &corrected?));
     println!("\nThe demo took {:.1} minutes. Look at", start.elapsed().as_secs_f64() / 60.0);
     for (what, path) in [
         ("the generated CTs and their labels", &data),
         ("the trained weights and the training log", &run),
-        ("the scores of every test case", &evaluation),
+        ("the scores of every test case with 1, 3 and 10 clicks", &evaluation),
+        ("the scores after one click and five corrections", &corrections),
         ("one segmentation, as a mask and as pictures", &segmentation),
     ] {
         println!("  {:<60} {what}", path.display());
     }
     Ok(())
+}
+
+/// What `scores.json` says of an evaluation, as far as the table needs it.
+#[derive(Debug, Deserialize)]
+struct Scores {
+    summary: Vec<Row>,
+}
+
+/// The scores with one number of clicks or corrections.
+#[derive(Debug, Deserialize)]
+struct Row {
+    points: usize,
+    dice: Dice,
+}
+
+#[derive(Debug, Deserialize)]
+struct Dice {
+    cases: Mean,
+    interval: Interval,
+}
+
+#[derive(Debug, Deserialize)]
+struct Mean {
+    mean: f64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Interval {
+    low: f64,
+    high: f64,
+}
+
+impl Scores {
+    fn read(directory: &Path) -> Result<Self> {
+        let path = directory.join("scores.json");
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("{}", path.display()))
+    }
+}
+
+/// Dice of clicks that are drawn at once, as published, beside that of clicks that each correct the mask before them.
+fn table(drawn: &Scores, corrected: &Scores) -> String {
+    let cells = |scores: &Scores, name: &dyn Fn(usize) -> String| -> Vec<String> {
+        let cell = |Row { points, dice: Dice { cases, interval } }: &Row| {
+            let [mean, low, high] = [cases.mean, interval.low, interval.high].map(|share| 100.0 * share);
+            format!("{:<22}{mean:>6.2} [{low:.2}, {high:.2}]", name(*points))
+        };
+        scores.summary.iter().map(cell).collect()
+    };
+    let plural = |count: usize| if count == 1 { "" } else { "s" };
+    let left = cells(drawn, &|count| format!("{count} click{} drawn", plural(count)));
+    let right = cells(corrected, &|count| match count {
+        0 => "1 click".to_owned(),
+        count => format!("+ {count} correction{}", plural(count)),
+    });
+    let mut text = format!("{:<48}{}\n", "Dice in %, 95 % interval: drawn at once", "one corrects the other");
+    for row in 0..left.len().max(right.len()) {
+        let [left, right] = [&left, &right].map(|cells| cells.get(row).map_or("", String::as_str));
+        text.push_str(format!("{left:<48}{right}").trim_end());
+        text.push('\n');
+    }
+    text
 }
 
 /// Removes the run of an earlier demo: a run that exists is not trained over.
@@ -130,6 +222,27 @@ fn nearest_to_centre(voxels: &[[usize; 3]], spacing_mm: [f64; 3]) -> Option<[usi
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn drawn_clicks_stand_beside_corrections() {
+        let scores = |points: &[usize]| {
+            let row = |points: &usize| {
+                let mean = 0.8 + 0.01 * *points as f64;
+                serde_json::json!({ "points": points, "nsd": [], "dice": {
+                    "cases": { "count": 5, "mean": mean, "std": 0.1 }, "interval": { "low": 0.7, "high": 0.95 }
+                } })
+            };
+            let rows: Vec<serde_json::Value> = points.iter().map(row).collect();
+            serde_json::from_value(serde_json::json!({ "program": "sam3d", "summary": rows })).unwrap()
+        };
+        let expected = "\
+Dice in %, 95 % interval: drawn at once         one corrects the other
+1 click drawn          81.00 [70.00, 95.00]     1 click                80.00 [70.00, 95.00]
+3 clicks drawn         83.00 [70.00, 95.00]     + 1 correction         81.00 [70.00, 95.00]
+                                                + 2 corrections        82.00 [70.00, 95.00]
+";
+        assert_eq!(table(&scores(&[1, 3]), &scores(&[0, 1, 2])), expected);
+    }
 
     #[test]
     fn the_click_is_in_the_target() {

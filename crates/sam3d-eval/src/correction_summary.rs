@@ -3,7 +3,8 @@
 use rand::RngExt;
 use sam3d_data::sampling::rng_for;
 use sam3d_metrics::{
-    ClickAuc, ClicksToReach, DICE_TARGETS, Summary, clicks_to_reach, statistics::bootstrap_mean,
+    ClickAuc, ClicksToReach, DICE_TARGETS, Summary, clicks_to_reach,
+    statistics::{bootstrap_mean, bootstrap_ratio},
 };
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +59,23 @@ pub struct CorrectionSummary {
     pub clicks_to_dice: Vec<ClicksToDice>,
     /// What became of the corrective clicks.
     pub clicks: ClickCounts,
+    /// Share of the clicks given that the new mask obeys: it has the voxel as the click says. `None` without a click, and for
+    /// scores of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub obeyed: Option<Share>,
+    /// Share of the clicks given after which Dice was lower than before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dice_fell: Option<Share>,
+}
+
+/// A share of the corrective clicks of all cases.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Share {
+    /// From 0 to 1.
+    pub share: f64,
+    /// 95 % interval, by resampling cases.
+    pub interval: Interval,
 }
 
 /// What became of corrective clicks.
@@ -162,13 +180,24 @@ pub fn summarise_corrections(config: &EvalConfig, cases: &[CaseEvaluation]) -> O
             interval: interval(&format!("clicks/{dice}"), &means)?,
         })
     };
+    let counts: Vec<ClickCounts> = cases.iter().map(ClickCounts::of).collect();
+    let share = |name: &str, part: fn(&ClickCounts) -> usize| {
+        let pairs: Vec<[f64; 2]> =
+            counts.iter().map(|counts| [part(counts) as f64, counts.given as f64]).collect();
+        let mut rng = rng_for(config.seed, 0, &format!("bootstrap/corrections/{name}"));
+        let [low, high] = bootstrap_ratio(&pairs, RESAMPLES, LEVEL, |n| rng.random_range(0..n))?;
+        let [above, given] = [0, 1].map(|at| pairs.iter().map(|pair| pair[at]).sum::<f64>());
+        Some(Share { share: above / given, interval: Interval { low, high } })
+    };
     (!runs.is_empty()).then(|| CorrectionSummary {
         dice_area: area("dice", &|score| score.dice),
         nsd_area: (0..config.tolerances.len())
             .filter_map(|tolerance| area(&format!("nsd{tolerance}"), &|score| score.nsd[tolerance]))
             .collect(),
         clicks_to_dice: DICE_TARGETS.iter().filter_map(clicks_to).collect(),
-        clicks: cases.iter().map(ClickCounts::of).fold(ClickCounts::default(), ClickCounts::plus),
+        clicks: counts.iter().copied().fold(ClickCounts::default(), ClickCounts::plus),
+        obeyed: share("obeyed", |counts| counts.obeyed),
+        dice_fell: share("dice_fell", |counts| counts.dice_fell),
     })
 }
 
@@ -279,6 +308,13 @@ mod tests {
             summary.clicks,
             ClickCounts { given: 3, obeyed: 2, dice_fell: 1, without_error: 2, only_excess: 1 }
         );
+        let Share { share, interval } = summary.obeyed.unwrap();
+        // Resamples are both cases, the first one twice (a half), or the second one twice (all of its one click).
+        assert_eq!((share, interval), (2.0 / 3.0, Interval { low: 0.5, high: 1.0 }));
+        let Share { share, interval } = summary.dice_fell.unwrap();
+        assert_eq!((share, interval), (1.0 / 3.0, Interval { low: 0.0, high: 0.5 }));
+        let idle = case("c", &[1.0, 1.0], &[0.0; 2], vec![CorrectionStep::NoError]);
+        assert_eq!(summarise_corrections(&config(), &[idle]).unwrap().obeyed, None);
         assert_eq!(summarise_corrections(&config(), &[]), None);
         let once = case("a", &[0.5, 0.6], &[0.0; 2], vec![click(true)]);
         let summary = summarise_corrections(&config(), &[once]).unwrap();

@@ -3,12 +3,12 @@ use std::{num::NonZeroUsize, path::PathBuf};
 use clap::{ArgGroup, Args, ValueEnum};
 use sam3d_data::shard::Shard;
 use sam3d_eval::{Position, WindowConfig};
-use sam3d_metrics::Tolerance;
+use sam3d_metrics::{ClickRule, Tolerance};
 use sam3d_model::Precision;
 
 use super::{
     WeightsArg,
-    values::{precision, tolerance},
+    values::{click_rule, precision, tolerance},
 };
 
 const NOTES: &str = "\
@@ -83,6 +83,11 @@ pub struct EvalArgs {
     /// of imed3d: none]
     #[arg(long, value_enum, value_name = "PROMPT", hide_possible_values = true)]
     pub first: Option<FirstArg>,
+
+    /// Where corrective clicks lie: largest (the middle of the largest error), deepest (the deepest of all that is missing or
+    /// too much), imed3d (as largest, by depth in voxels) or random (anywhere in the error) [default: largest]
+    #[arg(long, value_name = "NAME", value_parser = click_rule(), hide_possible_values = true, conflicts_with = "protocol")]
+    pub click_rule: Option<ClickRule>,
 
     /// A published protocol of corrections: imed3d (five clicks, surface dice at 2 mm and 0 where Dice is at most 0.2)
     #[arg(long, value_enum, value_name = "NAME", conflicts_with_all = ["corrections", "points", "tolerance", "ball"], hide_possible_values = true)]

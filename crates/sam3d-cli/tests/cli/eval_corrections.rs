@@ -49,6 +49,7 @@ fn corrections_are_reproducible_resumed_and_shared_out_and_begin_as_the_publishe
         "AUC, clicks 1 to 2 (at most 1)",
         "clicks to Dice 0.90",
         "seconds of correction 2",
+        "of 8 corrective clicks ",
     ] {
         assert!(table.contains(line), "{line} is not in {table}");
     }
@@ -61,6 +62,9 @@ fn corrections_are_reproducible_resumed_and_shared_out_and_begin_as_the_publishe
     }
     let counts = whole.corrections.as_ref().unwrap().clicks;
     assert_eq!((counts.given, counts.only_excess), (8, 0));
+    let obeyed = whole.corrections.as_ref().unwrap().obeyed.unwrap();
+    assert_eq!(obeyed.share, counts.obeyed as f64 / 8.0);
+    assert!(obeyed.interval.low <= obeyed.share && obeyed.share <= obeyed.interval.high);
     // The first prompt is the published protocol's click.
     stdout_of(&mut correct(place, "published", &["--points", "1", "--clicks", "2"]));
     for (case, published) in whole.cases.iter().zip(scores(place, "published").cases) {
@@ -109,6 +113,17 @@ fn compared(place: &Path) {
     for score in scores(place, "box").cases.iter().flat_map(|case| &case.scores) {
         assert_eq!(score.clicks_ijk.len(), score.points);
     }
+    let rules = ["deepest", "random"].map(|rule| {
+        let line = ["--corrections", "1", "--click-rule", rule, "--masks", "none"];
+        let table = stdout_of(&mut correct(place, rule, &line));
+        assert!(table.contains(&format!("corrective clicks by the rule {rule}")), "{table}");
+        let page = fs::read_to_string(place.join(rule).join("report.html")).unwrap();
+        assert!(page.contains("After a click drawn in the target each click corrects"), "{rule}");
+        let scores = scores(place, rule);
+        assert_eq!(scores.identity.config.corrections.unwrap().rule.name(), rule);
+        scores.cases.iter().map(|case| case.corrections[0].steps[0]).collect::<Vec<_>>()
+    });
+    assert_ne!(rules[0], rules[1]);
     let mut compare = sam3d(place);
     compare.args(["compare", "one=whole", "two=none"]);
     let json: Value = serde_json::from_str(&stdout_of(compare.arg("--json"))).unwrap();
@@ -150,6 +165,7 @@ fn the_challenges_protocol_and_weights_without_labelled_points() {
     for (more, reason) in [
         (&["--corrections", "1", "--first", "box"][..], "boxes, lassos"),
         (&["--first", "centre"], "--first needs --corrections"),
+        (&["--click-rule", "random"], "--click-rule needs --corrections"),
         (&["--protocol", "imed3d", "--first", "click"], "--protocol imed3d begins"),
         (&["--corrections", "1", "--first", "centre", "--clicks", "2"], "--clicks 2 needs --first click"),
         (&["--corrections", "1", "--method", "auto"], "--method sam3d"),
@@ -158,5 +174,7 @@ fn the_challenges_protocol_and_weights_without_labelled_points() {
         assert!(refused.contains(reason), "{refused}");
     }
     failure_of(&mut unlabelled("refused", &["--corrections", "1", "--points", "3"]), 2);
+    failure_of(&mut unlabelled("refused", &["--corrections", "1", "--click-rule", "largst"]), 2);
+    failure_of(&mut unlabelled("refused", &["--protocol", "imed3d", "--click-rule", "random"]), 2);
     assert!(!place.join("refused").exists());
 }

@@ -1,7 +1,7 @@
 //! The report's section on corrections.
 
 use maud::{Markup, html};
-use sam3d_metrics::Summary;
+use sam3d_metrics::{ClickRule, Summary};
 
 use super::{
     axis::Axis,
@@ -9,8 +9,8 @@ use super::{
     tables::{percent, table},
 };
 use crate::{
-    ClickScore,
-    correction_summary::{AreaSummary, ClickCounts, CorrectionSummary, Estimate, curves},
+    ClickScore, FirstPrompt, Interval,
+    correction_summary::{AreaSummary, CorrectionSummary, Estimate, Share, curves},
     scores::Scores,
 };
 
@@ -38,7 +38,7 @@ pub(crate) fn section(scores: &Scores) -> Option<Markup> {
     let tolerances = &scores.identity.config.tolerances;
     Some(html! {
         p class="soft" {
-            "After the first prompt each click corrects the mask before it. A thin line is a case (its mean over sets of first "
+            (begins_with(config.first)) " each click corrects the mask before it" (rule(config.rule)) ". A thin line is a case (its mean over sets of first "
             "clicks), the thick line the mean over cases, the band goes from quartile to quartile."
         }
         div class="figures" {
@@ -48,8 +48,27 @@ pub(crate) fn section(scores: &Scores) -> Option<Markup> {
             }
         }
         (areas(scores, summary))
-        (clicks(&summary.clicks))
+        (clicks(summary))
     })
+}
+
+fn begins_with(first: FirstPrompt) -> &'static str {
+    match first {
+        FirstPrompt::Click => "After a click drawn in the target",
+        FirstPrompt::Centre => "After a click on the target's deepest voxel",
+        FirstPrompt::Box => "After the box around the target",
+        FirstPrompt::None => "Beginning without a prompt",
+    }
+}
+
+/// What distinguishes a rule from the usual one.
+fn rule(rule: ClickRule) -> &'static str {
+    match rule {
+        ClickRule::Largest => "",
+        ClickRule::Deepest => ", in the deepest voxel of all that is missing or too much",
+        ClickRule::Imed3d => ", in the voxel of the largest error that is deepest in voxels",
+        ClickRule::Random => ", in any voxel of the error",
+    }
 }
 
 fn areas(scores: &Scores, summary: &CorrectionSummary) -> Markup {
@@ -94,15 +113,20 @@ fn two_decimals(value: f64) -> String {
     format!("{value:.2}")
 }
 
-fn clicks(counts: &ClickCounts) -> Markup {
-    let share = |count: usize| match counts.given {
-        0 => "none".to_owned(),
-        given => format!("{count} ({:.1} %)", 100.0 * count as f64 / given as f64),
+fn clicks(summary: &CorrectionSummary) -> Markup {
+    let counts = &summary.clicks;
+    let share = |count: usize, share: Option<Share>| match share {
+        None => count.to_string(),
+        Some(Share { share, interval: Interval { low, high } }) => {
+            let [share, low, high] = [share, low, high].map(|share| 100.0 * share);
+            format!("{count} ({share:.1} %, 95 % interval {low:.1} to {high:.1})")
+        }
     };
     html! {
         p {
-            "Of " (counts.given) " corrective clicks " (share(counts.obeyed)) " lie in the new mask, or outside it, as they say; after "
-            (share(counts.dice_fell)) " Dice was lower than before. "
+            "Of " (counts.given) " corrective clicks " (share(counts.obeyed, summary.obeyed))
+            " lie in the new mask, or outside it, as they say; after " (share(counts.dice_fell, summary.dice_fell))
+            " Dice was lower than before. "
             "The score was carried forward " (counts.without_error) " times because no error was left"
             @if counts.only_excess > 0 {
                 ", and " (counts.only_excess) " times because only too much was left, which these weights take no clicks for"

@@ -54,9 +54,38 @@ pub fn bootstrap_mean(
     let mut means: Vec<f64> = (0..resamples)
         .map(|_| (0..values.len()).map(|_| draw()).sum::<f64>() / values.len() as f64)
         .collect();
-    means.sort_unstable_by(f64::total_cmp);
+    Some(percentile_interval(&mut means, level))
+}
+
+/// A two-sided interval, as [`bootstrap_mean`], of a ratio of sums: of every pair (of a case, say) the numerator and the
+/// denominator. The ratio of a resample whose denominators are all 0 is not defined, and it is left out; `None` if none is
+/// defined.
+pub fn bootstrap_ratio(
+    pairs: &[[f64; 2]],
+    resamples: usize,
+    level: f64,
+    mut below: impl FnMut(usize) -> usize,
+) -> Option<[f64; 2]> {
+    if pairs.is_empty() {
+        return None;
+    }
+    let mut draw = || pairs[below(pairs.len()).min(pairs.len() - 1)];
+    let mut ratios: Vec<f64> = (0..resamples)
+        .filter_map(|_| {
+            let [above, under] = (0..pairs.len())
+                .map(|_| draw())
+                .fold([0.0, 0.0], |[above, under], [a, b]| [above + a, under + b]);
+            (under > 0.0).then_some(above / under)
+        })
+        .collect();
+    (!ratios.is_empty()).then(|| percentile_interval(&mut ratios, level))
+}
+
+/// The quantiles of `values`, which are not empty, that leave out `1 - level` in equal halves.
+fn percentile_interval(values: &mut [f64], level: f64) -> [f64; 2] {
+    values.sort_unstable_by(f64::total_cmp);
     let tail = (1.0 - level.clamp(0.0, 1.0)) / 2.0;
-    Some([quantile(&means, tail), quantile(&means, 1.0 - tail)])
+    [quantile(values, tail), quantile(values, 1.0 - tail)]
 }
 
 /// The quantile `share` (0 to 1) of `sorted`, ascending and not empty.
@@ -106,6 +135,28 @@ mod tests {
         assert_eq!(interval, Some([1.0, 3.0]));
         assert_eq!(bootstrap_mean(&[], 10, 0.95, |_| 0), None);
         assert_eq!(bootstrap_mean(&[1.0], 0, 0.95, |_| 0), None);
+    }
+
+    #[test]
+    fn an_interval_of_a_ratio() {
+        // Resample i consists of pair i alone; one without a denominator is left out.
+        let mut draws = 0;
+        let pairs = [[0.0, 4.0], [1.0, 4.0], [0.0, 0.0], [4.0, 4.0]];
+        let interval = bootstrap_ratio(&pairs, 4, 0.5, |_| {
+            draws += 1;
+            (draws - 1) / 4
+        });
+        assert_eq!(interval, Some([0.125, 0.625]));
+        // Every resample holds both pairs: large cases count more.
+        let mut next = 0;
+        let both = bootstrap_ratio(&[[1.0, 1.0], [0.0, 3.0]], 10, 0.95, |n| {
+            next += 1;
+            next % n
+        });
+        assert_eq!(both, Some([0.25, 0.25]));
+        assert_eq!(bootstrap_ratio(&[], 10, 0.95, |_| 0), None);
+        assert_eq!(bootstrap_ratio(&[[0.0, 0.0]], 10, 0.95, |_| 0), None);
+        assert_eq!(bootstrap_ratio(&[[1.0, 1.0]], 0, 0.95, |_| 0), None);
     }
 
     #[test]

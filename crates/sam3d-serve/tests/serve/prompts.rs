@@ -57,9 +57,9 @@ fn prompts_of_every_kind_give_the_mask_of_their_session() {
         let sent: Vec<LogStep> =
             prompts()[..count].iter().map(|prompt| LogStep::of([prompt.clone()])).collect();
         assert_eq!((log.steps(), &log), (&sent[..], &session.log().unwrap()));
-        assert!(!masks.contains(&mask), "prompt {count} changed nothing");
         masks.push(mask);
     }
+    assert_ne!(masks[0], masks[1], "the initial mask is the answer until the box corrects it");
     let mut object = request(&prompts());
     object["name"] = "tumour".into();
     object["colour"] = json!([1.0, 0.0, 0.0]);

@@ -5,8 +5,9 @@ use std::fmt;
 use anyhow::bail;
 use sam3d_eval::{
     CorrectionConfig, CorrectionSummary, FirstPrompt, Timings,
-    correction_summary::{AreaSummary, ClickCounts, Estimate},
+    correction_summary::{AreaSummary, ClickCounts, Estimate, Share},
 };
+use sam3d_metrics::ClickRule;
 
 use super::table::{CELL, NAME};
 use crate::args::{EvalArgs, FirstArg, MethodName, ProtocolArg};
@@ -35,8 +36,12 @@ pub(super) fn config(args: &EvalArgs) -> anyhow::Result<Option<CorrectionConfig>
             }
         },
         (None, 0) if first.is_some() => bail!("--first needs --corrections N or --protocol imed3d"),
+        (None, 0) if args.click_rule.is_some() => bail!("--click-rule needs --corrections N"),
         (None, 0) => return Ok(None),
-        (None, clicks) => CorrectionConfig::new(clicks, first.unwrap_or(FirstPrompt::Click)),
+        (None, clicks) => CorrectionConfig {
+            rule: args.click_rule.unwrap_or_default(),
+            ..CorrectionConfig::new(clicks, first.unwrap_or(FirstPrompt::Click))
+        },
     };
     if args.method != MethodName::Sam3d {
         bail!("corrections need --method sam3d: other methods do not answer clicks one after another");
@@ -81,12 +86,15 @@ impl fmt::Display for Lines<'_> {
             )?;
         }
         let ClickCounts { given, obeyed, dice_fell, without_error, only_excess } = self.summary.clicks;
-        let percent = |count: usize| 100.0 * count as f64 / given.max(1) as f64;
         writeln!(
             f,
-            "of {given} corrective clicks {obeyed} ({:.1} %) lie in the new mask, or outside it, as they say; Dice fell after {dice_fell} ({:.1} %)",
-            percent(obeyed),
-            percent(dice_fell)
+            "of {given} corrective clicks{} {obeyed}{} lie in the new mask, or outside it, as they say; Dice fell after {dice_fell}{}",
+            match self.config.rule {
+                ClickRule::Largest => String::new(),
+                rule => format!(" by the rule {rule}"),
+            },
+            percent(self.summary.obeyed),
+            percent(self.summary.dice_fell)
         )?;
         writeln!(
             f,
@@ -120,6 +128,13 @@ impl Lines<'_> {
         }
         writeln!(f)
     }
+}
+
+/// A share with its interval, in parentheses; nothing if there is none.
+fn percent(share: Option<Share>) -> String {
+    let Some(Share { share, interval }) = share else { return String::new() };
+    let [share, low, high] = [share, interval.low, interval.high].map(|share| 100.0 * share);
+    format!(" ({share:.1} % [{low:.1}, {high:.1}])")
 }
 
 fn number(Estimate { cases, interval }: &Estimate, scale: f64) -> String {

@@ -51,11 +51,10 @@ fn two_processes_do_what_one_does_and_end_together() {
     let place = place.path();
     prepare(&place.join("data/demo"));
     fs::write(place.join("small.toml"), CONFIG).unwrap();
-    let one = ["train", "--config", "small.toml", "--threads", "1", "--out", "one"];
-    stdout_of(sam3d(place).args(one));
-    let expected = curve(&place.join("one"));
-    let close = |run: &str| {
-        let found = curve(&place.join(run));
+    let one = ["train", "--config", "small.toml", "--threads", "1", "--out"];
+    stdout_of(sam3d(place).args(one).arg("one"));
+    let close = |run: &str, of_one: &str| {
+        let (found, expected) = (curve(&place.join(run)), curve(&place.join(of_one)));
         assert_eq!(found.len(), expected.len(), "{found:?}");
         for (a, b) in found.iter().zip(&expected) {
             assert!((a - b).abs() < 1e-5, "{run}: {found:?} {expected:?}");
@@ -66,7 +65,14 @@ fn two_processes_do_what_one_does_and_end_together() {
     let two = ["--config", "small.toml", "--set", "train.accumulate=1", "--out"];
     let text = stdout_of(&mut two_processes(place, &[&two[..], &["two"]].concat()).into());
     assert_eq!(text.matches("last checkpoint").count(), 1, "{text}");
-    close("two");
+    close("two", "one");
+
+    // So is training with corrections, whose prompts depend on seed, epoch and case alone.
+    let interactive = ["--set", "variant.dense_prompts=true", "--set", "train.interaction.rounds=2"];
+    stdout_of(sam3d(place).args(one).arg("corrected").args(interactive));
+    stdout_of(&mut two_processes(place, &[&two[..], &["corrected_by_two"], &interactive].concat()).into());
+    close("corrected_by_two", "corrected");
+    assert_ne!(curve(&place.join("corrected")), curve(&place.join("one")));
 
     // A process that dies ends the other, and what was saved is there to go on from.
     let mut job = two_processes(place, &[&two[..], &["killed", "-v"]].concat())
@@ -84,5 +90,5 @@ fn two_processes_do_what_one_does_and_end_together() {
     assert!(!job.wait().unwrap().success());
     assert!(rest.contains("signal 9"), "{rest}");
     stdout_of(&mut two_processes(place, &["--out", "killed", "--resume"]).into());
-    close("killed");
+    close("killed", "one");
 }
