@@ -72,6 +72,9 @@ fn hint_of_session(error: &InferError) -> Option<&'static str> {
         InferError::Model(error) => hint_of_model(error),
         InferError::PreprocessingUnknown { .. } => Some("name the dataset it was trained on with --dataset"),
         InferError::LogMismatch { .. } => Some("replay it anyway with --force-session"),
+        InferError::LogAugmentation { .. } => {
+            Some("give --tta as then, or replay it anyway with --force-session")
+        }
         _ => None,
     }
 }

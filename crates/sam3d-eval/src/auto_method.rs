@@ -5,7 +5,10 @@ use std::sync::Arc;
 use sam3d_geom::{Point, Preprocessing};
 use sam3d_infer::Segmenter;
 
-use crate::{EvalError, EvaluationCase, Method, Prediction, Prompting, method::tuned};
+use crate::{
+    EvalError, EvaluationCase, Method, Prediction, Prompting,
+    method::{averages, tuned},
+};
 
 /// The prompt-free variant.
 #[derive(Debug)]
@@ -34,6 +37,10 @@ impl AutoMethod {
 impl Method for AutoMethod {
     fn name(&self) -> &'static str {
         "auto"
+    }
+
+    fn details(&self) -> Option<String> {
+        averages(&self.segmenter)
     }
 
     fn prompting(&self) -> Prompting {

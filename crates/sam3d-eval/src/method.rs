@@ -4,7 +4,7 @@ use std::{cell::RefCell, sync::Arc};
 
 use ndarray::Array3;
 use sam3d_geom::{Point, Preprocessing};
-use sam3d_infer::{Accepts, Answer, Prompt, Segmenter, Session};
+use sam3d_infer::{Accepts, Answer, Prompt, Segmenter, Session, TestTimeAugmentation};
 
 use crate::{EvalError, EvaluationCase};
 
@@ -96,6 +96,10 @@ impl Method for ClickMethod {
         "sam3d"
     }
 
+    fn details(&self) -> Option<String> {
+        averages(&self.segmenter)
+    }
+
     fn prompting(&self) -> Prompting {
         Prompting::PerVolume
     }
@@ -127,7 +131,21 @@ impl Method for ClickMethod {
     }
 }
 
-/// Number of trained parameters of a segmenter's network.
+/// Number of trained parameters of a segmenter's networks.
 pub(crate) fn tuned(segmenter: &Segmenter) -> u64 {
-    segmenter.network().count_parameters().trained as u64
+    segmenter.networks().iter().map(|network| network.count_parameters().trained as u64).sum()
+}
+
+/// What a segmenter averages; `None` for one network without augmentation.
+pub(crate) fn averages(segmenter: &Segmenter) -> Option<String> {
+    let networks = match segmenter.networks().len() {
+        1 => None,
+        count => Some(format!("mean of {count} networks")),
+    };
+    let augmentation = match segmenter.augmentation() {
+        TestTimeAugmentation::None => None,
+        TestTimeAugmentation::Flips => Some("mean over 8 flips".to_owned()),
+    };
+    let parts: Vec<String> = [networks, augmentation].into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
 }

@@ -4,6 +4,8 @@ use sam3d_geom::GeomError;
 use sam3d_io::IoError;
 use sam3d_model::ModelError;
 
+use crate::TestTimeAugmentation;
+
 /// Why a session could not answer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -21,6 +23,14 @@ pub enum InferError {
     /// The weights do not understand a prompt, or need one.
     #[error("{0}")]
     PromptRefused(&'static str),
+    /// Weights that cannot be averaged with the first ones.
+    #[error("{weights}: another {what} than the first weights; only weights of one kind can be averaged")]
+    WeightsDiffer {
+        /// The file, or the number of the network.
+        weights: String,
+        /// What differs.
+        what: &'static str,
+    },
     /// There is no step to undo or to redo.
     #[error("there is no step to {0}")]
     NoStep(&'static str),
@@ -45,6 +55,14 @@ pub enum InferError {
         expected: String,
         /// SHA-256 of the image or weights in use.
         found: String,
+    },
+    /// A session log that was recorded with another test-time augmentation.
+    #[error("the session was recorded with test-time augmentation {expected}, not {found}")]
+    LogAugmentation {
+        /// That of the log.
+        expected: TestTimeAugmentation,
+        /// That of the segmenter.
+        found: TestTimeAugmentation,
     },
     /// The network or its checkpoint.
     #[error(transparent)]

@@ -16,6 +16,7 @@
 
 mod answer;
 mod change;
+mod ensemble;
 mod error;
 pub mod grow;
 mod image;
@@ -31,6 +32,7 @@ mod weights;
 
 pub use answer::{Answer, MaskPart};
 pub use change::{Change, Progress};
+pub use ensemble::TestTimeAugmentation;
 pub use error::InferError;
 pub use image::{Image, NativeVoxels};
 pub use log::{LogStep, SessionLog};

@@ -1,11 +1,15 @@
 //! The session log.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{Image, InferError, Prompt, grow::GrowLimits};
+use crate::{Image, InferError, Prompt, Segmenter, TestTimeAugmentation, grow::GrowLimits};
 
-/// Version of the format that is written, and the newest that can be read.
+/// Version of the format that is written for one network without augmentation.
 const VERSION: u32 = 1;
+/// The version that is written for several networks or with augmentation, and the newest that can be read.
+const AVERAGED_VERSION: u32 = 2;
 
 /// One step of a session.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -35,21 +39,55 @@ pub struct SessionLog {
     image_sha256: String,
     /// Size of the image, `[i, j, k]`.
     shape_ijk: [usize; 3],
-    /// SHA-256 of the weights' file.
-    weights_sha256: String,
+    /// SHA-256 of the weights' file, or of each of several.
+    weights_sha256: WeightsHashes,
+    #[serde(default, skip_serializing_if = "TestTimeAugmentation::is_none")]
+    test_time_augmentation: TestTimeAugmentation,
     steps: Vec<LogStep>,
+}
+
+/// One hash, or several in the order of the networks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum WeightsHashes {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl WeightsHashes {
+    fn of(hashes: &[String]) -> Self {
+        match hashes {
+            [one] => Self::One(one.clone()),
+            several => Self::Several(several.to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for WeightsHashes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::One(hash) => f.write_str(hash),
+            Self::Several(hashes) => f.write_str(&hashes.join(" and ")),
+        }
+    }
 }
 
 impl SessionLog {
     /// The log of `steps` on `image`.
-    pub(crate) fn new(image: &Image, weights_sha256: &str, steps: Vec<LogStep>) -> Self {
-        Self {
-            sam3d_session: VERSION,
+    ///
+    /// # Errors
+    /// [`InferError::Model`] if the file of the weights can no longer be read.
+    pub(crate) fn new(image: &Image, segmenter: &Segmenter, steps: Vec<LogStep>) -> Result<Self, InferError> {
+        let (hashes, augmentation) = (segmenter.weights_sha256()?, segmenter.augmentation());
+        let is_averaged = hashes.len() > 1 || !augmentation.is_none();
+        Ok(Self {
+            sam3d_session: if is_averaged { AVERAGED_VERSION } else { VERSION },
             image_sha256: image.sha256().to_owned(),
             shape_ijk: image.grid().shape_ijk(),
-            weights_sha256: weights_sha256.to_owned(),
+            weights_sha256: WeightsHashes::of(hashes),
+            test_time_augmentation: augmentation,
             steps,
-        }
+        })
     }
 
     /// Reads a log.
@@ -63,9 +101,10 @@ impl SessionLog {
         }
         let invalid = |error: serde_json::Error| InferError::LogInvalid { detail: error.to_string() };
         let Version { sam3d_session } = serde_json::from_str(text).map_err(invalid)?;
-        if sam3d_session > VERSION {
-            let detail =
-                format!("version {sam3d_session}, expected at most {VERSION}: written by a newer program");
+        if sam3d_session > AVERAGED_VERSION {
+            let detail = format!(
+                "version {sam3d_session}, expected at most {AVERAGED_VERSION}: written by a newer program"
+            );
             return Err(InferError::LogInvalid { detail });
         }
         serde_json::from_str(text).map_err(invalid)
@@ -85,19 +124,24 @@ impl SessionLog {
         &self.steps
     }
 
-    /// Checks that image and weights are those of the log.
+    /// Checks that image, weights and augmentation are those of the log.
     ///
     /// # Errors
-    /// [`InferError::LogMismatch`] if they are not.
-    pub fn check(&self, image: &Image, weights_sha256: &str) -> Result<(), InferError> {
+    /// [`InferError::LogMismatch`] or [`InferError::LogAugmentation`] if they are not; [`InferError::Model`] if the file of the
+    /// weights can no longer be read.
+    pub fn check(&self, image: &Image, segmenter: &Segmenter) -> Result<(), InferError> {
+        let weights = WeightsHashes::of(segmenter.weights_sha256()?).to_string();
         for (what, expected, found) in [
-            ("an image", &self.image_sha256, image.sha256()),
-            ("weights", &self.weights_sha256, weights_sha256),
+            ("an image", self.image_sha256.clone(), image.sha256().to_owned()),
+            ("weights", self.weights_sha256.to_string(), weights),
         ] {
             if expected != found {
-                let (expected, found) = (expected.clone(), found.to_owned());
                 return Err(InferError::LogMismatch { what, expected, found });
             }
+        }
+        let (expected, found) = (self.test_time_augmentation, segmenter.augmentation());
+        if expected != found {
+            return Err(InferError::LogAugmentation { expected, found });
         }
         Ok(())
     }

@@ -14,11 +14,16 @@ use sam3d_io::{
     crop::CropWindow,
     sliding_window::{SlidingWindow, Weighting},
 };
-use sam3d_model::{CropPrompt, DensePrompts, Embedding, Precision, Sam3d};
+use sam3d_model::{DensePrompts, Precision, Sam3d};
 use sha2::{Digest, Sha256};
 use tch::Device;
 
-use crate::{Accepts, Answer, Image, InferError, Session, Weights, lru::Lru, placement::Placement};
+use crate::{
+    Accepts, Answer, Image, InferError, Session, TestTimeAugmentation, Weights,
+    ensemble::{CropEmbeddings, Ensemble},
+    lru::Lru,
+    placement::Placement,
+};
 
 /// Overlap of the prompt-free variant's windows as a fraction of their side, as published.
 const OVERLAP: f64 = 0.5;
@@ -34,34 +39,38 @@ pub struct SegmenterOptions {
     pub device: Device,
     /// Precision of matrix products and convolutions.
     pub precision: Precision,
+    /// What the network sees of a crop.
+    pub augmentation: TestTimeAugmentation,
     /// Memory for embeddings of crops, in bytes, shared by all sessions; the one in use is kept even if it is larger.
     pub embedding_bytes: usize,
 }
 
 impl Default for SegmenterOptions {
-    /// CPU, float32, the checkpoint's base and preprocessing, and no embeddings except each session's own.
+    /// CPU, float32, the checkpoint's base and preprocessing, no augmentation, and no embeddings except each session's own.
     fn default() -> Self {
         Self {
             base: None,
             preprocessing: None,
             device: Device::Cpu,
             precision: Precision::F32,
+            augmentation: TestTimeAugmentation::None,
             embedding_bytes: 0,
         }
     }
 }
 
-/// A network with its preprocessing, ready for prompts. A clone is cheap and shares everything; one thread owns them all.
+/// A network, or several that are averaged, with its preprocessing, ready for prompts. A clone is cheap and shares everything; one thread owns them all.
 #[derive(Debug, Clone)]
 pub struct Segmenter(Rc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    network: Sam3d,
+    ensemble: Ensemble,
     preprocessing: Preprocessing,
-    weights: Option<Weights>,
-    weights_sha256: OnceCell<String>,
-    embeddings: RefCell<Lru<(String, CropWindow), Rc<Embedding>>>,
+    /// The weights of the networks, in their order; none for networks that were not opened.
+    weights: Vec<Weights>,
+    weights_sha256: OnceCell<Vec<String>>,
+    embeddings: RefCell<Lru<(String, CropWindow), Rc<CropEmbeddings>>>,
     embedding_bytes: usize,
 }
 
@@ -72,36 +81,100 @@ impl Segmenter {
     /// [`InferError::Model`] if it cannot be read; [`InferError::PreprocessingUnknown`] if neither it nor the options contain a
     /// preprocessing.
     pub fn open(weights: impl Into<Weights>, options: &SegmenterOptions) -> Result<Self, InferError> {
-        let weights = weights.into();
-        let checkpoint = weights.read(options.base.as_deref())?;
-        let preprocessing = options
-            .preprocessing
-            .or(checkpoint.metadata.preprocessing)
-            .ok_or_else(|| InferError::PreprocessingUnknown { path: weights.path().to_owned() })?;
-        let mut network = checkpoint.into_network(options.device)?;
-        network.set_precision(options.precision);
-        Ok(Self::of(network, preprocessing, Some(weights), options.embedding_bytes))
+        Self::open_all(&[weights.into()], options)
+    }
+
+    /// Opens checkpoints, such as those of several folds, whose probabilities are averaged.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); [`InferError::WeightsDiffer`] unless they accept the same prompts, on crops of the same size,
+    /// after the same preprocessing.
+    pub fn open_all(weights: &[Weights], options: &SegmenterOptions) -> Result<Self, InferError> {
+        let mut networks = Vec::new();
+        let mut common: Option<Preprocessing> = None;
+        for weights in weights {
+            let checkpoint = weights.read(options.base.as_deref())?;
+            let preprocessing = options
+                .preprocessing
+                .or(checkpoint.metadata.preprocessing)
+                .ok_or_else(|| InferError::PreprocessingUnknown { path: weights.path().to_owned() })?;
+            if *common.get_or_insert(preprocessing) != preprocessing {
+                let weights = weights.to_string();
+                return Err(InferError::WeightsDiffer { weights, what: "preprocessing" });
+            }
+            let mut network = checkpoint.into_network(options.device)?;
+            network.set_precision(options.precision);
+            networks.push(network);
+        }
+        let preprocessing = common.ok_or(InferError::Internal("a segmenter without weights"))?;
+        Self::of(networks, preprocessing, weights.to_owned(), options.augmentation, options.embedding_bytes)
     }
 
     /// A segmenter with an existing network; `embedding_bytes` as in [`SegmenterOptions`].
     pub fn new(network: Sam3d, preprocessing: Preprocessing, embedding_bytes: usize) -> Self {
-        Self::of(network, preprocessing, None, embedding_bytes)
+        let ensemble = Ensemble::new(vec![network], TestTimeAugmentation::None);
+        Self::with(ensemble, preprocessing, Vec::new(), embedding_bytes)
+    }
+
+    /// A segmenter with existing networks, whose probabilities are averaged, each over what `augmentation` shows it.
+    ///
+    /// # Errors
+    /// [`InferError::WeightsDiffer`] unless they accept the same prompts on crops of the same size.
+    pub fn average(
+        networks: Vec<Sam3d>,
+        preprocessing: Preprocessing,
+        augmentation: TestTimeAugmentation,
+        embedding_bytes: usize,
+    ) -> Result<Self, InferError> {
+        Self::of(networks, preprocessing, Vec::new(), augmentation, embedding_bytes)
     }
 
     fn of(
-        network: Sam3d,
+        networks: Vec<Sam3d>,
         preprocessing: Preprocessing,
-        weights: Option<Weights>,
+        weights: Vec<Weights>,
+        augmentation: TestTimeAugmentation,
+        embedding_bytes: usize,
+    ) -> Result<Self, InferError> {
+        let first = networks.first().ok_or(InferError::Internal("a segmenter without weights"))?.config();
+        for (number, network) in networks.iter().enumerate() {
+            let (config, name) = (network.config(), format!("network {}", number + 1));
+            let weights = weights.get(number).map_or(name, ToString::to_string);
+            if config.crop != first.crop {
+                return Err(InferError::WeightsDiffer { weights, what: "size of the crop" });
+            }
+            if Accepts::of(config) != Accepts::of(first) {
+                return Err(InferError::WeightsDiffer { weights, what: "set of accepted prompts" });
+            }
+        }
+        Ok(Self::with(Ensemble::new(networks, augmentation), preprocessing, weights, embedding_bytes))
+    }
+
+    fn with(
+        ensemble: Ensemble,
+        preprocessing: Preprocessing,
+        weights: Vec<Weights>,
         embedding_bytes: usize,
     ) -> Self {
         let embeddings = RefCell::new(Lru::new(embedding_bytes));
         let weights_sha256 = OnceCell::new();
-        Self(Rc::new(Inner { network, preprocessing, weights, weights_sha256, embeddings, embedding_bytes }))
+        Self(Rc::new(Inner { ensemble, preprocessing, weights, weights_sha256, embeddings, embedding_bytes }))
     }
 
-    /// The network.
+    /// The network; the first of several.
     pub fn network(&self) -> &Sam3d {
-        &self.0.network
+        // A segmenter is made of one network or more.
+        &self.0.ensemble.networks()[0]
+    }
+
+    /// Every network.
+    pub fn networks(&self) -> &[Sam3d] {
+        self.0.ensemble.networks()
+    }
+
+    /// What a network sees of a crop.
+    pub fn augmentation(&self) -> TestTimeAugmentation {
+        self.0.ensemble.augmentation()
     }
 
     /// How a volume becomes the network's input.
@@ -111,7 +184,7 @@ impl Segmenter {
 
     /// Which prompts the weights understand.
     pub fn accepts(&self) -> Accepts {
-        Accepts::of(self.0.network.config())
+        Accepts::of(self.network().config())
     }
 
     /// A session on `volume`.
@@ -127,29 +200,20 @@ impl Segmenter {
         Session::new(self.clone(), image)
     }
 
-    /// SHA-256, in hexadecimal, of the weights' file, or of the parameters' names and values if there is no file.
+    /// SHA-256, in hexadecimal, of the file of each network's weights, or of the parameters' names and values if there is no
+    /// file.
     ///
     /// # Errors
-    /// [`InferError::Model`] if the file can no longer be read.
-    pub fn weights_sha256(&self) -> Result<&str, InferError> {
+    /// [`InferError::Model`] if a file can no longer be read.
+    pub fn weights_sha256(&self) -> Result<&[String], InferError> {
         if let Some(known) = self.0.weights_sha256.get() {
             return Ok(known);
         }
-        let sha256 = match &self.0.weights {
-            Some(weights) => weights.sha256()?,
-            None => {
-                let mut hash = Sha256::new();
-                for (name, tensor) in self.0.network.parameters() {
-                    hash.update(&name);
-                    let values = Vec::<f32>::try_from(tensor.flatten(0, -1).to_device(Device::Cpu));
-                    for value in values.map_err(sam3d_model::ModelError::from)? {
-                        hash.update(value.to_le_bytes());
-                    }
-                }
-                hexadecimal(&hash.finalize())
-            }
+        let hashes: Vec<String> = match &self.0.weights[..] {
+            [] => self.networks().iter().map(parameters_sha256).collect::<Result<_, _>>()?,
+            opened => opened.iter().map(Weights::sha256).collect::<Result<_, _>>()?,
         };
-        Ok(self.0.weights_sha256.get_or_init(|| sha256))
+        Ok(self.0.weights_sha256.get_or_init(|| hashes))
     }
 
     /// Whether embeddings are cached here, for all sessions.
@@ -162,7 +226,7 @@ impl Segmenter {
         &self,
         image: &Image,
         window: CropWindow,
-    ) -> Result<(Rc<Embedding>, bool), InferError> {
+    ) -> Result<(Rc<CropEmbeddings>, bool), InferError> {
         // Without a budget nothing is cached, and the image need not be hashed.
         let key = self.keeps_embeddings().then(|| (image.sha256().to_owned(), window));
         if let Some(key) = &key
@@ -170,9 +234,7 @@ impl Segmenter {
         {
             return Ok((Rc::clone(known), false));
         }
-        let crop = image.crop(window)?;
-        let values = crop.as_slice().ok_or(InferError::Internal("layout of a crop"))?;
-        let embedding = Rc::new(self.0.network.embed(values)?);
+        let embedding = Rc::new(self.0.ensemble.embed(image.crop(window)?.view())?);
         if let Some(key) = key {
             let bytes = embedding.bytes();
             self.0.embeddings.borrow_mut().insert(key, Rc::clone(&embedding), bytes);
@@ -183,14 +245,11 @@ impl Segmenter {
     /// The target's probability in the crop of `placement`, `[P, P, P]`.
     pub(crate) fn decode(
         &self,
-        embedding: &Embedding,
+        embedding: &CropEmbeddings,
         placement: &Placement,
-        dense: DensePrompts,
+        dense: &DensePrompts,
     ) -> Result<Array3<f32>, InferError> {
-        let prompt = CropPrompt { clicks: placement.prompt()?, dense };
-        let found = self.0.network.predict_embedded(embedding, &[prompt])?;
-        Array3::from_shape_vec([placement.window.side(); 3], found)
-            .map_err(|_| InferError::Internal("shape of a prediction"))
+        self.0.ensemble.decode(embedding, placement, dense)
     }
 
     /// The target's probability in the whole `image` by the prompt-free variant: the probabilities of sliding windows, averaged
@@ -206,13 +265,22 @@ impl Segmenter {
         if self.accepts().clicks {
             return Err(InferError::PromptRefused(Accepts::PROMPT_NEEDED));
         }
-        let side = self.0.network.config().crop;
+        let side = self.network().config().crop;
         let sliding = SlidingWindow::new([side; 3], OVERLAP, Weighting::Gaussian)?;
-        let mut predict = |window: Array3<f32>| {
-            let values = window.as_slice().ok_or(InferError::Internal("layout of a window"))?;
-            let found = self.0.network.predict(values, &[])?;
-            Array3::from_shape_vec([side; 3], found).map_err(|_| InferError::Internal("shape of a window"))
-        };
+        let mut predict = |window: Array3<f32>| self.0.ensemble.predict(window.view());
         Ok(Answer::new([0; 3], sliding.blend(image.whole()?.view(), &mut predict, progress)?))
     }
+}
+
+/// SHA-256 of the names and values of a network's parameters.
+fn parameters_sha256(network: &Sam3d) -> Result<String, InferError> {
+    let mut hash = Sha256::new();
+    for (name, tensor) in network.parameters() {
+        hash.update(&name);
+        let values = Vec::<f32>::try_from(tensor.flatten(0, -1).to_device(Device::Cpu));
+        for value in values.map_err(sam3d_model::ModelError::from)? {
+            hash.update(value.to_le_bytes());
+        }
+    }
+    Ok(hexadecimal(&hash.finalize()))
 }

@@ -10,10 +10,11 @@ use std::{
 use ndarray::Array3;
 use sam3d_geom::{BoundingBox, Point, PointLabel};
 use sam3d_io::crop::CropWindow;
-use sam3d_model::{DenseChannel, DensePrompts, Embedding};
+use sam3d_model::{DenseChannel, DensePrompts};
 
 use crate::{
     Accepts, Answer, Change, Image, InferError, MaskPart, Progress, Prompt, Segmenter, SessionLog,
+    ensemble::CropEmbeddings,
     grow::{self, GrowLimits},
     log::LogStep,
     placement::{self, Placement},
@@ -38,7 +39,7 @@ pub struct Session {
     /// Number of steps in effect; later ones were undone.
     done: usize,
     /// The crop that was encoded last.
-    embedded: RefCell<Option<(CropWindow, Rc<Embedding>)>>,
+    embedded: RefCell<Option<(CropWindow, Rc<CropEmbeddings>)>>,
 }
 
 #[derive(Debug)]
@@ -187,7 +188,7 @@ impl Session {
     /// [`InferError::Model`] if the weights' file can no longer be read.
     pub fn log(&self) -> Result<SessionLog, InferError> {
         let steps = self.steps().cloned().collect();
-        Ok(SessionLog::new(&self.image, self.segmenter.weights_sha256()?, steps))
+        SessionLog::new(&self.image, &self.segmenter, steps)
     }
 
     /// Adds the steps of `log`. The mask is the same, bit for bit, as when it was recorded. Returns the change of the last step;
@@ -203,7 +204,7 @@ impl Session {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Option<Change>, InferError> {
         if !force {
-            log.check(&self.image, self.segmenter.weights_sha256()?)?;
+            log.check(&self.image, &self.segmenter)?;
         }
         let mut change = None;
         for step in log.steps() {
@@ -279,10 +280,10 @@ impl Session {
         let (segmenter, image) = (&self.segmenter, &self.image);
         let mut predict = |placement: &Placement| {
             if placement.window == window {
-                return segmenter.decode(&embedding, placement, dense.clone());
+                return segmenter.decode(&embedding, placement, &dense);
             }
             let embedding = segmenter.embed(image, placement.window)?.0;
-            segmenter.decode(&embedding, placement, self.dense(&drawn, None, placement.window)?)
+            segmenter.decode(&embedding, placement, &self.dense(&drawn, None, placement.window)?)
         };
         let mut tell = |done| {
             if limits.crops > 1 {
@@ -343,7 +344,7 @@ impl Session {
         window: CropWindow,
         change: &mut Change,
         progress: &mut dyn FnMut(Progress),
-    ) -> Result<Rc<Embedding>, InferError> {
+    ) -> Result<Rc<CropEmbeddings>, InferError> {
         if let Some((known, embedding)) = &*self.embedded.borrow()
             && *known == window
         {

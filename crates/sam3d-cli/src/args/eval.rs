@@ -3,12 +3,13 @@ use std::{num::NonZeroUsize, path::PathBuf};
 use clap::{ArgGroup, Args, ValueEnum};
 use sam3d_data::shard::Shard;
 use sam3d_eval::{Position, WindowConfig};
+use sam3d_infer::TestTimeAugmentation;
 use sam3d_metrics::{ClickRule, Tolerance};
 use sam3d_model::Precision;
 
 use super::{
     WeightsArg,
-    values::{click_rule, precision, tolerance},
+    values::{augmentation, click_rule, precision, tolerance},
 };
 
 const NOTES: &str = "\
@@ -39,9 +40,10 @@ pub struct EvalArgs {
     #[arg(long, value_enum, default_value_t = RunCheckpoint::Best, conflicts_with = "weights", hide_possible_values = true)]
     pub checkpoint: RunCheckpoint,
 
-    /// Checkpoint: a file, or the name of built-in weights [default: the built-in weights]
+    /// Checkpoint: a file, or the name of built-in weights; of several the probabilities are averaged [default: the built-in
+    /// weights]
     #[arg(long, value_name = "FILE|NAME")]
-    pub weights: Option<WeightsArg>,
+    pub weights: Vec<WeightsArg>,
 
     /// File with the tensors that the checkpoint leaves out, if it is not where it was
     #[arg(long, value_name = "FILE")]
@@ -96,6 +98,10 @@ pub struct EvalArgs {
     /// What the network multiplies in: f32, or bf16 (rounded, faster where the processor can)
     #[arg(long, value_name = "NAME", default_value_t = Precision::F32, value_parser = precision(), hide_possible_values = true)]
     pub precision: Precision,
+
+    /// Test-time augmentation: none, or flips (the mean over the crop and its seven mirror images, at eight times the cost)
+    #[arg(long, value_name = "NAME", default_value_t = TestTimeAugmentation::None, value_parser = augmentation(), hide_possible_values = true)]
+    pub tta: TestTimeAugmentation,
 
     /// What is evaluated: sam3d, auto (without clicks), sam2d (clicks in each slice), or a comparison network (nnunet,
     /// transbts, nnformer, swin_unetr, unetr_pp or ux_net)

@@ -152,7 +152,7 @@ mod tests {
         assert_eq!(args.points.iter().map(|n| n.get()).collect::<Vec<_>>(), [1, 3, 10]);
         assert_eq!(args.tolerance.iter().map(|t| t.mm()).collect::<Vec<_>>(), [5.0]);
         // Without either the built-in weights are evaluated.
-        assert_eq!(parse::<EvalArgs>("--ball").unwrap().weights, None);
+        assert_eq!(parse::<EvalArgs>("--ball").unwrap().weights, []);
         assert_eq!(parse::<EvalArgs>("--run a --weights b").unwrap_err(), ErrorKind::ArgumentConflict);
     }
 

@@ -4,11 +4,12 @@ use std::{
 };
 
 use clap::Args;
+use sam3d_infer::TestTimeAugmentation;
 use sam3d_model::Precision;
 
 use super::{
     ImageReadArgs, PromptArgs, Space, WeightsArg,
-    values::{precision, probability},
+    values::{augmentation, precision, probability},
 };
 
 /// Three crops along each axis.
@@ -55,9 +56,10 @@ Examples:
 #[derive(Debug, Clone, Args)]
 #[command(after_help = NOTES)]
 pub struct SegmentArgs {
-    /// Checkpoint: a file, or the name of built-in weights [default: the built-in weights]
+    /// Checkpoint: a file, or the name of built-in weights; of several the probabilities are averaged [default: the built-in
+    /// weights]
     #[arg(long, value_name = "FILE|NAME")]
-    pub weights: Option<WeightsArg>,
+    pub weights: Vec<WeightsArg>,
 
     /// File with the tensors that the checkpoint leaves out (its base), if it was moved
     #[arg(long, value_name = "FILE")]
@@ -122,6 +124,10 @@ pub struct SegmentArgs {
     /// Precision of the network: f32, or bf16 (less exact, faster on processors that support it)
     #[arg(long, value_name = "NAME", default_value_t = Precision::F32, value_parser = precision(), hide_possible_values = true)]
     pub precision: Precision,
+
+    /// Test-time augmentation: none, or flips (the mean over the crop and its seven mirror images, at eight times the cost)
+    #[arg(long, value_name = "NAME", default_value_t = TestTimeAugmentation::None, value_parser = augmentation(), hide_possible_values = true)]
+    pub tta: TestTimeAugmentation,
 
     /// Write axial, coronal and sagittal pictures through the first click to this directory
     #[arg(long, value_name = "DIR")]

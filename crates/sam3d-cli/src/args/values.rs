@@ -7,6 +7,7 @@ use clap::{
 };
 use sam3d_baselines::{Method, Size};
 use sam3d_geom::PointLabel;
+use sam3d_infer::TestTimeAugmentation;
 use sam3d_io::Grid;
 use sam3d_metrics::{ClickRule, Tolerance};
 use sam3d_model::{Precision, Preset};
@@ -114,6 +115,14 @@ pub(super) fn size() -> impl TypedValueParser<Value = Size> {
 /// The name of a rule for corrective clicks.
 pub(super) fn click_rule() -> impl TypedValueParser<Value = ClickRule> {
     PossibleValuesParser::new(ClickRule::ALL.map(ClickRule::name)).try_map(|name| name.parse::<ClickRule>())
+}
+
+/// The name of a test-time augmentation.
+pub(super) fn augmentation() -> impl TypedValueParser<Value = TestTimeAugmentation> {
+    PossibleValuesParser::new(TestTimeAugmentation::ALL.map(TestTimeAugmentation::name)).try_map(|name| {
+        let named = TestTimeAugmentation::ALL.into_iter().find(|augmentation| augmentation.name() == name);
+        named.ok_or("no augmentation of this name")
+    })
 }
 
 /// The name of a precision.

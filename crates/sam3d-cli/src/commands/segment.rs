@@ -11,7 +11,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::Array3;
 use sam3d_geom::{BoundingBox, Preprocessing};
 use sam3d_infer::{
-    Accepts, Change, LogStep, NativeVoxels, Position, Progress, Prompt, SegmenterOptions, Session, SessionLog,
+    Accepts, Change, InferError, LogStep, NativeVoxels, Position, Progress, Prompt, SegmenterOptions,
+    Session, SessionLog,
 };
 use sam3d_io::{
     OutputFormat, Volume,
@@ -51,13 +52,14 @@ pub fn run(args: &SegmentArgs, global: &GlobalArgs) -> anyhow::Result<()> {
     let options = SegmenterOptions {
         device: runtime::device(global.device)?,
         precision: args.precision,
+        augmentation: args.tta,
         ..SegmenterOptions::default()
     };
     let options = segmenter::options(args.base.as_deref(), args.dataset.as_deref(), options)?;
-    let weights = weights::resolve(args.weights.as_ref())?;
+    let weights = weights::resolve_all(&args.weights)?;
     let segmenter = segmenter::open(&weights, &options)?;
     if args.session.is_none() {
-        prompts::check(args, segmenter.accepts(), &steps).with_context(|| weights.to_string())?;
+        prompts::check(args, segmenter.accepts(), &steps).with_context(|| weights::names(&weights))?;
     }
     if let Some(directory) = &args.overlay {
         fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
@@ -127,7 +129,9 @@ fn answer(
     };
     let path = args.session.as_deref().unwrap_or(Path::new(""));
     let change = match session.replay(log, false, &mut progress) {
-        Err(error @ sam3d_infer::InferError::LogMismatch { .. }) if args.force_session => {
+        Err(error @ (InferError::LogMismatch { .. } | InferError::LogAugmentation { .. }))
+            if args.force_session =>
+        {
             tracing::warn!("{}: {error}; the mask will differ", path.display());
             session.replay(log, true, &mut progress)
         }

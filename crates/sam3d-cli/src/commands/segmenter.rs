@@ -6,6 +6,8 @@ use anyhow::Context;
 use sam3d_data::dataset::Dataset;
 use sam3d_infer::{Segmenter, SegmenterOptions, Weights};
 
+use super::weights;
+
 /// The options of a segmenter from those of a command: base file and the dataset whose preprocessing is used.
 ///
 /// # Errors
@@ -24,15 +26,17 @@ pub fn options(
     })
 }
 
-/// The segmenter of the checkpoint `weights`.
+/// The segmenter of checkpoints, whose probabilities are averaged if there are several.
 ///
 /// # Errors
 /// If the checkpoint cannot be read, or neither it nor the options have a preprocessing.
-pub fn open(weights: &Weights, options: &SegmenterOptions) -> anyhow::Result<Segmenter> {
-    match Segmenter::open(weights, options) {
+pub fn open(weights: &[Weights], options: &SegmenterOptions) -> anyhow::Result<Segmenter> {
+    match Segmenter::open_all(weights, options) {
         Ok(segmenter) => Ok(segmenter),
         // Some errors of the checkpoint name their file themselves.
-        Err(error) if error.to_string().contains(&weights.to_string()) => Err(error.into()),
-        Err(error) => Err(error).with_context(|| weights.to_string()),
+        Err(error) if weights.iter().any(|weights| error.to_string().contains(&weights.to_string())) => {
+            Err(error.into())
+        }
+        Err(error) => Err(error).with_context(|| weights::names(weights)),
     }
 }

@@ -1,5 +1,6 @@
 //! The program as users run it.
 
+mod averages;
 mod comparison;
 mod convert_volume;
 mod data;

@@ -91,7 +91,7 @@ fn prompts_of_every_kind_are_steps_in_the_order_of_the_command_line() {
 
     // The library gives the same for the same steps, and something else for another order.
     let path = |name: &str| place.path().join(name);
-    let segmenter = Segmenter::open(&path("dense.safetensors"), &SegmenterOptions::default()).unwrap();
+    let segmenter = Segmenter::open(path("dense.safetensors"), &SegmenterOptions::default()).unwrap();
     let mut session =
         segmenter.session(sam3d_io::read(&path("ct.nii.gz"), ReadLimits::default()).unwrap()).unwrap();
     for step in &steps {

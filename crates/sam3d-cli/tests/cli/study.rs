@@ -1,5 +1,7 @@
 //! `sam3d study` on generated phantoms: a table of three rows, one of which fails at first, and a study that is killed.
 
+#![expect(clippy::unwrap_used, reason = "a test without its files cannot go on")]
+
 use std::{
     fs,
     path::Path,

@@ -97,8 +97,8 @@ impl<'a> Learner<'a> {
     pub(crate) fn prepare_cases(&self) -> Result<(), TrainError> {
         let crops = Arc::clone(&self.crops.train);
         let draw = move |case| crops.cases.get(case).map(|_| ());
-        let mut prepared = Loader::new(0..self.crops.train.cases.len(), draw, self.config.train.loader());
-        while let Some(case) = prepared.next() {
+        let prepared = Loader::new(0..self.crops.train.cases.len(), draw, self.config.train.loader());
+        for case in prepared {
             case?;
         }
         Ok(())

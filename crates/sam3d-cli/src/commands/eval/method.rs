@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use sam3d_baselines::{BaselineCheckpoint, BaselineMetadata, Method as Comparison};
 use sam3d_data::dataset::{Dataset, comparison_preprocessing};
 use sam3d_eval::{AutoMethod, AutomaticMethod, ClickMethod, Method, SliceMethod, WindowConfig};
-use sam3d_infer::{Accepts, Segmenter, SegmenterOptions, Weights};
+use sam3d_infer::{Accepts, Segmenter, SegmenterOptions, TestTimeAugmentation, Weights};
 use sam3d_io::sliding_window::Weighting;
 use sam3d_model::{Precision, Provenance, sam2d::Sam2d};
 use sam3d_pickle::Limits;
@@ -15,7 +15,7 @@ use tch::Device;
 use super::source::Source;
 use crate::{
     args::{EvalArgs, FirstArg, MethodName, WindowWeights},
-    commands::segmenter,
+    commands::{segmenter, weights},
 };
 
 /// A method with its weights.
@@ -33,20 +33,20 @@ pub(super) fn open(args: &EvalArgs, source: &Source, device: Device) -> anyhow::
     let weights = &source.weights;
     let (method, provenance): (Box<dyn Method>, Provenance) = match args.method {
         MethodName::Sam3d => {
-            let provenance = weights.read_alone()?.metadata.provenance;
+            let provenance = provenance(weights)?;
             let segmenter = segmenter(args, weights, device)?;
             if !segmenter.accepts().clicks {
-                bail!("{weights}: {}", Accepts::NO_PROMPTS);
+                bail!("{}: {}", weights::names(weights), Accepts::NO_PROMPTS);
             }
             if args.first == Some(FirstArg::Box) && !segmenter.accepts().shapes {
-                bail!("--first box: {weights}: {}", Accepts::NO_SHAPES);
+                bail!("--first box: {}: {}", weights::names(weights), Accepts::NO_SHAPES);
             }
             (Box::new(ClickMethod::new(segmenter)), provenance)
         }
         MethodName::Auto => {
-            let provenance = weights.read_alone()?.metadata.provenance;
-            let method =
-                AutoMethod::new(segmenter(args, weights, device)?).with_context(|| weights.to_string())?;
+            let provenance = provenance(weights)?;
+            let method = AutoMethod::new(segmenter(args, weights, device)?)
+                .with_context(|| weights::names(weights))?;
             (Box::new(method), provenance)
         }
         MethodName::Sam2d => {
@@ -57,37 +57,53 @@ pub(super) fn open(args: &EvalArgs, source: &Source, device: Device) -> anyhow::
                 );
             };
             let preprocessing = Dataset::named_or_open(dataset)?.preprocessing;
-            let network = Sam2d::read(file(weights)?, device, &Limits::default())?;
+            let network = Sam2d::read(file(args, weights)?, device, &Limits::default())?;
             let source = "SAM's own weights".to_owned();
             let provenance = Provenance { source, ..Provenance::default() };
             (Box::new(SliceMethod::new(network, preprocessing)), provenance)
         }
-        MethodName::Nnunet => comparison(Comparison::Nnunet, args, file(weights)?, device)?,
-        MethodName::Transbts => comparison(Comparison::Transbts, args, file(weights)?, device)?,
-        MethodName::Nnformer => comparison(Comparison::Nnformer, args, file(weights)?, device)?,
-        MethodName::SwinUnetr => comparison(Comparison::SwinUnetr, args, file(weights)?, device)?,
-        MethodName::UnetrPp => comparison(Comparison::UnetrPp, args, file(weights)?, device)?,
-        MethodName::UxNet => comparison(Comparison::UxNet, args, file(weights)?, device)?,
+        MethodName::Nnunet => comparison(Comparison::Nnunet, args, file(args, weights)?, device)?,
+        MethodName::Transbts => comparison(Comparison::Transbts, args, file(args, weights)?, device)?,
+        MethodName::Nnformer => comparison(Comparison::Nnformer, args, file(args, weights)?, device)?,
+        MethodName::SwinUnetr => comparison(Comparison::SwinUnetr, args, file(args, weights)?, device)?,
+        MethodName::UnetrPp => comparison(Comparison::UnetrPp, args, file(args, weights)?, device)?,
+        MethodName::UxNet => comparison(Comparison::UxNet, args, file(args, weights)?, device)?,
     };
-    Ok(Opened { method, weights_sha256: weights.sha256()?, provenance })
+    let hashes = weights.iter().map(Weights::sha256).collect::<Result<Vec<_>, _>>()?;
+    Ok(Opened { method, weights_sha256: hashes.join(" and "), provenance })
+}
+
+/// What the first weights say of themselves.
+fn provenance(weights: &[Weights]) -> anyhow::Result<Provenance> {
+    let first = weights.first().context("no weights")?;
+    Ok(first.read_alone()?.metadata.provenance)
 }
 
 /// The segmenter of this project's own weights.
-fn segmenter(args: &EvalArgs, weights: &Weights, device: Device) -> anyhow::Result<Segmenter> {
-    let options = SegmenterOptions { device, precision: args.precision, ..SegmenterOptions::default() };
+fn segmenter(args: &EvalArgs, weights: &[Weights], device: Device) -> anyhow::Result<Segmenter> {
+    let options = SegmenterOptions {
+        device,
+        precision: args.precision,
+        augmentation: args.tta,
+        ..SegmenterOptions::default()
+    };
     let options = segmenter::options(args.base.as_deref(), args.dataset.as_deref(), options)?;
     segmenter::open(weights, &options)
 }
 
 /// The file of weights that are not this project's own network, which no built-in weights are.
-fn file(weights: &Weights) -> anyhow::Result<&Path> {
+fn file<'a>(args: &EvalArgs, weights: &'a [Weights]) -> anyhow::Result<&'a Path> {
+    if args.tta != TestTimeAugmentation::None {
+        bail!("--tta {}: only this project's own networks are averaged over mirror images", args.tta);
+    }
     match weights {
-        Weights::File(path) => Ok(path),
-        Weights::BuiltIn(_) => {
+        [Weights::File(path)] => Ok(path),
+        [weights @ Weights::BuiltIn(_)] => {
             bail!(
                 "the built-in weights {weights} are for --method sam3d; name a checkpoint with --weights FILE"
             )
         }
+        _ => bail!("several --weights: only this project's own networks are averaged"),
     }
 }
 

@@ -35,6 +35,7 @@ use sam3d_metrics::Tolerance;
 
 use crate::{
     args::{EvalArgs, GlobalArgs, KeepMasks, ProtocolArg, Split},
+    commands::weights,
     output, runtime,
 };
 use source::Source;
@@ -122,7 +123,7 @@ pub fn run(args: &EvalArgs, global: &GlobalArgs) -> anyhow::Result<()> {
         summary: summarise(&identity.config, &evaluations),
         corrections: summarise_corrections(&identity.config, &evaluations),
         identity,
-        weights: source.weights.path().to_owned(),
+        weights: PathBuf::from(weights::names(&source.weights)),
         provenance: opened.provenance,
         tuned_parameters: opened.method.tuned_parameters(),
         failures,

@@ -14,7 +14,7 @@ use crate::{
 
 /// Weights and data of an evaluation.
 pub(super) struct Source {
-    pub(super) weights: Weights,
+    pub(super) weights: Vec<Weights>,
     pub(super) data: PathBuf,
     pub(super) fold: usize,
 }
@@ -30,7 +30,7 @@ impl Source {
                 RunCheckpoint::Best => run.best_path(),
                 RunCheckpoint::Last => run.last_path(),
             };
-            return Ok(Self { weights: Weights::File(weights), data, fold: config.fold });
+            return Ok(Self { weights: vec![Weights::File(weights)], data, fold: config.fold });
         }
         let data = match (&args.data, &args.dataset) {
             (Some(data), _) => data.clone(),
@@ -39,7 +39,7 @@ impl Source {
                 "name the cases to evaluate with --data DIR or --dataset NAME, or a training run with --run DIR"
             ),
         };
-        let weights = weights::resolve(args.weights.as_ref())?;
+        let weights = weights::resolve_all(&args.weights)?;
         Ok(Self { weights, data, fold: 0 })
     }
 }
