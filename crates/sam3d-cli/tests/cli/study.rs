@@ -28,9 +28,9 @@ const STUDY: [&str; 15] = [
     "--rows",
     "ours,nnunet,ours-auto",
     "--steps-per-row",
-    "4",
-    "--clicks",
     "2",
+    "--clicks",
+    "1",
     "--threads",
     "1",
     "--set",
@@ -70,7 +70,10 @@ fn kill_within_the_first_training(place: &Path, out: &str) {
 fn a_failed_row_is_reported_and_tried_again_and_a_killed_study_goes_on_to_the_same_table() {
     let place = tempdir().unwrap();
     prepare(&place.path().join("data/demo"));
-    let config = CONFIG.replace("crops_per_case = 12", "crops_per_case = 4");
+    // Two steps, each saved.
+    let config = CONFIG
+        .replace("crops_per_case = 12", "crops_per_case = 2")
+        .replace("accumulate = 2", "accumulate = 1");
     fs::write(place.path().join("base.toml"), config).unwrap();
     let study = |out: &str| {
         let mut command = sam3d(place.path());
@@ -103,7 +106,7 @@ fn a_failed_row_is_reported_and_tried_again_and_a_killed_study_goes_on_to_the_sa
     let prompts: Vec<&str> = finished.iter().map(|line| line["prompt"].as_str().unwrap()).collect();
     assert_eq!(prompts, ["1 click", "3 clicks", "10 clicks", "1 click, 5 corrections", "none", "none"]);
     for line in &finished {
-        assert_eq!((&line["training"]["steps"], &line["units"]), (&4.into(), &serde_json::json!([1, 1])));
+        assert_eq!((&line["training"]["steps"], &line["units"]), (&2.0.into(), &serde_json::json!([1, 1])));
         assert!(line["dice"]["cases"]["count"] == 1 && line["nsd"]["cases"]["mean"].is_f64(), "{line}");
     }
 

@@ -17,8 +17,15 @@ pub fn markdown(study: &Study) -> String {
         "| row | prompt | what it is | tuned | minutes | steps | memory | cases | {dice} | {nsd} | published |"
     );
     text.push_str("|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
+    let mut row = "";
     for line in &study.lines {
-        let _ = writeln!(text, "| {} |", cells(line).join(" | "));
+        let mut cells = cells(line);
+        if line.row == row {
+            // Said in the line before.
+            cells[2].clear();
+        }
+        row = &line.row;
+        let _ = writeln!(text, "| {} |", cells.join(" | "));
     }
     let failures: Vec<String> = failures(study);
     if !failures.is_empty() {
@@ -100,7 +107,8 @@ pub(crate) fn cells(line: &Line) -> Vec<String> {
     let state = match line.dice.as_ref().map(|dice| dice.cases.count) {
         Some(cases) if done == all => cases.to_string(),
         Some(cases) => format!("{cases} ({done} of {all} units)"),
-        None => "failed".to_owned(),
+        None if line.failed_units > 0 => "failed".to_owned(),
+        None => "not done".to_owned(),
     };
     let mut cells = vec![
         line.row.clone(),

@@ -43,6 +43,8 @@ pub struct Line {
     pub prompt: String,
     /// Units with scores, and all of the row.
     pub units: [usize; 2],
+    /// Units that failed.
+    pub failed_units: usize,
     /// Means over the trainings of the row, the peak of memory over all of them; `None` if none is finished.
     pub training: Option<TrainingMeans>,
     /// Dice over cases.
@@ -124,6 +126,7 @@ impl Study {
                         title: row.title.to_owned(),
                         prompt: evaluation.prompt(points),
                         units: [scores.len(), of_row.len()],
+                        failed_units: of_row.iter().filter(|unit| unit.failure.is_some()).count(),
                         training: training.clone(),
                         dice: Pooled::of(scores.iter().map(|scores| &scores.dice), &format!("dice/{key}")),
                         nsd: Pooled::of(scores.iter().map(|scores| &scores.nsd), &format!("nsd/{key}")),
