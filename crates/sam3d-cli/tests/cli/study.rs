@@ -26,7 +26,7 @@ const STUDY: [&str; 15] = [
     "--dataset",
     "demo",
     "--rows",
-    "ours,nnunet,ours-auto",
+    "ours,nnformer,ours-auto",
     "--steps-per-row",
     "2",
     "--clicks",
@@ -83,25 +83,28 @@ fn a_failed_row_is_reported_and_tried_again_and_a_killed_study_goes_on_to_the_sa
 
     // A damaged state, from which no training can go on.
     let straight = place.path().join("straight");
-    let blocked = straight.join("units/nnunet/fold0-seed0/run");
+    let blocked = straight.join("units/nnformer/fold0-seed0/run");
     fs::create_dir_all(&blocked).unwrap();
     fs::write(blocked.join("state.safetensors"), "in the way").unwrap();
     let output = study("straight").assert().code(1).get_output().clone();
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(
-        said.contains("1 of 3 units failed") && said.contains("nnunet, fold 0, seed 0: training"),
+        said.contains("1 of 3 units failed") && said.contains("nnformer, fold 0, seed 0: training"),
         "{said}"
     );
     assert!(String::from_utf8(output.stdout).unwrap().contains("no scores"));
     let table = fs::read_to_string(straight.join("study.md")).unwrap();
-    assert!(table.contains("| failed |") && table.contains("- nnunet, fold 0, seed 0: training:"), "{table}");
+    assert!(
+        table.contains("| failed |") && table.contains("- nnformer, fold 0, seed 0: training:"),
+        "{table}"
+    );
     assert_eq!(lines(&straight)[4]["dice"], Value::Null);
 
     fs::remove_dir_all(&blocked).unwrap();
     let printed = stdout_of(&mut study("straight"));
     assert!(printed.contains("1 click, 5 corrections") && !printed.contains("no scores"), "{printed}");
     let report = fs::read_to_string(straight.join("report.html")).unwrap();
-    assert!(report.contains("nnU-Net&#39;s network") || report.contains("nnU-Net's network"), "{report}");
+    assert!(report.contains("nnFormer"), "{report}");
     let finished = lines(&straight);
     let prompts: Vec<&str> = finished.iter().map(|line| line["prompt"].as_str().unwrap()).collect();
     assert_eq!(prompts, ["1 click", "3 clicks", "10 clicks", "1 click, 5 corrections", "none", "none"]);

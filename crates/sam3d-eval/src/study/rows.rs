@@ -388,13 +388,15 @@ mod tests {
 
     #[test]
     fn published_scores_are_found_by_method_and_clicks() {
+        // In hundredths of a percent, as the paper gives them.
+        let percent = |share: f64| (10_000.0 * share).round() / 100.0;
         let score = |name: &str, points: usize| {
             let row = StudyRow::named(&[name.to_owned()]).unwrap()[0];
-            row.published(&row.evaluations[0], points, KIDNEY).unwrap()
+            row.published(&row.evaluations[0], points, KIDNEY).unwrap().map(|scores| scores.map(percent))
         };
-        assert_eq!(score("ours-published", 10), Some([0.7595, 0.8492]));
-        assert_eq!(score("nnunet", 0), Some([0.7307, 0.7747]));
-        assert_eq!(score("prompts-levels-1-4", 1), Some([0.6461, 0.7133]));
+        assert_eq!(score("ours-published", 10), Some([75.95, 84.92]));
+        assert_eq!(score("nnunet", 0), Some([73.07, 77.47]));
+        assert_eq!(score("prompts-levels-1-4", 1), Some([64.61, 71.33]));
         assert_eq!(score("positional", 1), None);
         for row in ROWS.iter().filter(|row| row.published_method.is_some()) {
             let first = row.evaluations[0];

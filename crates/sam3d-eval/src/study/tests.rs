@@ -85,7 +85,8 @@ fn cases_are_pooled_over_folds_and_averaged_over_seeds() {
     assert!((dice.cases.mean - 1.7 / 3.0).abs() < 1e-12);
     assert!((line.nsd.as_ref().unwrap().cases.mean - 1.7 / 3.0 - 0.1).abs() < 1e-12);
     // Of three values a bootstrap mean can be the lowest and the highest of them.
-    assert_eq!((dice.interval.low, dice.interval.high), (dice.by_case["c"], dice.by_case["b"]));
+    let ends = [dice.interval.low - 0.3, dice.interval.high - 0.8];
+    assert!(ends.iter().all(|end| end.abs() < 1e-12), "{:?}", dice.interval);
     let means = line.training.as_ref().unwrap();
     assert_eq!((means.minutes, means.steps, means.peak_memory_bytes), (20.5, 205.0, Some(1 << 30)));
 }
