@@ -80,7 +80,8 @@ fn lines(study: &Study, nsd: &str) -> Markup {
             @for (number, cell) in cells(line).into_iter().enumerate() {
                 @match number {
                     0 => { th scope="row" { (cell) } }
-                    1 | 2 => { td class="name" { (cell) } }
+                    1 => { td class="name" { (cell) } }
+                    2 => { td class="name wrapped" { (cell) } }
                     _ => { td { (cell) } }
                 }
             }
@@ -124,7 +125,7 @@ fn intervals<'a>(
     lines: &'a [Line],
     metric: impl Fn(&'a Line) -> Option<&'a Pooled>,
 ) -> Markup {
-    let x = |share: f64| round(LEFT + share.clamp(0.0, 1.0) * (WIDTH - LEFT - 10.0));
+    let x = |share: f64| round(LEFT + share.clamp(0.0, 1.0) * (WIDTH - LEFT - 14.0));
     let bottom = ROW * (lines.len() as f64 + 0.5);
     let words_id = format!("{id}-words");
     let words: Vec<String> = lines

@@ -66,7 +66,8 @@ pub(crate) fn sentences(study: &Study) -> Vec<String> {
          GPU."
             .to_owned(),
     ];
-    if let Some((p, tests)) = study.least_p() {
+    // Where even the least p could hardly be small after the adjustment.
+    if let Some((p, tests)) = study.least_p().filter(|(p, tests)| p * *tests as f64 > 0.01) {
         sentences.push(format!(
             "With so few cases the tests have little power: no p below {} is possible before the adjustment for {}.",
             p_text(p),
