@@ -1,4 +1,6 @@
-//! `sam3d study` on generated phantoms: a table of three rows, one of which fails at first, and a study that is killed.
+//! `sam3d study` on small generated volumes: a table of three rows, one of which fails at first, and a study that is killed.
+
+#![expect(clippy::unwrap_used, reason = "a test without its files cannot go on")]
 
 #![expect(clippy::unwrap_used, reason = "a test without its files cannot go on")]
 
@@ -11,13 +13,46 @@ use std::{
 };
 
 use assert_cmd::cargo::cargo_bin;
+use ndarray::Array3;
+use sam3d_data::{
+    dataset::{Dataset, PreparedDataset, Splits, find_cases},
+    splits::Split,
+};
+use sam3d_geom::Affine;
+use sam3d_io::{Grid, atomic::Overwrite, nifti};
 use serde_json::Value;
 use tempfile::tempdir;
 
 use crate::{
     support::{failure_of, sam3d, stdout_of},
-    train::{prepare, resume::CONFIG},
+    train::resume::CONFIG,
 };
+
+/// Three small volumes with a ball in each: one to train on, one to validate, one to test.
+fn prepare(directory: &Path) {
+    let affine =
+        Affine::new([[-1.5, 0.0, 0.0, 30.0], [0.0, -1.5, 0.0, 30.0], [0.0, 0.0, 2.0, -30.0]]).unwrap();
+    let grid = Grid::from_affine([40, 36, 32], affine).unwrap();
+    for case in 0..3 {
+        let place = directory.join(format!("case_{case}"));
+        fs::create_dir_all(&place).unwrap();
+        let is_inside = |(k, j, i): (usize, usize, usize)| {
+            let [x, y, z] =
+                [i as f64 - 20.0, j as f64 - 16.0 - f64::from(case), (k as f64 - 16.0) * 4.0 / 3.0];
+            x * x + y * y + z * z < 64.0
+        };
+        let label = Array3::from_shape_fn(grid.shape_kji(), |at| u8::from(is_inside(at)));
+        let image = label.mapv(|label| 60 + 30 * i16::from(label));
+        nifti::write(&place.join("image.nii.gz"), image.view(), &grid, Overwrite::Replace).unwrap();
+        nifti::write(&place.join("label.nii.gz"), label.view(), &grid, Overwrite::Replace).unwrap();
+    }
+    let dataset = Dataset::named("demo").unwrap();
+    let cases = find_cases(&dataset, directory).unwrap();
+    let id = |index: usize| vec![cases[index].id.clone()];
+    let split = Split { train: id(0), validation: id(1), test: id(2) };
+    let splits = Splits { seed: 0, folds: vec![split] };
+    PreparedDataset { dataset, cases, splits }.write(directory).unwrap();
+}
 
 const STUDY: [&str; 15] = [
     "study",

@@ -20,7 +20,7 @@ use tempfile::tempdir;
 use crate::support::{failure_of, sam3d, stdout_of};
 
 /// Three phantoms: one to train on, one to validate, one to test.
-pub(crate) fn prepare(directory: &Path) {
+fn prepare(directory: &Path) {
     phantom::write_demo(directory, 0, 3).unwrap();
     let dataset = Dataset::named("demo").unwrap();
     let cases = find_cases(&dataset, directory).unwrap();
