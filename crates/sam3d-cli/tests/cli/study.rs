@@ -2,8 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test without its files cannot go on")]
 
-#![expect(clippy::unwrap_used, reason = "a test without its files cannot go on")]
-
 use std::{
     fs,
     path::Path,
