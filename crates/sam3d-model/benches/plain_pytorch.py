@@ -325,10 +325,38 @@ def check():
     return worst
 
 
+FROZEN = ("patch_embed.", "pos_embed", ".mlp.", ".attn.qkv.", ".attn.proj.", ".attn.rel_pos_h", ".attn.rel_pos_w", ".attn.lr")
+
+
+def training_step(network, image, points):
+    """A step of the published recipe on one crop: loss, gradients of what is trained, clipping and AdamW."""
+    torch.set_grad_enabled(True)
+    for name, parameter in network.named_parameters():
+        frozen = name.startswith("image_encoder.") and any(part in name for part in FROZEN)
+        parameter.requires_grad_(not (frozen and ".adapter." not in name))
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    optimiser = torch.optim.AdamW(trained, 4e-4, weight_decay=0.0)
+    label = (image[:, 0] > 1).long()
+
+    def step():
+        optimiser.zero_grad()
+        logits = network(image, points)
+        target = logits.float().softmax(1)[:, 1]
+        overlap = 2 * (target * label).sum() / (target.square().sum() + label.sum() + 1e-5)
+        (0.5 * (1 - overlap) + 0.5 * F.cross_entropy(logits.float(), label)).backward()
+        nn.utils.clip_grad_norm_(trained, 1.0)
+        optimiser.step()
+
+    return step
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", choices=PRESETS, default="tiny")
     parser.add_argument("--repeats", type=int, default=1, help="forward passes to time")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--training", action="store_true", help="time training steps instead")
+    parser.add_argument("--bf16", action="store_true", help="automatic mixed precision with bfloat16")
     parser.add_argument("--threads", type=int, help="threads of PyTorch; default as PyTorch chooses")
     arguments = parser.parse_args()
     if arguments.threads:
@@ -336,13 +364,20 @@ def main():
     torch.set_grad_enabled(False)
     difference = check()
 
+    torch.set_default_device(arguments.device)
+    on_gpu = arguments.device.startswith("cuda")
     preset = PRESETS[arguments.model]
-    network, image = Network(preset), golden_input(preset["crop"])
+    network, image = Network(preset), golden_input(preset["crop"]).to(arguments.device)
     points = torch.full((1, 3), preset["crop"] / 2)
+    precision = torch.autocast(arguments.device.split(":")[0], torch.bfloat16, enabled=arguments.bf16)
+    run = training_step(network, image, points) if arguments.training else lambda: network(image, points)
     seconds = []
     for _ in range(arguments.repeats):
         start = time.perf_counter()
-        network(image, points)
+        with precision:
+            run()
+        if on_gpu:
+            torch.cuda.synchronize()
         seconds.append(time.perf_counter() - start)
     print(json.dumps({
         "implementation": f"plain PyTorch {torch.__version__}",
@@ -351,6 +386,7 @@ def main():
         "difference_from_golden_at_tiny": difference,
         "forward_seconds": seconds,
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "peak_gpu_mib": torch.cuda.max_memory_allocated() // 2**20 if on_gpu else None,
     }))
 
 

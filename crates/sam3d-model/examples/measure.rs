@@ -1,4 +1,4 @@
-//! Time and memory of inference on the CPU with random weights, as one line of JSON; `cargo xtask performance` makes tables
+//! Time and memory of inference with random weights, as one line of JSON; `cargo xtask performance` makes tables
 //! of many such lines. The largest memory belongs to the process: one measurement, one process.
 //!
 //! ```sh
@@ -19,7 +19,7 @@ use sam3d_testkit::peak_memory_mib;
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
 
-/// Time and memory of inference on the CPU, with random weights.
+/// Time and memory of inference, with random weights.
 #[derive(Parser)]
 struct Arguments {
     #[command(subcommand)]
@@ -63,6 +63,12 @@ struct Clicks {
     /// Compute products in bfloat16
     #[arg(long)]
     bf16: bool,
+    /// Compute on the first GPU
+    #[arg(long)]
+    cuda: bool,
+    /// First clicks to do before the timed one; on a GPU the first of all loads the kernels
+    #[arg(long, default_value_t = 0)]
+    warm_up: usize,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -87,13 +93,14 @@ impl Network {
 
 fn clicks(arguments: &Clicks) -> Result<(), Box<dyn Error>> {
     let config = arguments.network.config()?;
-    let mut network = Sam3d::new(&config, Device::Cpu, 0)?;
+    let device = if arguments.cuda { Device::Cuda(0) } else { Device::Cpu };
+    let mut network = Sam3d::new(&config, device, 0)?;
     if arguments.bf16 {
         network.set_precision(Precision::Bf16);
     }
     let (side, batch) = (config.crop, arguments.batch);
     let cube = side as i64;
-    let image = Tensor::randn([batch as i64, 1, cube, cube, cube], (Kind::Float, Device::Cpu));
+    let image = Tensor::randn([batch as i64, 1, cube, cube, cube], (Kind::Float, device));
     let extent = Extent::new([side; 3])?;
     let prompts = |count: usize| -> Result<Vec<CropPrompt>, Box<dyn Error>> {
         let points = (0..count).map(|i| Point::positive([(side / 2 + 7 * i) % side; 3]));
@@ -101,9 +108,14 @@ fn clicks(arguments: &Clicks) -> Result<(), Box<dyn Error>> {
         Ok(vec![prompt; batch])
     };
 
+    for _ in 0..arguments.warm_up {
+        drop(network.decode(&network.encode(&image)?, &prompts(1)?)?);
+    }
+    wait_for(device);
     let start = Instant::now();
     let embedding = network.encode(&image)?;
     drop(network.decode(&embedding, &prompts(1)?)?);
+    wait_for(device);
     let first_seconds = start.elapsed().as_secs_f64();
     let mut further = Vec::new();
     for count in &arguments.points {
@@ -112,6 +124,7 @@ fn clicks(arguments: &Clicks) -> Result<(), Box<dyn Error>> {
         for _ in 0..arguments.repeats {
             let start = Instant::now();
             drop(network.decode(&embedding, &prompts)?);
+            wait_for(device);
             seconds.push(start.elapsed().as_secs_f64());
         }
         further.push(json!({"points": count, "seconds": fastest(&seconds)}));
@@ -131,6 +144,13 @@ fn clicks(arguments: &Clicks) -> Result<(), Box<dyn Error>> {
         })
     );
     Ok(())
+}
+
+/// Waits until a GPU has done what it was given.
+fn wait_for(device: Device) {
+    if let Device::Cuda(index) = device {
+        tch::Cuda::synchronize(index as i64);
+    }
 }
 
 fn layers(arguments: &Network) -> Result<(), Box<dyn Error>> {

@@ -16,7 +16,7 @@ pub enum Role {
 /// The role of the tensor `name` (its key in a checkpoint) in a network tuned by `tuning`.
 ///
 /// Of the image encoder SAM's own weights stay frozen: patch embedding, position embedding, attention and MLPs, and its
-/// norms unless the way of tuning trains them; but nothing in full fine-tuning. What SAM does not have is trained: the
+/// norms unless the way of tuning trains them; nothing stays frozen if it trains everything. What SAM does not have is trained: the
 /// modules added to the blocks, what is new along depth, and the necks; and the prompt encoder and the mask decoder as a
 /// whole.
 pub fn role(name: &str, tuning: Tuning) -> Role {
@@ -34,7 +34,7 @@ pub fn role(name: &str, tuning: Tuning) -> Role {
         Some(part) if part.starts_with("norm1.") || part.starts_with("norm2.") => !tuning.trains_norms(),
         Some(part) => part.starts_with("mlp.") || (part.starts_with("attn.") && part != "attn.rel_pos_d"),
     };
-    if from_sam && tuning != Tuning::Full { Role::Frozen } else { Role::Trained }
+    if from_sam && !tuning.trains_all() { Role::Frozen } else { Role::Trained }
 }
 
 #[cfg(test)]
@@ -78,13 +78,13 @@ mod tests {
             let name = format!("image_encoder.{name}");
             Tuning::ALL.into_iter().filter(|tuning| role(&name, *tuning) == Role::Trained).collect()
         };
-        let norms = [Tuning::SpatialAdapter, Tuning::Full, Tuning::Adapter];
+        let norms = [Tuning::SpatialAdapter, Tuning::Full, Tuning::Adapter, Tuning::FromScratch];
         assert_eq!(trained("blocks.3.norm1.weight"), norms);
         assert_eq!(trained("blocks.3.norm2.bias"), norms);
         for name in
             ["pos_embed", "patch_embed.proj.weight", "blocks.0.attn.qkv.weight", "blocks.0.mlp.lin1.bias"]
         {
-            assert_eq!(trained(name), [Tuning::Full], "{name}");
+            assert_eq!(trained(name), [Tuning::Full, Tuning::FromScratch], "{name}");
         }
         assert_eq!(trained("blocks.0.attn.lr"), []);
         for name in [

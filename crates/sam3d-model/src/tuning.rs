@@ -20,15 +20,29 @@ pub enum Tuning {
     StAdapter,
     /// An adapter with convolutions at two scales and a filter of the spectrum after each block (Shen et al. 2023).
     MedTuning,
+    /// This method's adapters with everything trained, for networks that do not begin from SAM's weights. Not in the paper.
+    FromScratch,
 }
 
 impl Tuning {
     /// Every way of tuning.
-    pub const ALL: [Self; 6] =
-        [Self::SpatialAdapter, Self::Full, Self::Adapter, Self::ProTuning, Self::StAdapter, Self::MedTuning];
+    pub const ALL: [Self; 7] = [
+        Self::SpatialAdapter,
+        Self::Full,
+        Self::Adapter,
+        Self::ProTuning,
+        Self::StAdapter,
+        Self::MedTuning,
+        Self::FromScratch,
+    ];
+
+    /// Whether all of SAM's weights are trained.
+    pub(crate) fn trains_all(self) -> bool {
+        matches!(self, Self::Full | Self::FromScratch)
+    }
 
     /// Whether the layer norms of SAM's blocks are trained.
     pub(crate) fn trains_norms(self) -> bool {
-        matches!(self, Self::SpatialAdapter | Self::Full | Self::Adapter)
+        self.trains_all() || matches!(self, Self::SpatialAdapter | Self::Adapter)
     }
 }

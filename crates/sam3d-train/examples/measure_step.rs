@@ -1,4 +1,4 @@
-//! Time and memory of training steps on the CPU with random weights, as one line of JSON; `cargo xtask performance` makes
+//! Time and memory of training steps with random weights, as one line of JSON; `cargo xtask performance` makes
 //! tables of many such lines. The largest memory belongs to the process: one measurement, one process.
 //!
 //! ```sh
@@ -20,7 +20,7 @@ use sam3d_train::{
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
 
-/// Time and memory of training steps on the CPU, with random weights.
+/// Time and memory of training steps, with random weights.
 #[derive(Parser)]
 struct Arguments {
     /// tiny, vit_b, vit_l or vit_h
@@ -41,6 +41,9 @@ struct Arguments {
     /// Compute products in bfloat16
     #[arg(long)]
     bf16: bool,
+    /// Compute on the first GPU
+    #[arg(long)]
+    cuda: bool,
     /// Threads; all cores if not given
     #[arg(long)]
     threads: Option<i32>,
@@ -56,13 +59,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     config.crop = arguments.crop.unwrap_or(config.crop);
     let recompute: Recompute = serde_json::from_value(json!(arguments.recompute))?;
 
-    let mut network = Sam3d::new(&config, Device::Cpu, 0)?;
+    let device = if arguments.cuda { Device::Cuda(0) } else { Device::Cpu };
+    let mut network = Sam3d::new(&config, device, 0)?;
     if arguments.bf16 {
         network.set_precision(Precision::Bf16);
     }
     let mut optimiser = AdamW::new(&network, AdamWConfig::default());
     let (side, batch) = (config.crop as i64, arguments.batch as i64);
-    let image = Tensor::randn([batch, 1, side, side, side], (Kind::Float, Device::Cpu));
+    let image = Tensor::randn([batch, 1, side, side, side], (Kind::Float, device));
     let label = image.select(1, 0).gt(1.0).to_kind(Kind::Int64);
     // The recipe's 30 points.
     let points = (0..30).map(|i| Point::positive([(7 * i + 3) % config.crop; 3])).collect();
@@ -77,6 +81,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         let loss = add_gradients(&network, &batch, &step, 1.0)?;
         let gradients = optimiser.gradients();
         update(&mut optimiser, &gradients, loss, 1.0);
+        if arguments.cuda {
+            tch::Cuda::synchronize(0);
+        }
         seconds = seconds.min(start.elapsed().as_secs_f64());
     }
     println!(

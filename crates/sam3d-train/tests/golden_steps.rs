@@ -24,9 +24,9 @@ use sam3d_train::{
     loss::{LossConfig, dice_cross_entropy},
     trainee::Trainee,
 };
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
-use self::golden_network::by_name_network;
+use self::golden_network::{by_name_network, device};
 
 const SIDE: usize = 64;
 
@@ -62,8 +62,8 @@ fn batch() -> Batch {
     let label: Vec<i64> = label.iter().map(|value| i64::from(*value)).collect();
     let points = points.into_iter().map(Point::positive).collect();
     Batch {
-        image: Tensor::from_slice(image.as_slice().unwrap()).view([1, 1, side, side, side]),
-        label: Tensor::from_slice(&label).view([1, side, side, side]),
+        image: Tensor::from_slice(image.as_slice().unwrap()).view([1, 1, side, side, side]).to_device(device()),
+        label: Tensor::from_slice(&label).view([1, side, side, side]).to_device(device()),
         prompts: vec![Prompt::new(points, Extent::new([SIDE; 3]).unwrap()).unwrap().into()],
     }
 }
@@ -229,7 +229,7 @@ fn frozen_parameters_stay_and_a_restored_optimiser_goes_on_alike() {
     let (moments, weights) = (copies(learner.optimiser.moments()), copies(learner.network.tensors()));
     learner.step(0, 1.0, &mut drawn()).unwrap();
 
-    let mut again = Sam3d::new(&ModelConfig::tiny(), Device::Cpu, 5).unwrap();
+    let mut again = Sam3d::new(&ModelConfig::tiny(), device(), 5).unwrap();
     again.load(&weights).unwrap();
     let mut restored = self::learner(&config, again, &ranks);
     restored.optimiser.restore(&moments, 1).unwrap();

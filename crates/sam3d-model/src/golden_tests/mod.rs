@@ -15,9 +15,15 @@ use tch::{Device, Kind, Tensor};
 
 use crate::{CropPrompt, ModelConfig, Sam3d};
 
+/// Where the golden tests compute: on the CPU, or on the first GPU if `SAM3D_TEST_DEVICE` is `cuda`.
+pub(super) fn device() -> Device {
+    let on_gpu = std::env::var_os("SAM3D_TEST_DEVICE").is_some_and(|name| name == "cuda");
+    if on_gpu { Device::Cuda(0) } else { Device::Cpu }
+}
+
 /// A network whose every parameter is a function of its name.
 pub(super) fn by_name_network(config: &ModelConfig) -> Sam3d {
-    let mut network = Sam3d::new(config, Device::Cpu, 0).unwrap();
+    let mut network = Sam3d::new(config, device(), 0).unwrap();
     let tensors: BTreeMap<String, Tensor> = network
         .parameters()
         .into_iter()
@@ -35,7 +41,7 @@ pub(super) fn by_name_network(config: &ModelConfig) -> Sam3d {
 pub(super) fn input(side: usize) -> Tensor {
     let values: Vec<f32> = by_name("input.image", side.pow(3)).iter().map(|u| (2.0 * u) as f32).collect();
     let side = side as i64;
-    Tensor::from_slice(&values).view([1, 1, side, side, side])
+    Tensor::from_slice(&values).view([1, 1, side, side, side]).to_device(device())
 }
 
 /// The golden clicks `key`, which are listed as (d, w, h).
@@ -64,7 +70,7 @@ pub(super) fn difference(found: &Tensor, golden: &GoldenTensor) -> f64 {
     let shape: Vec<i64> = golden.shape.iter().map(|n| *n as i64).collect();
     assert_eq!(found.size(), shape);
     let expected = Tensor::from_slice(&golden.values).view(shape.as_slice());
-    (found.to_kind(Kind::Double) - expected).abs().max().double_value(&[])
+    (found.to_device(Device::Cpu).to_kind(Kind::Double) - expected).abs().max().double_value(&[])
 }
 
 #[track_caller]

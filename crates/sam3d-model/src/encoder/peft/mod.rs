@@ -44,7 +44,9 @@ impl BlockTuning {
     pub(crate) fn new(path: &Path<'_>, config: &EncoderConfig, index: usize) -> Self {
         let channels = config.embed_dim as i64;
         match config.tuning {
-            Tuning::SpatialAdapter => Self::SpatialAdapter(Adapter::new(path / "adapter", channels)),
+            Tuning::SpatialAdapter | Tuning::FromScratch => {
+                Self::SpatialAdapter(Adapter::new(path / "adapter", channels))
+            }
             Tuning::Full => Self::Full,
             Tuning::Adapter => Self::Adapter {
                 attention: Bottleneck::new(path / "adapter_attn", channels),
