@@ -5,6 +5,7 @@
 
 use ndarray::Array3;
 use rand::{Rng, RngExt};
+use rayon::prelude::*;
 use sam3d_data::{
     augment::Sample,
     sampling::rng_for,
@@ -111,24 +112,25 @@ impl Users<'_> {
     ) -> Result<f64, TrainError> {
         let extent = extent_of(batch)?;
         network.backward_embedded(&batch.image, config.recompute, |embedding| {
-            let first = |(crop, mut rng): (&UserCrop<'_>, _)| {
+            let first = |crop: &UserCrop<'_>| {
                 let (truth, points) = (crop.sample.label.view(), &crop.sample.points);
+                let mut rng = self.generator(crop, 1);
                 UserPrompts::first(truth, points, self.spacing, self.config.first, &mut rng)
             };
-            let prompts: Result<Vec<UserPrompts>, _> = self.generators(1).map(first).collect();
+            let prompts: Result<Vec<UserPrompts>, _> = self.crops.par_iter().map(first).collect();
             let mut prompts = prompts.map_err(does_not_fit)?;
             for round in 2..=rounds {
                 let predictions = {
                     let _no_grad = tch::no_grad_guard();
                     predictions(&network.decode(embedding, &crop_prompts(&prompts, extent)?)?)?
                 };
-                let given = prompts.iter_mut().zip(predictions);
-                for ((crop, mut rng), (prompts, prediction)) in self.generators(round).zip(given) {
+                let correct = |((prompts, prediction), crop): ((&mut UserPrompts, _), &UserCrop<'_>)| {
                     let (truth, scribbles) = (crop.sample.label.view(), self.config.scribble_share);
-                    prompts
-                        .correct(truth, prediction, self.spacing, scribbles, &mut rng)
-                        .map_err(does_not_fit)?;
-                }
+                    let mut rng = self.generator(crop, round);
+                    prompts.correct(truth, prediction, self.spacing, scribbles, &mut rng)
+                };
+                let given = prompts.par_iter_mut().zip(predictions).zip(&self.crops);
+                given.try_for_each(correct).map_err(does_not_fit)?;
             }
             let logits = network.decode(embedding, &crop_prompts(&prompts, extent)?)?;
             let loss = dice_cross_entropy(&logits, &batch.label, &config.loss);
@@ -136,11 +138,9 @@ impl Users<'_> {
         })
     }
 
-    /// The crops, each with the generator of its draws in `round`.
-    fn generators(&self, round: u64) -> impl Iterator<Item = (&UserCrop<'_>, impl Rng)> {
-        let generator =
-            move |crop: &UserCrop<'_>| rng_for(self.seed, crop.draw, &format!("{}/round {round}", crop.case));
-        self.crops.iter().map(move |crop| (crop, generator(crop)))
+    /// The generator of the draws on `crop` in `round`.
+    fn generator(&self, crop: &UserCrop<'_>, round: u64) -> impl Rng {
+        rng_for(self.seed, crop.draw, &format!("{}/round {round}", crop.case))
     }
 }
 
