@@ -62,7 +62,9 @@ fn batch() -> Batch {
     let label: Vec<i64> = label.iter().map(|value| i64::from(*value)).collect();
     let points = points.into_iter().map(Point::positive).collect();
     Batch {
-        image: Tensor::from_slice(image.as_slice().unwrap()).view([1, 1, side, side, side]).to_device(device()),
+        image: Tensor::from_slice(image.as_slice().unwrap())
+            .view([1, 1, side, side, side])
+            .to_device(device()),
         label: Tensor::from_slice(&label).view([1, side, side, side]).to_device(device()),
         prompts: vec![Prompt::new(points, Extent::new([SIDE; 3]).unwrap()).unwrap().into()],
     }

@@ -59,7 +59,8 @@ fn swapped_axes_of_a_click_would_show() {
     for index in [[d, w, h], [h, d, w], [w, h, d]] {
         let swapped = [click(index, config.crop)];
         let logits = sampled(&network.decode(&embedding, &swapped).unwrap(), &SPACE_OF_MAP, 2);
-        let difference = (logits.to_device(Device::Cpu).to_kind(Kind::Double) - &expected).abs().max().double_value(&[]);
+        let difference =
+            (logits.to_device(Device::Cpu).to_kind(Kind::Double) - &expected).abs().max().double_value(&[]);
         assert!(difference > 1e-3, "{index:?} cannot be told from {:?}: {difference}", [d, h, w]);
     }
 }
