@@ -7,7 +7,7 @@
 use std::fmt;
 
 use ndarray::{Array3, ArrayView3, Axis};
-use sam3d_geom::{Extent, Point, Prompt};
+use sam3d_geom::Point;
 use sam3d_model::{CropPrompt, DenseChannel, DensePrompts, Embedding, Sam3d};
 use serde::{Deserialize, Serialize};
 
@@ -150,13 +150,12 @@ impl Ensemble {
         dense: &DensePrompts,
     ) -> Result<Array3<f32>, InferError> {
         let side = placement.window.side();
-        let extent = Extent::new([side; 3])?;
         let mut mean = Mean::default();
         for (flip, embeddings) in
             self.augmentation.flips().into_iter().zip(embeddings.0.chunks(self.networks.len()))
         {
             let clicks = flip.clicks(&placement.clicks, side);
-            let clicks = if clicks.is_empty() { None } else { Some(Prompt::new(clicks, extent)?) };
+            let clicks = Placement { clicks, ..placement.clone() }.prompt()?;
             let prompt = [CropPrompt { clicks, dense: flip.dense(dense, side)? }];
             for (network, embedding) in self.networks.iter().zip(embeddings) {
                 mean.add(&network.predict_embedded(embedding, &prompt)?, flip, side)?;

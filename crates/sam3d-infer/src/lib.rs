@@ -1,7 +1,8 @@
 //! From prompts to a mask: the one implementation, shared by the program, the server and the evaluation.
 //!
 //! - [`Segmenter`]: a network with its preprocessing, owned by one thread. [`Segmenter::accepts`] says which prompts its
-//!   weights understand.
+//!   weights understand. The probabilities of several networks, or of mirror images of the crop ([`TestTimeAugmentation`]),
+//!   are averaged.
 //! - [`Session`]: one object in one volume: prompts are added one after another (or several together), undone and redone;
 //!   the mask lies in the file's own grid. [`SessionLog`] replays to the same mask, bit for bit.
 //! - [`Image`]: a volume as the network sees it; only the requested crops are resampled.
