@@ -7,6 +7,7 @@ use std::{
 
 use sam3d_eval::EvalError;
 use sam3d_infer::InferError;
+use sam3d_io::{IoError, dicom::DicomError};
 use sam3d_model::ModelError;
 use sam3d_train::TrainError;
 use serde::{Serialize, Serializer};
@@ -62,9 +63,20 @@ fn hint(error: &anyhow::Error) -> Option<String> {
         let of_training = || cause.downcast_ref().and_then(hint_of_training);
         let of_model = || cause.downcast_ref().and_then(hint_of_model);
         let of_session = || cause.downcast_ref().and_then(hint_of_session);
-        of_evaluation().or_else(of_training).or_else(of_model).or_else(of_session).map(str::to_owned)
+        let of_file = || cause.downcast_ref().and_then(hint_of_file);
+        let of_network = || of_training().or_else(of_model).or_else(of_session);
+        of_evaluation().or_else(of_network).or_else(of_file).map(str::to_owned)
     };
     error.chain().find_map(of_cause).or_else(|| sam3d_commands::hint(error, PROGRAM))
+}
+
+fn hint_of_file(error: &IoError) -> Option<&'static str> {
+    let IoError::Dicom { problem, .. } = error else { return None };
+    match **problem {
+        DicomError::SeveralSeries { .. } => Some("with --series UID"),
+        DicomError::SeveralRois { .. } => Some("make a mask of it with `sam3d mask --roi NAME`"),
+        _ => None,
+    }
 }
 
 fn hint_of_session(error: &InferError) -> Option<&'static str> {

@@ -128,7 +128,10 @@ fn contours_become_a_mask_that_is_the_truth_of_itself() {
     // Without --roi only where there is one.
     let error = failure_of(sam3d(directory.path()).args(mask).args(["two.dcm", "--out", "gtv.nii.gz"]), 1);
     assert!(
-        error.contains("two.dcm") && error.contains("found 2 structures") && error.contains("1 GTV"),
+        error.contains("two.dcm")
+            && error.contains("found 2 structures")
+            && error.contains("1 GTV")
+            && error.contains("--roi NAME"),
         "{error}"
     );
     stdout_of(sam3d(directory.path()).args(mask).args(["one.dcm", "--out", "gtv.nii.gz"]));

@@ -62,7 +62,7 @@ pub enum DicomError {
         found: Census,
     },
     /// The directory has several series, and none was chosen.
-    #[error("found {} series; choose one with --series UID: {}", series.len(), list(series))]
+    #[error("found {} series; choose one by its UID: {}", series.len(), list(series))]
     SeveralSeries {
         /// The series, by UID.
         series: Vec<SeriesSummary>,
@@ -177,7 +177,7 @@ pub enum DicomError {
         names: Vec<String>,
     },
     /// A structure set has several structures, and none was chosen.
-    #[error("found {} structures; make a mask of one with sam3d mask --roi NAME: {}", names.len(), names.join(", "))]
+    #[error("found {} structures; choose one by its name: {}", names.len(), names.join(", "))]
     SeveralRois {
         /// Number and name of each structure.
         names: Vec<String>,
