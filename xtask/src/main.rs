@@ -15,7 +15,7 @@ mod workspace;
 use std::{fmt, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use sam3d_commands::{DatasetStatsArgs, FetchWeightsArgs, PrepareDataArgs, hint};
+use sam3d_commands::{DatasetStatsArgs, FetchSampleArgs, FetchWeightsArgs, PrepareDataArgs, hint};
 use serde::Serialize;
 
 /// Tasks of the sam3d workspace.
@@ -62,6 +62,13 @@ enum Task {
         #[command(flatten)]
         output: OutputArguments,
     },
+    /// Download two lung CTs with outlined lesions, to try the program on.
+    FetchSample {
+        #[command(flatten)]
+        args: FetchSampleArgs,
+        #[command(flatten)]
+        output: OutputArguments,
+    },
 }
 
 /// How a result is printed; `sam3d` has it for every command.
@@ -97,6 +104,9 @@ fn main() -> ExitCode {
             args.run(&workspace::program()).and_then(|report| output.print(&report))
         }
         Task::FetchWeights { args, output } => {
+            args.run(&workspace::program()).and_then(|report| output.print(&report))
+        }
+        Task::FetchSample { args, output } => {
             args.run(&workspace::program()).and_then(|report| output.print(&report))
         }
     };

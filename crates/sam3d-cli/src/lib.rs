@@ -31,6 +31,8 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Serve(args) => commands::serve::run(args, &cli.global),
         Command::PrepareData(args) => commands::data::prepare(args, &cli.global),
         Command::DatasetStats(args) => commands::data::statistics(args, &cli.global),
+        Command::Models(args) => commands::models::run(args, &cli.global),
+        Command::FetchSample(args) => commands::data::fetch_sample(args, &cli.global),
         Command::FetchWeights(args) => commands::data::fetch_weights(args, &cli.global),
         Command::Train(args) => commands::train::run(args, &cli.global),
         Command::Eval(args) => commands::eval::run(args, &cli.global),

@@ -1,6 +1,7 @@
 use sam3d_data::{
     dataset::DatasetError,
     download::DownloadError,
+    hub::HubError,
     preparation::{PreparationError, UnpackError},
 };
 
@@ -11,7 +12,12 @@ pub fn hint(error: &anyhow::Error, program: &str) -> Option<String> {
         if let Some(error) = cause.downcast_ref::<DatasetError>() {
             return hint_of_dataset(error, program);
         }
-        if let Some(DownloadError::Interrupted { .. }) = cause.downcast_ref::<DownloadError>() {
+        let download =
+            cause.downcast_ref::<DownloadError>().or_else(|| match cause.downcast_ref::<HubError>() {
+                Some(HubError::Download { source, .. }) => Some(source),
+                _ => None,
+            });
+        if let Some(DownloadError::Interrupted { .. }) = download {
             return Some("run the same command again to continue".to_owned());
         }
         if let Some(UnpackError::TooLarge { .. }) = cause.downcast_ref::<UnpackError>() {
@@ -55,5 +61,12 @@ mod tests {
         let wrapped = anyhow::Error::new(PreparationError::Dataset(missing())).context("a fold");
         assert!(typed(wrapped, "cargo xtask").ends_with("`cargo xtask prepare-data`"));
         assert_eq!(typed(anyhow::anyhow!("another error"), "sam3d"), "");
+        let changed = || Box::new(DownloadError::Changed);
+        let interrupted =
+            DownloadError::Interrupted { url: "http://a".to_owned(), arrived: 1, source: changed() };
+        let of_hub = HubError::Download { address: "hf://a/b/c".to_owned(), source: Box::new(interrupted) };
+        assert!(typed(of_hub.into(), "sam3d").contains("again to continue"));
+        let refused = HubError::Download { address: "hf://a/b/c".to_owned(), source: changed() };
+        assert_eq!(typed(refused.into(), "sam3d"), "");
     }
 }

@@ -8,8 +8,8 @@
 //! - [`sampling`]: seeded random generators and clicks inside a label.
 //! - [`simulated_user`]: prompts drawn from the truth, and corrections of a prediction.
 //! - [`phantom`]: synthetic CTs with tumours.
-//! - [`preparation`]: archives unpacked, cases checked and split; `download` and `sam_weights` (feature `download`): files
-//!   over HTTPS. [`progress`] tells how far they are; [`shard`]: one job's part of the cases.
+//! - [`preparation`]: archives unpacked, cases checked and split; `download`, `hub` and `sam_weights` (feature `download`):
+//!   files over HTTPS; [`sample`]: two CTs that anyone can get. [`progress`] tells how far they are; [`shard`]: one job's part of the cases.
 //!
 //! Every array is `[D, H, W]`, as in [`sam3d_io`] after reading.
 
@@ -20,6 +20,8 @@ pub mod crops;
 pub mod dataset;
 #[cfg(feature = "download")]
 pub mod download;
+#[cfg(feature = "download")]
+pub mod hub;
 pub mod loader;
 pub mod phantom;
 pub mod preparation;
@@ -27,6 +29,7 @@ pub mod prepared;
 pub mod progress;
 #[cfg(feature = "download")]
 pub mod sam_weights;
+pub mod sample;
 pub mod sampling;
 pub mod shard;
 pub mod simulated_user;

@@ -14,7 +14,10 @@ use crate::InferError;
 /// The weights compiled into the program (feature `built-in-weights`), the default first.
 ///
 /// To exchange them, replace the file: name, card and hash follow from this table and from the file itself.
-pub const BUILT_IN: &[BuiltInWeights] = &[];
+pub static BUILT_IN: &[BuiltInWeights] = &[
+    #[cfg(feature = "built-in-weights")]
+    BuiltInWeights { name: "sarcoma-small", bytes: include_bytes!("../weights/sarcoma-small.safetensors") },
+];
 
 /// Weights compiled into the program: a whole checkpoint.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -131,6 +134,22 @@ mod tests {
 
     use super::*;
     use crate::{Segmenter, SegmenterOptions};
+
+    #[cfg(feature = "built-in-weights")]
+    #[test]
+    fn built_in_weights_need_nothing_else_and_say_what_they_are() {
+        assert!(!BUILT_IN.is_empty());
+        for built_in in BUILT_IN {
+            let weights = Weights::built_in(built_in.name).unwrap();
+            let checkpoint = weights.read_alone().unwrap();
+            let card = checkpoint.card.as_ref().unwrap();
+            assert_eq!(card.empty_field(), None, "{weights}");
+            assert_eq!(checkpoint.metadata.base, None);
+            assert!(built_in.bytes.len() <= 9_000_000, "{weights}: {} bytes", built_in.bytes.len());
+            let segmenter = Segmenter::open(&weights, &SegmenterOptions::default()).unwrap();
+            assert!(segmenter.accepts().clicks);
+        }
+    }
 
     #[test]
     fn weights_in_memory_are_those_of_the_file() {

@@ -7,10 +7,10 @@ use std::{collections::BTreeMap, path::Path};
 
 use sam3d_geom::Preprocessing;
 use serde::{Deserialize, Serialize};
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::{
-    Base, Description, ModelConfig, ModelError, Sam3d, TensorFile,
+    Base, Card, Description, ModelConfig, ModelError, Sam3d, TensorFile,
     weights::{load_all, load_some},
 };
 
@@ -64,8 +64,19 @@ pub struct Provenance {
 pub struct Checkpoint {
     /// The file's description.
     pub metadata: Metadata,
+    /// What the weights were trained on and what they are for, if the file says so.
+    pub card: Option<Card>,
     /// The tensors by name, on the CPU.
     pub tensors: BTreeMap<String, Tensor>,
+}
+
+/// How a checkpoint is written.
+#[derive(Debug, Clone, Default)]
+pub struct WriteOptions {
+    /// Round tensors to float16: half the size. A network computes in float32 whatever its file holds.
+    pub half: bool,
+    /// The card to store.
+    pub card: Option<Card>,
 }
 
 impl Checkpoint {
@@ -98,8 +109,7 @@ impl Checkpoint {
     /// # Errors
     /// As [`read`](Self::read), except for errors of the base.
     pub fn read_alone(path: &Path) -> Result<Self, ModelError> {
-        let (metadata, tensors) = TensorFile::read_described(path)?;
-        Ok(Self { metadata, tensors })
+        Self::of_file(TensorFile::read(path)?, path)
     }
 
     /// As [`read_alone`](Self::read_alone), of a file in memory; errors name it as `path`.
@@ -107,8 +117,12 @@ impl Checkpoint {
     /// # Errors
     /// As [`read_alone`](Self::read_alone).
     pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self, ModelError> {
-        let file = TensorFile::from_bytes(bytes, path)?;
-        Ok(Self { metadata: file.description(path)?, tensors: file.tensors })
+        Self::of_file(TensorFile::from_bytes(bytes, path)?, path)
+    }
+
+    fn of_file(file: TensorFile, path: &Path) -> Result<Self, ModelError> {
+        let card = Card::from_metadata(file.metadata.get(Card::KEY), path)?;
+        Ok(Self { metadata: file.description(path)?, card, tensors: file.tensors })
     }
 
     /// The network of this checkpoint on `device`.
@@ -127,14 +141,53 @@ impl Checkpoint {
     /// # Errors
     /// [`ModelError::File`] if the file cannot be written; an earlier file at `path` is then unchanged.
     pub fn write(network: &Sam3d, metadata: &Metadata, path: &Path) -> Result<(), ModelError> {
-        let tensors =
+        Self::write_with(network, metadata, &WriteOptions::default(), path)
+    }
+
+    /// As [`write`](Self::write), with a card or in half precision.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write); [`ModelError::Weights`] if a value is too large for float16.
+    pub fn write_with(
+        network: &Sam3d,
+        metadata: &Metadata,
+        options: &WriteOptions,
+        path: &Path,
+    ) -> Result<(), ModelError> {
+        let mut tensors =
             if metadata.base.is_some() { network.trained_parameters() } else { network.parameters() };
-        TensorFile::write_described(metadata, tensors, path)
+        if options.half {
+            for (name, tensor) in &mut tensors {
+                *tensor = half(name, tensor)?;
+            }
+        }
+        let mut file = TensorFile::described(metadata, tensors, path)?;
+        if let Some(card) = &options.card {
+            let text = serde_json::to_string(card).map_err(|error| ModelError::Checkpoint {
+                path: path.to_owned(),
+                detail: error.to_string(),
+            })?;
+            file.metadata.insert(Card::KEY.to_owned(), text);
+        }
+        file.write(path)
     }
 }
 
+/// The tensor rounded to float16.
+fn half(name: &str, tensor: &Tensor) -> Result<Tensor, ModelError> {
+    let _no_grad = tch::no_grad_guard();
+    let rounded = tensor.f_to_kind(Kind::Half)?;
+    let overflow = rounded.f_isinf()?.f_any()?.f_int64_value(&[])? != 0;
+    if overflow && tensor.f_isinf()?.f_any()?.f_int64_value(&[])? == 0 {
+        let detail = format!("{name} has values beyond float16's largest, 65504; write it without rounding");
+        return Err(ModelError::Weights { detail });
+    }
+    Ok(rounded)
+}
+
 impl Sam3d {
-    /// Copies `tensors` into the parameters of the same names. Both sides must agree in names, shapes and types.
+    /// Copies `tensors` into the parameters of the same names. Both sides must agree in names and shapes; float16 and bfloat16
+    /// become float32.
     ///
     /// # Errors
     /// [`ModelError::Weights`] for the first difference; the network is then unchanged.

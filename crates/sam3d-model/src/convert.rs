@@ -60,7 +60,7 @@ pub fn convert(path: &Path, options: &ConvertOptions) -> Result<(Sam3d, Metadata
 fn convert_safetensors(path: &Path, options: &ConvertOptions) -> Result<(Sam3d, Metadata), ModelError> {
     let mut file = TensorFile::read(path)?;
     if file.is_described_by::<Metadata>() {
-        let Checkpoint { metadata, tensors } = Checkpoint::read(path)?;
+        let Checkpoint { metadata, tensors, .. } = Checkpoint::read(path)?;
         // The checkpoint written from this network holds every tensor.
         let mut metadata = Metadata { base: None, ..metadata };
         if options.dense_prompts {

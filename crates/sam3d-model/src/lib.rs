@@ -18,6 +18,7 @@
 struct Readme;
 
 mod base;
+mod card;
 mod checkpoint;
 mod config;
 mod convert;
@@ -43,7 +44,8 @@ mod tuning;
 mod weights;
 
 pub use base::{Base, sha256_of};
-pub use checkpoint::{Checkpoint, FORMAT_VERSION, Metadata, Provenance};
+pub use card::Card;
+pub use checkpoint::{Checkpoint, FORMAT_VERSION, Metadata, Provenance, WriteOptions};
 pub use config::{DecoderConfig, EncoderConfig, ModelConfig, PointFeatures, PromptConfig};
 pub use convert::{ConvertOptions, convert};
 pub use error::ModelError;

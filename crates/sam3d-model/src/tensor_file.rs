@@ -156,9 +156,18 @@ impl TensorFile {
         tensors: BTreeMap<String, Tensor>,
         path: &Path,
     ) -> Result<(), ModelError> {
+        Self::described(description, tensors, path)?.write(path)
+    }
+
+    /// `tensors` with their description, to be written to `path`, which errors name.
+    pub(crate) fn described<D: Description>(
+        description: &D,
+        tensors: BTreeMap<String, Tensor>,
+        path: &Path,
+    ) -> Result<Self, ModelError> {
         let text = serde_json::to_string(description)
             .map_err(|error| ModelError::Checkpoint { path: path.to_owned(), detail: error.to_string() })?;
-        Self { tensors, metadata: HashMap::from([(D::KEY.to_owned(), text)]) }.write(path)
+        Ok(Self { tensors, metadata: HashMap::from([(D::KEY.to_owned(), text)]) })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use sam3d_pickle::{Limits, PickleError, read_file};
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use crate::{
     ModelError, TensorFile,
@@ -65,7 +65,8 @@ pub(crate) fn from_pickle(tensor: &sam3d_pickle::Tensor) -> Result<Tensor, Model
     Ok(Tensor::f_from_slice(&values)?.f_reshape(shape.as_slice())?)
 }
 
-/// Copies `tensors` into `own`, the tensors of `network`, by name. Both must agree in names, shapes and types.
+/// Copies `tensors` into `own`, the tensors of `network`, by name. Both must agree in names, shapes and types; float16 and
+/// bfloat16 become float32, which changes no value.
 ///
 /// # Errors
 /// [`ModelError::Weights`] for the first difference; the network is then unchanged.
@@ -102,7 +103,7 @@ pub(crate) fn load_some(
             Some(own) if own.size() != tensor.size() => {
                 format!("{name} has shape {:?}, expected {:?}", tensor.size(), own.size())
             }
-            Some(own) if own.kind() != tensor.kind() => {
+            Some(own) if own.kind() != tensor.kind() && !is_widened(tensor.kind(), own.kind()) => {
                 format!("{name} has type {:?}, expected {:?}", tensor.kind(), own.kind())
             }
             Some(own) => {
@@ -119,10 +120,13 @@ pub(crate) fn load_some(
     Ok(())
 }
 
+/// Whether every value of type `from` is one of type `to`.
+fn is_widened(from: Kind, to: Kind) -> bool {
+    to == Kind::Float && matches!(from, Kind::Half | Kind::BFloat16)
+}
+
 #[cfg(test)]
 mod tests {
-    use tch::Kind;
-
     use super::*;
 
     fn named<const N: usize>(tensors: [(&str, Tensor); N]) -> BTreeMap<String, Tensor> {
@@ -141,13 +145,24 @@ mod tests {
             refused(named([a(), b(), c(), ("d", tensor(&[]))])).contains("d is not a tensor of the model")
         );
         assert!(refused(named([a(), ("b", tensor(&[6.0])), c()])).contains("b has shape [1], expected [2]"));
-        let half = ("c", tensor(&[8.0]).to_kind(Kind::Half));
-        assert!(refused(named([a(), b(), half])).contains("c has type Half, expected Float"));
+        let double = ("c", tensor(&[8.0]).to_kind(Kind::Double));
+        assert!(refused(named([a(), b(), double])).contains("c has type Double, expected Float"));
         assert_eq!(Vec::<f32>::try_from(&own["a"]).unwrap(), [1.0]);
         load_some(&own, &named([b()]), "the model").unwrap();
         assert_eq!(Vec::<f32>::try_from(&own["b"]).unwrap(), [6.0, 7.0]);
         load_all(&own, &named([a(), b(), c()]), "the model").unwrap();
         assert_eq!(Vec::<f32>::try_from(&own["a"]).unwrap(), [5.0]);
+        for kind in [Kind::Half, Kind::BFloat16] {
+            let narrow = tensor(&[0.1]).to_kind(kind);
+            load_some(&own, &named([("c", narrow.shallow_clone())]), "the model").unwrap();
+            assert_eq!(own["c"].kind(), Kind::Float);
+            assert_eq!(own["c"].double_value(&[0]), narrow.double_value(&[0]));
+        }
+        // What has few digits keeps its type: nothing is rounded without being asked.
+        let narrow = named([("c", tensor(&[1.0]).to_kind(Kind::Half))]);
+        assert!(
+            load_some(&narrow, &named([c()]), "the model").unwrap_err().to_string().contains("type Float")
+        );
     }
 
     #[test]

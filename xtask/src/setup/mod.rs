@@ -10,9 +10,9 @@ mod own;
 mod tools;
 mod wheels;
 
-use std::{env, path::PathBuf, time::Instant};
+use std::{env, time::Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::workspace;
@@ -69,7 +69,7 @@ pub(crate) fn run(arguments: &SetupArguments) -> Result<()> {
     }
 
     let flavour = if arguments.cuda { Flavour::Cuda } else { Flavour::Cpu };
-    let cache = cache_directory(|name| env::var_os(name))?;
+    let cache = sam3d_commands::cache_directory()?;
     let target = cache.join(format!("libtorch-{TORCH_VERSION}-{}", flavour.name()));
     let tools = tools::find()?;
     let start = Instant::now();
@@ -83,35 +83,4 @@ pub(crate) fn run(arguments: &SetupArguments) -> Result<()> {
         start.elapsed().as_secs_f64()
     );
     Ok(())
-}
-
-/// `$SAM3D_CACHE`, else `sam3d` in the user's cache directory.
-fn cache_directory(variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> Result<PathBuf> {
-    let set = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let directory = set("SAM3D_CACHE")
-        // The XDG specification has relative paths ignored.
-        .or_else(|| set("XDG_CACHE_HOME").filter(|path| path.is_absolute()).map(|path| path.join("sam3d")))
-        .or_else(|| set("HOME").map(|home| home.join(".cache/sam3d")))
-        .context("no place for libtorch: set SAM3D_CACHE to a directory with 2 GB of free space")?;
-    std::path::absolute(&directory).with_context(|| format!("{}", directory.display()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn cache_with(variables: &[(&str, &str)]) -> Option<PathBuf> {
-        let variables = variables.to_vec();
-        cache_directory(|name| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| value.into())).ok()
-    }
-
-    #[test]
-    fn cache_directory_by_precedence() {
-        let home = ("HOME", "/h");
-        let xdg = ("XDG_CACHE_HOME", "/x");
-        assert_eq!(cache_with(&[home, xdg, ("SAM3D_CACHE", "/s")]), Some("/s".into()));
-        assert_eq!(cache_with(&[home, xdg, ("SAM3D_CACHE", "")]), Some("/x/sam3d".into()));
-        assert_eq!(cache_with(&[home, ("XDG_CACHE_HOME", "relative")]), Some("/h/.cache/sam3d".into()));
-        assert_eq!(cache_with(&[]), None);
-    }
 }

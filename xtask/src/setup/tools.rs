@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Result, bail};
+use sam3d_commands::pip::Pip;
 
 use super::TORCH_VERSION;
 
@@ -15,8 +16,8 @@ use super::TORCH_VERSION;
 pub(super) struct Tools {
     /// The C compiler, which makes the empty library.
     pub(super) c_compiler: OsString,
-    /// pip, as a program and its first arguments.
-    pub(super) pip: Option<Vec<&'static str>>,
+    /// pip, if there is one.
+    pub(super) pip: Option<Pip>,
 }
 
 impl Tools {
@@ -25,14 +26,12 @@ impl Tools {
     /// # Errors
     /// If there is none.
     pub(super) fn pip(&self) -> Result<Command> {
-        let Some([program, arguments @ ..]) = self.pip.as_deref() else {
+        let Some(pip) = self.pip else {
             bail!(
                 "no pip to download libtorch with: install Python 3 with pip (Debian and Ubuntu: `apt install python3-pip`), or set LIBTORCH to a libtorch {TORCH_VERSION}"
             );
         };
-        let mut command = Command::new(program);
-        command.args(arguments);
-        Ok(command)
+        Ok(pip.command())
     }
 }
 
@@ -54,14 +53,7 @@ pub(super) fn find() -> Result<Tools> {
             "no C++ compiler {cpp_compiler:?}, which torch-sys is built with: install one (Debian and Ubuntu: `apt install g++`, Fedora: `dnf install gcc-c++`) or set CXX"
         );
     }
-    let candidates: [&[&'static str]; 4] =
-        [&["python3", "-m", "pip"], &["python", "-m", "pip"], &["pip3"], &["pip"]];
-    let pip = candidates.into_iter().find(|candidate| {
-        let mut arguments = candidate[1..].to_vec();
-        arguments.push("--version");
-        runs(candidate[0].as_ref(), &arguments)
-    });
-    Ok(Tools { c_compiler, pip: pip.map(<[_]>::to_vec) })
+    Ok(Tools { c_compiler, pip: Pip::find() })
 }
 
 fn runs(program: &std::ffi::OsStr, arguments: &[&str]) -> bool {

@@ -14,6 +14,8 @@ Examples:
     sam3d convert --in kidney.pth.tar --out kidney.safetensors
   SAM's own weights, as initial weights for training:
     sam3d convert --in sam_vit_b_01ec64.pth --out sam_vit_b.safetensors
+  A run's best checkpoint as one small file to share, with its card:
+    sam3d convert --in runs/a/best.safetensors --half --card card.toml --out shared.safetensors
   A network of the published comparison, as saved by its own program:
     sam3d convert --method unetr_pp --in best.pth.tar --out unetr_pp.safetensors";
 
@@ -44,6 +46,14 @@ pub struct ConvertArgs {
     /// The network was trained without the published fault (swin_unetr, nnformer)
     #[arg(long, requires = "method")]
     pub corrected: bool,
+
+    /// Round weights to float16: half the size, and still computed in float32
+    #[arg(long, conflicts_with = "method")]
+    pub half: bool,
+
+    /// Card to store in the checkpoint (.toml or .json): data, licence, training, scores, use [default: that of the input]
+    #[arg(long, value_name = "FILE", conflicts_with = "method")]
+    pub card: Option<PathBuf>,
 
     /// Replace an existing file
     #[arg(long)]

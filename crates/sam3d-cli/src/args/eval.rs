@@ -40,9 +40,9 @@ pub struct EvalArgs {
     #[arg(long, value_enum, default_value_t = RunCheckpoint::Best, conflicts_with = "weights", hide_possible_values = true)]
     pub checkpoint: RunCheckpoint,
 
-    /// Checkpoint: a file, or the name of built-in weights; of several the probabilities are averaged [default: the built-in
-    /// weights]
-    #[arg(long, value_name = "FILE|NAME")]
+    /// Checkpoint: a file, the name of built-in weights, or hf://OWNER/REPO/FILE; of several the probabilities are averaged
+    /// [default: built-in weights]
+    #[arg(long, value_name = "FILE|NAME|hf://...")]
     pub weights: Vec<WeightsArg>,
 
     /// File with the tensors that the checkpoint leaves out, if it is not where it was

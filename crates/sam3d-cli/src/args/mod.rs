@@ -5,11 +5,13 @@ mod convert;
 mod convert_volume;
 mod dataset_stats;
 mod eval;
+mod fetch_sample;
 mod fetch_weights;
 mod global;
 mod info;
 mod mask;
 mod metrics;
+mod models;
 mod prepare_data;
 mod prompts;
 mod reading;
@@ -30,11 +32,13 @@ pub use dataset_stats::DatasetStatsArgs;
 pub use eval::{
     EvalArgs, FirstArg, KeepMasks, MethodName, PositionArg, ProtocolArg, RunCheckpoint, Split, WindowWeights,
 };
+pub use fetch_sample::FetchSampleArgs;
 pub use fetch_weights::FetchWeightsArgs;
 pub use global::{DeviceArg, GlobalArgs};
 pub use info::InfoArgs;
 pub use mask::MaskArgs;
 pub use metrics::MetricsArgs;
+pub use models::ModelsArgs;
 pub use prepare_data::PrepareDataArgs;
 pub use prompts::{BoxArg, PathArg, PromptArg, PromptArgs};
 pub use reading::{ImageReadArgs, ReadArgs};
@@ -73,6 +77,10 @@ pub enum Command {
     PrepareData(PrepareDataArgs),
     /// Print the intensity statistics of a dataset's target, for its description
     DatasetStats(DatasetStatsArgs),
+    /// List the built-in and the downloaded weights
+    Models(ModelsArgs),
+    /// Download two lung CTs with outlined lesions, to try the program on
+    FetchSample(FetchSampleArgs),
     /// Download SAM's weights, from which training starts
     FetchWeights(FetchWeightsArgs),
     /// Train on a prepared dataset
@@ -120,6 +128,8 @@ mod tests {
             DatasetStatsArgs::augment_args,
             FetchWeightsArgs::augment_args,
             StudyArgs::augment_args,
+            FetchSampleArgs::augment_args,
+            ModelsArgs::augment_args,
         ];
         for args in commands {
             GlobalArgs::augment_args(args(clap::Command::new("sam3d"))).debug_assert();

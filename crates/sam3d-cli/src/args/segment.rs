@@ -56,9 +56,9 @@ Examples:
 #[derive(Debug, Clone, Args)]
 #[command(after_help = NOTES)]
 pub struct SegmentArgs {
-    /// Checkpoint: a file, or the name of built-in weights; of several the probabilities are averaged [default: the built-in
-    /// weights]
-    #[arg(long, value_name = "FILE|NAME")]
+    /// Checkpoint: a file, the name of built-in weights, or hf://OWNER/REPO/FILE; of several the probabilities are averaged
+    /// [default: built-in weights]
+    #[arg(long, value_name = "FILE|NAME|hf://...")]
     pub weights: Vec<WeightsArg>,
 
     /// File with the tensors that the checkpoint leaves out (its base), if it was moved

@@ -22,8 +22,8 @@ Examples:
 #[derive(Debug, Clone, Args)]
 #[command(after_help = NOTES)]
 pub struct ServeArgs {
-    /// Checkpoint: a file, or the name of built-in weights [default: the built-in weights]
-    #[arg(long, value_name = "FILE|NAME")]
+    /// Checkpoint: a file, the name of built-in weights, or hf://OWNER/REPO/FILE [default: built-in weights]
+    #[arg(long, value_name = "FILE|NAME|hf://...")]
     pub weights: Option<WeightsArg>,
 
     /// File with the tensors that the checkpoint leaves out (its base), if it was moved

@@ -1,10 +1,13 @@
 //! `sam3d convert`: PyTorch weights to a checkpoint.
 
-use std::{fmt, path::PathBuf};
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use sam3d_baselines::{BaselineCheckpoint, BaselineMetadata, Method};
-use sam3d_model::{Checkpoint, ConvertOptions, Metadata, ParameterCount, convert};
+use sam3d_model::{Card, Checkpoint, ConvertOptions, Metadata, ParameterCount, WriteOptions, convert};
 use sam3d_pickle::Limits;
 use serde::Serialize;
 
@@ -29,10 +32,39 @@ pub fn run(args: &ConvertArgs, global: &GlobalArgs) -> anyhow::Result<()> {
         dense_prompts: args.dense_prompts,
         limits: Limits::default(),
     };
+    let card = match &args.card {
+        Some(path) => Some(read_card(path)?),
+        None => card_of_input(&args.input)?,
+    };
     let (network, metadata) = convert(&args.input, &options)?;
-    Checkpoint::write(&network, &metadata, &args.out)?;
+    let written = WriteOptions { half: args.half, card };
+    Checkpoint::write_with(&network, &metadata, &written, &args.out)?;
     let ParameterCount { trained, frozen } = network.count_parameters();
-    output::emit(&Report { out: args.out.clone(), metadata, trained, frozen }, global.json)
+    output::emit(
+        &Report { out: args.out.clone(), metadata, trained, frozen, card: written.card },
+        global.json,
+    )
+}
+
+/// A card in TOML or JSON, by the file's ending.
+fn read_card(path: &Path) -> anyhow::Result<Card> {
+    let named = || path.display().to_string();
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", named()))?;
+    let card: Card = match path.extension().and_then(|extension| extension.to_str()) {
+        Some("toml") => toml::from_str(&text).with_context(named)?,
+        Some("json") => serde_json::from_str(&text).with_context(named)?,
+        _ => bail!("--card {}: expected a file that ends in .toml or .json", named()),
+    };
+    if let Some(field) = card.empty_field() {
+        bail!("{}: {field} is empty", named());
+    }
+    Ok(card)
+}
+
+/// The card of a checkpoint that is converted again.
+fn card_of_input(path: &Path) -> anyhow::Result<Option<Card>> {
+    let is_safetensors = path.extension().is_some_and(|extension| extension == "safetensors");
+    if is_safetensors { Ok(Card::of_file(path)?) } else { Ok(None) }
 }
 
 fn convert_comparison(method: Method, args: &ConvertArgs) -> anyhow::Result<ComparisonReport> {
@@ -53,6 +85,8 @@ struct Report {
     metadata: Metadata,
     trained: usize,
     frozen: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    card: Option<Card>,
 }
 
 #[derive(Serialize)]
@@ -85,6 +119,9 @@ impl fmt::Display for Report {
         )?;
         writeln!(f, "parameters    {} trained, {} frozen", self.trained, self.frozen)?;
         writeln!(f, "provenance    {}", self.metadata.provenance.source)?;
+        if let Some(card) = &self.card {
+            writeln!(f, "card          {}", card.title)?;
+        }
         if self.metadata.preprocessing.is_none() {
             writeln!(f, "preprocessing not in the file: use segment, serve and eval with --dataset")?;
         }

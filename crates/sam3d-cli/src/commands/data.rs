@@ -1,11 +1,11 @@
-//! `sam3d prepare-data`, `dataset-stats` and `fetch-weights`, which `cargo xtask` has as well: [`sam3d_commands`].
+//! `sam3d prepare-data`, `dataset-stats`, `fetch-sample` and `fetch-weights`, which `cargo xtask` has as well: [`sam3d_commands`].
 
 use std::path::PathBuf;
 
 use sam3d_commands::Program;
 
 use crate::{
-    args::{DatasetStatsArgs, FetchWeightsArgs, GlobalArgs, PrepareDataArgs},
+    args::{DatasetStatsArgs, FetchSampleArgs, FetchWeightsArgs, GlobalArgs, PrepareDataArgs},
     output,
 };
 
@@ -22,6 +22,14 @@ pub fn prepare(args: &PrepareDataArgs, global: &GlobalArgs) -> anyhow::Result<()
 /// # Errors
 /// If the data is not prepared, or a case cannot be read.
 pub fn statistics(args: &DatasetStatsArgs, global: &GlobalArgs) -> anyhow::Result<()> {
+    output::emit(&args.shared.run(&program(global))?, global.json)
+}
+
+/// Puts two CTs to try the program on in place.
+///
+/// # Errors
+/// If they cannot be fetched or written, or are not the published ones.
+pub fn fetch_sample(args: &FetchSampleArgs, global: &GlobalArgs) -> anyhow::Result<()> {
     output::emit(&args.shared.run(&program(global))?, global.json)
 }
 

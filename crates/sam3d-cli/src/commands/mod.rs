@@ -8,6 +8,7 @@ pub mod eval;
 pub mod info;
 pub mod mask;
 pub mod metrics;
+pub mod models;
 pub mod prompts;
 pub mod segment;
 pub mod segmenter;

@@ -56,7 +56,7 @@ pub fn run(args: &SegmentArgs, global: &GlobalArgs) -> anyhow::Result<()> {
         ..SegmenterOptions::default()
     };
     let options = segmenter::options(args.base.as_deref(), args.dataset.as_deref(), options)?;
-    let weights = weights::resolve_all(&args.weights)?;
+    let weights = weights::resolve_all(&args.weights, global)?;
     let segmenter = segmenter::open(&weights, &options)?;
     if args.session.is_none() {
         prompts::check(args, segmenter.accepts(), &steps).with_context(|| weights::names(&weights))?;

@@ -27,7 +27,7 @@ pub fn run(args: &ServeArgs, global: &GlobalArgs) -> anyhow::Result<()> {
         ..SegmenterOptions::default()
     };
     let options = segmenter::options(args.base.as_deref(), args.dataset.as_deref(), options)?;
-    let weights = weights::resolve(args.weights.as_ref())?;
+    let weights = weights::resolve(args.weights.as_ref(), global)?;
     let named = weights.to_string();
     let labels = args.labels.clone().or_else(|| Some(args.studies.as_ref()?.join("labels")));
     let config = Config {

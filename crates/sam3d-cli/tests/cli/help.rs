@@ -43,6 +43,16 @@ fn help_of_dataset_stats() {
 }
 
 #[test]
+fn help_of_models() {
+    insta::assert_snapshot!(help(&["models", "--help"]));
+}
+
+#[test]
+fn help_of_fetch_sample() {
+    insta::assert_snapshot!(help(&["fetch-sample", "--help"]));
+}
+
+#[test]
 fn help_of_fetch_weights() {
     insta::assert_snapshot!(help(&["fetch-weights", "--help"]));
 }

@@ -28,6 +28,9 @@ struct Patience {
     pause: Duration,
 }
 
+/// The longest text that [`text`] reads, in bytes.
+pub const LONGEST_TEXT: u64 = 16 << 20;
+
 const PATIENCE: Patience = Patience { attempts: 6, pause: Duration::from_secs(1) };
 
 /// Downloads `url` to `target`, whose directory is created. A complete `target` is left as it is.
@@ -92,6 +95,14 @@ fn fetch_with(
         return Err(DownloadError::NotTheFile { url: url.to_owned(), source: Box::new(error) });
     }
     partial.finish(target)
+}
+
+/// The text at `url`: a short one, of which nothing is kept.
+///
+/// # Errors
+/// [`DownloadError`] if the server does not give it, or it is longer than [`LONGEST_TEXT`] bytes.
+pub fn text(url: &str) -> Result<String, DownloadError> {
+    request::text(url)
 }
 
 /// Whether `source` is an address that [`fetch`] takes, and not a path.

@@ -8,7 +8,7 @@ use ureq::{
     tls::{RootCerts, TlsConfig},
 };
 
-use super::{DownloadError, partial::Partial};
+use super::{DownloadError, LONGEST_TEXT, partial::Partial};
 use crate::progress::{OnProgress, Progress, Stage};
 
 /// Why a transfer ended before the file was complete.
@@ -31,16 +31,7 @@ pub(super) struct Client<'a> {
 impl<'a> Client<'a> {
     /// Asks `url` for what shall be `target`.
     pub(super) fn new(url: &'a str, target: &'a Path, on_progress: OnProgress<'a>) -> Self {
-        // The system's certificates: those of a company's proxy are among them.
-        let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
-        let config = Agent::config_builder()
-            .tls_config(tls)
-            .http_status_as_error(false)
-            .timeout_connect(Some(Duration::from_secs(30)))
-            .timeout_per_read(Some(Duration::from_secs(60)))
-            .user_agent(concat!("sam3d/", env!("CARGO_PKG_VERSION")))
-            .build();
-        Self { agent: config.new_agent(), url, target, on_progress }
+        Self { agent: agent(), url, target, on_progress }
     }
 
     /// Appends what is missing to `partial`.
@@ -128,6 +119,30 @@ impl<'a> Client<'a> {
         let error = DownloadError::NoAnswer { url: self.url.to_owned(), source: Box::new(error) };
         if passing { Ended::Interrupted(error) } else { Ended::Refused(error) }
     }
+}
+
+fn agent() -> Agent {
+    // The system's certificates: those of a company's proxy are among them.
+    let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
+    let config = Agent::config_builder()
+        .tls_config(tls)
+        .http_status_as_error(false)
+        .timeout_connect(Some(Duration::from_secs(30)))
+        .timeout_per_read(Some(Duration::from_secs(60)))
+        .user_agent(concat!("sam3d/", env!("CARGO_PKG_VERSION")))
+        .build();
+    config.new_agent()
+}
+
+/// The text at `url`.
+pub(super) fn text(url: &str) -> Result<String, DownloadError> {
+    let failed = |error| DownloadError::NoAnswer { url: url.to_owned(), source: Box::new(error) };
+    let response = agent().get(url).call().map_err(failed)?;
+    let status = response.status();
+    if !status.is_success() {
+        return Err(DownloadError::Status { url: url.to_owned(), status: status.to_string() });
+    }
+    response.into_body().with_config().limit(LONGEST_TEXT).read_to_string().map_err(failed)
 }
 
 /// What names this version of the file: a strong entity tag, else the date of its last change.

@@ -3,12 +3,12 @@
 use std::{collections::BTreeMap, path::Path};
 
 use sam3d_testkit::{GoldenTensors, golden_json, golden_path};
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::{SPACE_OF_MAP, by_name_network, check, input, prompt, sampled};
 use crate::{
-    Base, Checkpoint, ConvertOptions, DecoderConfig, FORMAT_VERSION, Metadata, ModelConfig, ModelError,
-    Preset, Provenance, Sam3d, convert,
+    Base, Card, Checkpoint, ConvertOptions, DecoderConfig, FORMAT_VERSION, Metadata, ModelConfig, ModelError,
+    Preset, Provenance, Sam3d, TensorFile, WriteOptions, convert,
 };
 
 /// Converts the golden file `name`, writes the result, reads it back and compares the logits with the golden ones.
@@ -108,6 +108,71 @@ fn checkpoint_brings_the_network_back() {
     let again = checkpoint.into_network(Device::Cpu).unwrap();
     for ((name, a), (other, b)) in network.parameters().iter().zip(again.parameters().iter()) {
         assert!(name == other && a.equal(b), "{name} {other}");
+    }
+}
+
+#[test]
+fn half_precision_and_a_card_in_a_checkpoint() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let network = by_name_network(&ModelConfig::tiny());
+    let metadata = Metadata {
+        format_version: FORMAT_VERSION,
+        model: network.config().clone(),
+        preprocessing: None,
+        provenance: Provenance::default(),
+        base: None,
+    };
+    Checkpoint::write(&network, &metadata, &path("whole.safetensors")).unwrap();
+    let text = |text: &str| text.to_owned();
+    let card = Card {
+        title: text("Weights of a test"),
+        trained_on: text("nothing"),
+        data: text("none"),
+        licence: text("CC0"),
+        attribution: text("nobody"),
+        training: text("none"),
+        seed: 3,
+        scores: [(text("Dice"), text("0.5 (0.4 to 0.6)"))].into(),
+        intended_use: text("tests"),
+        not_for: text("patients"),
+    };
+    let options = WriteOptions { half: true, card: Some(card.clone()) };
+    Checkpoint::write_with(&network, &metadata, &options, &path("half.safetensors")).unwrap();
+    let size = |name: &str| std::fs::metadata(path(name)).unwrap().len() as f64;
+    assert!(size("half.safetensors") < 0.55 * size("whole.safetensors"));
+
+    let checkpoint = Checkpoint::read(&path("half.safetensors")).unwrap();
+    assert_eq!((checkpoint.card.as_ref(), &checkpoint.metadata), (Some(&card), &metadata));
+    assert_eq!(Card::of_file(&path("half.safetensors")).unwrap(), Some(card));
+    assert_eq!(Card::of_file(&path("whole.safetensors")).unwrap(), None);
+    let again = checkpoint.into_network(Device::Cpu).unwrap();
+    for ((name, whole), (_, half)) in network.parameters().iter().zip(again.parameters().iter()) {
+        assert_eq!(half.kind(), Kind::Float, "{name}");
+        assert!(whole.to_kind(Kind::Half).to_kind(Kind::Float).equal(half), "{name}");
+    }
+    // A checkpoint in half precision is converted like any other.
+    let (converted, _) = convert(&path("half.safetensors"), &ConvertOptions::default()).unwrap();
+    assert!(converted.parameters().iter().zip(again.parameters().iter()).all(|((_, a), (_, b))| a.equal(b)));
+
+    let first = network.parameters().into_values().next().unwrap();
+    let _no_grad = tch::no_grad_guard();
+    let _ = first.shallow_clone().fill_(1e5);
+    let error = Checkpoint::write_with(&network, &metadata, &options, &path("half.safetensors")).unwrap_err();
+    assert!(error.to_string().contains("65504"), "{error}");
+}
+
+#[test]
+fn a_card_that_is_not_understood_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.safetensors");
+    let metadata = [("card".to_owned(), r#"{"title": "a"}"#.to_owned())].into();
+    TensorFile { metadata, ..TensorFile::default() }.write(&path).unwrap();
+    let error = Card::of_file(&path).unwrap_err().to_string();
+    assert!(error.contains("a.safetensors: card not understood") && error.contains("trained_on"), "{error}");
+    for bytes in [&b"short"[..], &[255; 12], b""] {
+        std::fs::write(&path, bytes).unwrap();
+        assert!(matches!(Card::of_file(&path), Err(ModelError::NotSafetensors { .. })));
     }
 }
 

@@ -46,7 +46,7 @@ use table::Table;
 /// # Errors
 /// If weights or data cannot be read, or results cannot be written; after all cases are done, if any of them failed.
 pub fn run(args: &EvalArgs, global: &GlobalArgs) -> anyhow::Result<()> {
-    let source = Source::of(args)?;
+    let source = Source::of(args, global)?;
     let prepared = PreparedDataset::open(&source.data)?;
     let part = match args.split {
         Split::Train => Part::Train,

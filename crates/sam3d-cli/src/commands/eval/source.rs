@@ -8,7 +8,7 @@ use sam3d_infer::Weights;
 use sam3d_train::run::RunDirectory;
 
 use crate::{
-    args::{EvalArgs, RunCheckpoint},
+    args::{EvalArgs, GlobalArgs, RunCheckpoint},
     commands::weights,
 };
 
@@ -21,7 +21,7 @@ pub(super) struct Source {
 
 impl Source {
     /// What was typed, with a run's own weights, data and fold where it names a run.
-    pub(super) fn of(args: &EvalArgs) -> anyhow::Result<Self> {
+    pub(super) fn of(args: &EvalArgs, global: &GlobalArgs) -> anyhow::Result<Self> {
         if let Some(directory) = &args.run {
             let config = RunDirectory::read_config(directory)?;
             let data = args.data.clone().unwrap_or_else(|| config.data_directory());
@@ -39,7 +39,7 @@ impl Source {
                 "name the cases to evaluate with --data DIR or --dataset NAME, or a training run with --run DIR"
             ),
         };
-        let weights = weights::resolve_all(&args.weights)?;
+        let weights = weights::resolve_all(&args.weights, global)?;
         Ok(Self { weights, data, fold: 0 })
     }
 }

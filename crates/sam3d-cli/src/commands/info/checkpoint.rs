@@ -4,7 +4,7 @@ use std::{
 };
 
 use sam3d_geom::{Orientation, Preprocessing};
-use sam3d_model::{Base, Checkpoint, ModelConfig, Preset, Provenance, Role, role};
+use sam3d_model::{Base, Card, Checkpoint, ModelConfig, Preset, Provenance, Role, role};
 use serde::Serialize;
 
 use super::comparison::ComparisonReport;
@@ -50,11 +50,13 @@ pub(super) struct CheckpointReport {
     frozen_parameters: usize,
     /// The file with the tensors that are not in this one.
     base: Option<Base>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    card: Option<Card>,
 }
 
 impl CheckpointReport {
     pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
-        let Checkpoint { metadata, tensors } = Checkpoint::read_alone(path)?;
+        let Checkpoint { metadata, card, tensors } = Checkpoint::read_alone(path)?;
         let values_of = |wanted: Role| {
             tensors
                 .iter()
@@ -73,6 +75,7 @@ impl CheckpointReport {
             preprocessing: metadata.preprocessing,
             provenance: metadata.provenance,
             base: metadata.base,
+            card,
         })
     }
 }
@@ -109,7 +112,8 @@ impl fmt::Display for CheckpointReport {
         if let Some(base) = &self.base {
             writeln!(f, "base           {}, SHA-256 {}", base.path.display(), base.sha256)?;
         }
-        write_origin(f, self.preprocessing.as_ref(), provenance)
+        write_origin(f, self.preprocessing.as_ref(), provenance)?;
+        self.card.as_ref().map_or(Ok(()), |card| card.fmt(f))
     }
 }
 
