@@ -5,11 +5,13 @@
 //! - [`commands`]: the commands, one file or directory each.
 //! - [`runtime`]: device and threads, for libtorch and rayon together; [`memory`]: available and used memory.
 //! - [`stop`]: handling of Ctrl-C and SIGTERM.
+//! - [`measurements`]: measurements of a mask in a file's own voxel indices.
 //! - [`output`]: reports as text or JSON, and errors as one line.
 
 pub mod args;
 pub mod commands;
 pub mod logging;
+pub mod measurements;
 pub mod memory;
 pub mod output;
 pub mod runtime;
@@ -41,6 +43,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Convert(args) => commands::convert::run(args, &cli.global),
         Command::ConvertVolume(args) => commands::convert_volume::run(args, &cli.global),
         Command::Metrics(args) => commands::metrics::run(args, &cli.global),
+        Command::Measure(args) => commands::measure::run(args, &cli.global),
         Command::Mask(args) => commands::mask::run(args, &cli.global),
         Command::Info(args) => commands::info::run(args, &cli.global),
     }

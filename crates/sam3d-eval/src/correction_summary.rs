@@ -221,6 +221,8 @@ mod tests {
             average_distance_mm: None,
             truth_ml: 1.0,
             prediction_ml: 1.0,
+            truth_diameter_mm: None,
+            prediction_diameter_mm: None,
         };
         CaseEvaluation {
             case: name.to_owned(),

@@ -324,6 +324,8 @@ mod tests {
             average_distance_mm: Some(1e-300),
             truth_ml: 1.0,
             prediction_ml: 2.0,
+            truth_diameter_mm: None,
+            prediction_diameter_mm: None,
         };
         CaseEvaluation { case: "a".into(), scores: vec![score], balls: Vec::new(), corrections: Vec::new() }
     }

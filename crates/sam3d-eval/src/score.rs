@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use ndarray::Array3;
-use sam3d_geom::BoundingBox;
-use sam3d_io::prepare::Frame;
-use sam3d_metrics::{Comparison, Percentile, imed3d_nsd};
+use sam3d_geom::{BoundingBox, Orientation};
+use sam3d_io::{IoError, orient::AxisMap, prepare::Frame};
+use sam3d_metrics::{AxialDiameters, Comparison, Percentile, imed3d_nsd};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -40,6 +40,24 @@ pub struct ClickScore {
     pub truth_ml: f64,
     /// Volume of the prediction in ml.
     pub prediction_ml: f64,
+    /// Longest diameter of the truth in an axial slice, in mm; `None` in records of older versions.
+    #[serde(default)]
+    pub truth_diameter_mm: Option<f64>,
+    /// Longest diameter of the prediction in an axial slice, in mm; `None` if nothing was predicted.
+    #[serde(default)]
+    pub prediction_diameter_mm: Option<f64>,
+}
+
+impl ClickScore {
+    /// Volume of the prediction minus that of the truth, in ml.
+    pub fn volume_error_ml(&self) -> f64 {
+        self.prediction_ml - self.truth_ml
+    }
+
+    /// Longest axial diameter of the prediction minus that of the truth, in mm; `None` if one is not known.
+    pub fn diameter_error_mm(&self) -> Option<f64> {
+        Some(self.prediction_diameter_mm? - self.truth_diameter_mm?)
+    }
 }
 
 /// The scores of one case.
@@ -121,11 +139,24 @@ pub(crate) fn score(
         average_distance_mm: distances.average_symmetric_mm().and_then(finite),
         truth_ml: ml(overlap.truth_voxels),
         prediction_ml: ml(overlap.prediction_voxels),
+        truth_diameter_mm: axial_diameter_mm(frame, &case.truth)?,
+        prediction_diameter_mm: axial_diameter_mm(frame, mask)?,
     };
     let around = |centre| BallDice::around(centre, case.truth.view(), case.native_spacing);
     let ball = prompted.ball_centre.map(around);
     let mask = frame.axis_map().to_stored(mask.view())?;
     Ok((Scored { score, ball }, mask))
+}
+
+/// The longest diameter of a mask, `[D, H, W]` of the file's grid, in the slices nearest to axial, whatever D is; `None` if it
+/// is empty.
+fn axial_diameter_mm(frame: &Frame, mask: &Array3<u8>) -> Result<Option<f64>, EvalError> {
+    let grid = frame.grid();
+    let axial = AxisMap::new(grid, Orientation::Lps);
+    let stored = frame.axis_map().to_stored(mask.view())?;
+    let world_from_dhw = axial.world_from_dhw(grid).map_err(IoError::from)?;
+    let diameters = AxialDiameters::of(axial.view(stored.view())?, &world_from_dhw);
+    Ok(diameters.map(|diameters| diameters.longest.length_mm))
 }
 
 /// The mask (0 or 1) of a prediction in the file's own grid, `[D, H, W]`.

@@ -67,13 +67,17 @@ impl Scores {
         for tolerance in &self.identity.config.tolerances {
             text.push_str(&format!(",nsd_{}mm", tolerance.mm()));
         }
-        text.push_str(",hausdorff_95_mm,average_distance_mm,truth_ml,prediction_ml\n");
+        text.push_str(",hausdorff_95_mm,average_distance_mm,truth_ml,prediction_ml,volume_error_ml");
+        text.push_str(",truth_diameter_mm,prediction_diameter_mm,diameter_error_mm\n");
         for score in self.cases.iter().flat_map(|case| &case.scores) {
             // A case's name holds no comma and no quote.
             text.push_str(&format!("{},{},{},{}", score.case, score.points, score.click_set, score.dice));
             let distances = [score.hausdorff_95_mm, score.average_distance_mm];
             let defined = score.nsd.iter().map(|nsd| Some(*nsd)).chain(distances);
-            for value in defined.chain([Some(score.truth_ml), Some(score.prediction_ml)]) {
+            let volumes = [score.truth_ml, score.prediction_ml, score.volume_error_ml()].map(Some);
+            let diameters =
+                [score.truth_diameter_mm, score.prediction_diameter_mm, score.diameter_error_mm()];
+            for value in defined.chain(volumes).chain(diameters) {
                 text.push(',');
                 text.extend(value.map(|value| value.to_string()));
             }

@@ -151,6 +151,12 @@ fn the_form_of_a_prediction_and_the_number_of_readers_change_nothing() {
         assert!(score.dice > 0.1 && score.nsd[0] > 0.5 && score.hausdorff_95_mm.is_some(), "{score:?}");
         // 4 x 6 x 7 voxels of 2 mm³.
         assert!((score.truth_ml - 0.336).abs() < 1e-12);
+        // 7 x 6 voxels of 1 mm in a slice: from edge to edge of the longer side, one row apart from each other at the ends.
+        assert!((score.truth_diameter_mm.unwrap() - 74f64.sqrt()).abs() < 1e-5, "{score:?}");
+        assert!(
+            score.diameter_error_mm().is_some()
+                && score.volume_error_ml() == score.prediction_ml - score.truth_ml
+        );
         let inside = |[i, j, k]: &[usize; 3]| (4..11).contains(i) && (3..9).contains(j) && (2..6).contains(k);
         assert!(score.clicks_ijk.iter().all(inside), "{score:?}");
     }
@@ -199,6 +205,8 @@ fn spreads_over_cases_and_over_clicks_are_told_apart() {
         average_distance_mm: None,
         truth_ml: 1.0,
         prediction_ml: 0.0,
+        truth_diameter_mm: None,
+        prediction_diameter_mm: None,
     };
     let evaluation = |case: &str, dice: [f64; 2]| CaseEvaluation {
         case: case.to_owned(),

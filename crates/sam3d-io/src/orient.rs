@@ -57,6 +57,33 @@ impl AxisMap {
         Spacing::new(self.axes.map(|axis| grid.spacing_ijk_mm()[axis]))
     }
 
+    /// From voxels `[D, H, W]` to RAS millimetres, of a grid this map was made for.
+    ///
+    /// # Errors
+    /// [`GeomError::AffineSingular`] if the grid's affine is, which that of no grid that was read is.
+    pub fn world_from_dhw(&self, grid: &Grid) -> Result<Affine, GeomError> {
+        let rows = grid.world_from_ijk().rows().map(|row| {
+            let mut turned = [0.0, 0.0, 0.0, row[3]];
+            for (a, axis) in self.axes.into_iter().enumerate() {
+                let last = self.shape_ijk[axis].saturating_sub(1) as f64;
+                turned[a] = if self.flips[a] { -row[axis] } else { row[axis] };
+                turned[3] += if self.flips[a] { last * row[axis] } else { 0.0 };
+            }
+            turned
+        });
+        Affine::new(rows)
+    }
+
+    /// The (fractional) stored index `[i, j, k]` of the point `[D, H, W]`.
+    pub fn ijk_from_dhw_point(&self, dhw: [f64; 3]) -> [f64; 3] {
+        let mut ijk = [0.0; 3];
+        for (a, axis) in self.axes.into_iter().enumerate() {
+            let last = self.shape_ijk[axis].saturating_sub(1) as f64;
+            ijk[axis] = if self.flips[a] { last - dhw[a] } else { dhw[a] };
+        }
+        ijk
+    }
+
     /// The index `[D, H, W]` of the stored voxel `[i, j, k]`, which must be inside.
     pub fn dhw_from_ijk(&self, ijk: [usize; 3]) -> [usize; 3] {
         std::array::from_fn(|a| self.flipped(a, ijk[self.axes[a]]))
@@ -200,6 +227,11 @@ mod tests {
         assert_eq!(map.extent().unwrap().sizes(), [4, 3, 2]);
         assert_eq!(map.spacing(&grid).unwrap().mm(), [2.0, 1.0, 1.0]);
         assert_eq!(map.dhw_from_ijk([0, 0, 1]), [1, 2, 1]);
+        assert_eq!(map.ijk_from_dhw_point([1.0, 2.0, 1.0]), [0.0, 0.0, 1.0]);
+        let world_from_dhw = map.world_from_dhw(&grid).unwrap();
+        for (dhw, ijk) in [([1.0, 2.0, 1.0], [0.0, 0.0, 1.0]), ([0.0; 3], [1.0, 2.0, 0.0])] {
+            assert_eq!(world_from_dhw.world_from_voxel(dhw), grid.world_from_ijk().world_from_voxel(ijk));
+        }
         let stored = Array3::from_shape_fn([4, 3, 2], |(k, j, i)| 100 * k + 10 * j + i);
         assert_eq!(map.to_dhw(stored.view()).unwrap()[[1, 2, 1]], 100);
         assert!(map.to_dhw(Array3::<u8>::zeros([4, 2, 3]).view()).is_err());

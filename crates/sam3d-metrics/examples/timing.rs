@@ -12,8 +12,8 @@ use std::{env, error::Error, fs, path::PathBuf, time::Instant};
 
 use ndarray::Array3;
 use peak_alloc::PeakAlloc;
-use sam3d_geom::Spacing;
-use sam3d_metrics::{Comparison, Percentile, Tolerance};
+use sam3d_geom::{Affine, Spacing};
+use sam3d_metrics::{Comparison, MaskMeasurements, Percentile, Tolerance};
 
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
@@ -57,6 +57,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         let peak = ALLOCATOR.peak_usage() - before;
         println!("{name} {best_ms:.1} ms, {:.1} MB {numbers:?}", peak as f64 / 1e6);
+        let [d, h, w] = SPACING_MM;
+        let affine = Affine::new([[d, 0.0, 0.0, 0.0], [0.0, h, 0.0, 0.0], [0.0, 0.0, w, 0.0]])?;
+        let start = Instant::now();
+        let measured = MaskMeasurements::of(truth.view(), &affine).ok_or("the mask is empty")?;
+        let measured_ms = 1000.0 * start.elapsed().as_secs_f64();
+        println!(
+            "{name} measured in {measured_ms:.1} ms: {:?} {:?}",
+            measured.axial.longest, measured.longest
+        );
         let numbers: Vec<f64> = numbers.into_iter().flatten().collect();
         let described = format!(
             "{{\"shape\": {SHAPE:?}, \"spacing_mm\": {SPACING_MM:?}, \"best_ms\": {best_ms}, \"numbers\": {numbers:?}}}"

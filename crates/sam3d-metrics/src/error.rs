@@ -12,6 +12,14 @@ pub enum MetricsError {
         /// Sizes of the prediction, `[D, H, W]`.
         prediction: [usize; 3],
     },
+    /// An image and a mask do not lie on one grid.
+    #[error("image of {image:?} voxels and mask of {mask:?} voxels do not lie on one grid")]
+    ImageShapeDiffers {
+        /// Sizes of the image, `[D, H, W]`.
+        image: [usize; 3],
+        /// Sizes of the mask, `[D, H, W]`.
+        mask: [usize; 3],
+    },
     /// A side of the box around the masks is longer than a place in it can be stored.
     #[error("a box of {sizes:?} voxels around the masks is too large: no side may have more than 65535")]
     TooLarge {

@@ -6,6 +6,7 @@
 //!   whose elements carry an area.
 //! - [`components`] and [`Detection`]: connected components, and which of the truth's a prediction finds.
 //! - [`error_components`] and [`corrective_click`]: where a prediction is wrong, and where a simulated user clicks next.
+//! - [`MaskMeasurements`] and [`IntensityStatistics`]: volume, diameters, bounding box and intensities of one mask.
 //! - [`ClickAuc`] and [`ClicksToReach`]: scores over corrective clicks.
 //! - [`protocol`]: the rule by which published scores treat empty masks, and the mean over cases.
 //! - [`statistics`]: means, bootstrap intervals, Wilcoxon's signed-rank test, Holm's adjustment.
@@ -36,6 +37,7 @@ mod distance;
 mod envelope;
 mod error;
 mod error_components;
+mod measure;
 mod nearest;
 mod overlap;
 mod parameters;
@@ -53,6 +55,7 @@ pub use directed::DirectedDistances;
 pub use distance::distance_transform_mm;
 pub use error::MetricsError;
 pub use error_components::{DeepestVoxel, ErrorComponent, error_components, largest_component};
+pub use measure::{AxialDiameters, Diameter, IntensityStatistics, MaskMeasurements};
 pub use overlap::Overlap;
 pub use parameters::{Percentile, Tolerance};
 pub use statistics::Summary;

@@ -10,6 +10,7 @@ mod fetch_weights;
 mod global;
 mod info;
 mod mask;
+mod measure;
 mod metrics;
 mod models;
 mod prepare_data;
@@ -37,6 +38,7 @@ pub use fetch_weights::FetchWeightsArgs;
 pub use global::{DeviceArg, GlobalArgs};
 pub use info::InfoArgs;
 pub use mask::MaskArgs;
+pub use measure::MeasureArgs;
 pub use metrics::MetricsArgs;
 pub use models::ModelsArgs;
 pub use prepare_data::PrepareDataArgs;
@@ -93,6 +95,8 @@ pub enum Command {
     Compare(CompareArgs),
     /// Compare masks: Dice, surface Dice, Hausdorff distance and more
     Metrics(MetricsArgs),
+    /// Measure a mask: volume, RECIST and WHO diameters, bounding box, intensities
+    Measure(MeasureArgs),
     /// Convert contours of an RT structure set to a mask
     Mask(MaskArgs),
     /// Convert PyTorch weights to a checkpoint

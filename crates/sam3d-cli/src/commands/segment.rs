@@ -22,12 +22,13 @@ use sam3d_io::{
     orient::AxisMap,
     overlay::{self, Overlay},
 };
-use sam3d_metrics::Overlap;
+use sam3d_metrics::{IntensityStatistics, Overlap};
 use serde::Serialize;
 
 use super::{prompts, segmenter, weights, writable::check_writable};
 use crate::{
     args::{GlobalArgs, SegmentArgs},
+    measurements::Measurements,
     output::{self, Measured},
     runtime,
 };
@@ -230,6 +231,8 @@ struct Report {
     voxels: u64,
     volume_ml: f64,
     dice: Option<Measured>,
+    /// `None` if the mask is empty.
+    measurements: Option<Measurements>,
 }
 
 impl Report {
@@ -243,6 +246,11 @@ impl Report {
         session: &Session,
     ) -> anyhow::Result<Self> {
         let voxel_mm3: f64 = session.image().grid().spacing_ijk_mm().iter().product();
+        let intensity_hu = match session.image().native() {
+            Some(NativeVoxels::Whole(image)) => IntensityStatistics::of(image, mask.view())?,
+            Some(NativeVoxels::Real(image)) => IntensityStatistics::of(image, mask.view())?,
+            None => None,
+        };
         let dice = truth
             .map(|truth| Overlap::between(truth.view(), mask.view()).map(|overlap| Measured(overlap.dice())))
             .transpose()?;
@@ -256,6 +264,7 @@ impl Report {
             voxels,
             volume_ml: voxels as f64 * voxel_mm3 / 1000.0,
             dice,
+            measurements: Measurements::of(mask.view(), session.image().grid(), intensity_hu)?,
         })
     }
 }
@@ -267,6 +276,9 @@ impl fmt::Display for Report {
             writeln!(f, "crops        {}", self.crops)?;
         }
         writeln!(f, "volume       {:.2} ml ({} voxels)", self.volume_ml, self.voxels)?;
+        if let Some(measurements) = &self.measurements {
+            writeln!(f, "diameters    {}", measurements.diameters())?;
+        }
         if let Some(dice) = self.dice {
             writeln!(f, "dice         {}", dice.text(4, ""))?;
         }

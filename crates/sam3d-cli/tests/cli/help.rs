@@ -23,6 +23,11 @@ fn help_of_metrics() {
 }
 
 #[test]
+fn help_of_measure() {
+    insta::assert_snapshot!(help(&["measure", "--help"]));
+}
+
+#[test]
 fn help_of_segment() {
     insta::assert_snapshot!(help(&["segment", "--help"]));
 }

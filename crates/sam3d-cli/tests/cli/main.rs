@@ -10,6 +10,7 @@ mod eval_corrections;
 mod eval_methods;
 mod help;
 mod info;
+mod measure;
 mod metrics;
 mod segment;
 mod segment_prompts;

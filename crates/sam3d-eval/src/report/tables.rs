@@ -114,6 +114,7 @@ pub(crate) fn published(scores: &Scores) -> Result<Option<Markup>, EvalError> {
 
 pub(crate) fn cases(scores: &Scores) -> Markup {
     let distance = |mm: Option<f64>| mm.map_or("undefined".to_owned(), |mm| format!("{mm:.2}"));
+    let error = |mm: Option<f64>| mm.map_or("undefined".to_owned(), |mm| format!("{mm:+.2}"));
     let points = if scores.identity.config.corrections.is_some() { "Corrections" } else { "Clicks" };
     let row = |score: &ClickScore| {
         html! { tr {
@@ -122,6 +123,7 @@ pub(crate) fn cases(scores: &Scores) -> Markup {
             @for nsd in &score.nsd { td { (percent(*nsd)) } }
             td { (distance(score.hausdorff_95_mm)) } td { (distance(score.average_distance_mm)) }
             td { (format!("{:.2}", score.truth_ml)) } td { (format!("{:.2}", score.prediction_ml)) }
+            td { (format!("{:+.2}", score.volume_error_ml())) } td { (error(score.diameter_error_mm())) }
         } }
     };
     html! { details {
@@ -132,6 +134,7 @@ pub(crate) fn cases(scores: &Scores) -> Markup {
                 @for name in metric_names(scores) { th scope="col" { (name) } }
                 th scope="col" { "HD95" } th scope="col" { "Average" br; "distance" }
                 th scope="col" { "Truth" } th scope="col" { "Prediction" }
+                th scope="col" { "Volume" br; "error" } th scope="col" { "Diameter" br; "error" }
             } }
             tbody { @for score in scores.cases.iter().flat_map(|case| &case.scores) { (row(score)) } }
         }))
