@@ -32,6 +32,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Segment(args) => commands::segment::run(args, &cli.global),
         Command::Serve(args) => commands::serve::run(args, &cli.global),
         Command::PrepareData(args) => commands::data::prepare(args, &cli.global),
+        Command::ExportNnunet(args) => commands::data::export_nnunet(args, &cli.global),
         Command::DatasetStats(args) => commands::data::statistics(args, &cli.global),
         Command::Models(args) => commands::models::run(args, &cli.global),
         Command::FetchSample(args) => commands::data::fetch_sample(args, &cli.global),

@@ -9,6 +9,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use sam3d_data::{
     dataset::{Case, CaseId, Dataset, PreparedDataset, find_cases},
+    nnunet,
     preparation::{
         self, CheckedCase, Outcome, PreparationOptions, SplitSource, check, generate, merge_shards,
         write_shard,
@@ -25,9 +26,14 @@ const DEMO_CASES: u64 = 24;
 /// Check the cases of a dataset, and write its list of cases and its splits
 #[derive(Debug, Clone, Args)]
 pub struct PrepareDataArgs {
-    /// Dataset: demo, kits21, lits17, msd-colon, msd-pancreas, sts-ct, or a TOML file like those in datasets/
-    #[arg(long, default_value = "demo", value_name = "NAME|FILE")]
+    /// Dataset: demo, kits21, lits17, msd-colon, msd-pancreas, sts-ct, a TOML file like those in datasets/, or a directory
+    /// in nnU-Net's format (dataset.json, imagesTr, labelsTr), whose splits_final.json is imported if it is there
+    #[arg(long, default_value = "demo", value_name = "NAME|FILE|DIR")]
     dataset: String,
+
+    /// Label of a directory in nnU-Net's format that is the target; required if there are several
+    #[arg(long, value_name = "NAME|VALUE")]
+    label: Option<String>,
 
     /// The published dataset: a directory, an archive (.tar, .tar.gz, .zip) or the address of one. Without it, demo is
     /// generated, msd-colon and msd-pancreas are downloaded, and for the others the error says where they are
@@ -118,6 +124,7 @@ impl PrepareDataArgs {
     pub fn demo(out: PathBuf) -> Self {
         Self {
             dataset: "demo".to_owned(),
+            label: None,
             source: None,
             out: Some(out),
             folds: None,
@@ -137,24 +144,36 @@ impl PrepareDataArgs {
     /// If no usable case is found, or a file cannot be read or written. No list is written before all cases are checked.
     pub fn run(&self, seed: u64, program: &Program) -> Result<PrepareDataReport> {
         let bars = Bars::new(program);
-        let mut dataset = Dataset::named_or_open(&self.dataset)?;
+        let directory = Some(Path::new(&self.dataset))
+            .filter(|path| Dataset::named(&self.dataset).is_err() && nnunet::is_nnunet(path));
+        let mut dataset = match directory {
+            Some(directory) => nnunet::describe(directory, self.label.as_deref())?,
+            None if self.label.is_some() => {
+                bail!("--label: only a directory in nnU-Net's format has labels to choose")
+            }
+            None => Dataset::named_or_open(&self.dataset)?,
+        };
+        let source = self.source.as_deref().or(directory.map(|_| self.dataset.as_str()));
         dataset.labels_on_image_voxels |= self.labels_on_image_voxels;
         let out = self.out.clone().unwrap_or_else(|| program.root.join("data").join(&dataset.name));
         let checked = match (self.merge, self.shard) {
             (Some(count), _) => merge_shards(&out, count.get(), &dataset)?,
-            (None, Some(shard)) => return self.check_shard(shard, &dataset, &out, &bars),
+            (None, Some(shard)) => return self.check_shard(shard, &dataset, source, &out, &bars),
             (None, None) => {
-                let cases = self.cases(&dataset, &out, seed, &bars)?;
+                let cases = self.cases(&dataset, source, &out, seed, &bars)?;
                 check(&dataset, cases, &|event| bars.show(event))?
             }
         };
         let mut report = PrepareDataReport::of_checked(&dataset, &out, &checked);
-        let splits = match (&self.import_splits, self.folds) {
-            (Some(path), _) => SplitSource::Published(path),
-            (None, Some(folds)) => SplitSource::Folds(folds.into()),
-            (None, None) => SplitSource::Random,
+        let listed = directory.and_then(nnunet::splits_file);
+        let splits = match (&self.import_splits, self.folds, &listed) {
+            (Some(path), ..) | (None, None, Some(path)) => SplitSource::Published(path),
+            (None, Some(folds), _) => SplitSource::Folds(folds.into()),
+            (None, None, None) => SplitSource::Random,
         };
-        let options = PreparationOptions { seed, splits, fit_intensity: self.fit_intensity };
+        // nnU-Net's format says nothing of intensities.
+        let fit_intensity = self.fit_intensity || directory.is_some();
+        let options = PreparationOptions { seed, splits, fit_intensity };
         let prepared = preparation::prepare(dataset, &checked, &out, &options, &|event| bars.show(event))
             .inspect_err(|_| bars.say(report.table().trim_end()))?;
         report.add(&prepared);
@@ -165,13 +184,14 @@ impl PrepareDataArgs {
         &self,
         shard: Shard,
         dataset: &Dataset,
+        source: Option<&str>,
         out: &Path,
         bars: &Bars,
     ) -> Result<PrepareDataReport> {
-        if self.source.is_none() && dataset.name == "demo" {
+        if source.is_none() && dataset.name == "demo" {
             bail!("--shard: the demo's cases are generated by one job");
         }
-        let cases = self.cases(dataset, out, 0, bars)?;
+        let cases = self.cases(dataset, source, out, 0, bars)?;
         let checked =
             check(dataset, shard.of(&cases).into_iter().cloned().collect(), &|event| bars.show(event))?;
         let mut report = PrepareDataReport::of_checked(dataset, out, &checked);
@@ -181,12 +201,19 @@ impl PrepareDataArgs {
     }
 
     /// The cases of `dataset`, generated or found where the arguments say.
-    fn cases(&self, dataset: &Dataset, out: &Path, seed: u64, bars: &Bars) -> Result<Vec<Case>> {
-        if self.source.is_none() && dataset.name == "demo" {
+    fn cases(
+        &self,
+        dataset: &Dataset,
+        source: Option<&str>,
+        out: &Path,
+        seed: u64,
+        bars: &Bars,
+    ) -> Result<Vec<Case>> {
+        if source.is_none() && dataset.name == "demo" {
             return Ok(generate(dataset, out, seed, DEMO_CASES, &|event| bars.show(event))?);
         }
         let limit_bytes = self.max_unpacked.saturating_mul(1_000_000_000);
-        let directory = source::directory(dataset, self.source.as_deref(), out, limit_bytes, bars)?;
+        let directory = source::directory(dataset, source, out, limit_bytes, bars)?;
         Ok(find_cases(dataset, &directory)?)
     }
 }

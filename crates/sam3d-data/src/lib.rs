@@ -23,6 +23,7 @@ pub mod download;
 #[cfg(feature = "download")]
 pub mod hub;
 pub mod loader;
+pub mod nnunet;
 pub mod phantom;
 pub mod preparation;
 pub mod prepared;

@@ -13,6 +13,7 @@ use crate::{Format, Grid, IoError, ReadLimits, ValueType, Volume, dicom, meta_im
 /// | NRRD | `.nrrd`, `.seg.nrrd`, `.nhdr` with its data file beside it |
 /// | MetaImage | `.mha`, `.mhd` with its data file beside it |
 /// | DICOM | a directory with the slices of one volume, or one of its slices; [`dicom::read`] chooses among several |
+/// | DICOM SEG | a segmentation, as [`dicom::read_segmentation`] reads it |
 ///
 /// Memory is taken only after the claimed size was checked against `limits` and the file's length.
 ///
@@ -24,6 +25,7 @@ pub fn read(path: &Path, limits: ReadLimits) -> Result<Volume, IoError> {
         Format::Nifti => nifti::read(path, limits),
         Format::Nrrd => nrrd::read(path, limits),
         Format::MetaImage => meta_image::read(path, limits),
+        Format::Dicom if dicom::Segmentation::is_at(path)? => dicom::read_segmentation(path, limits),
         Format::Dicom => dicom::read(path, None, limits),
     }
 }
@@ -56,8 +58,8 @@ pub struct LabelOptions {
     pub contours: dicom::MaskOptions,
 }
 
-/// Reads a label map: a volume of whole numbers as [`read()`], or the only structure of an RT structure set as 0 and 1 on
-/// `grid`, that of the image it was drawn on.
+/// Reads a label map: a volume of whole numbers as [`read()`]; or, on `grid`, that of the image they belong to, the only
+/// structure of an RT structure set as 0 and 1, or the segments of a DICOM segmentation by their numbers.
 ///
 /// # Errors
 /// As [`read()`] and [`dicom::read_mask`], and [`IoError::NotWholeNumbers`] for a probability map or an image.
@@ -75,6 +77,9 @@ pub fn read_label_with(
     limits: ReadLimits,
     options: LabelOptions,
 ) -> Result<Volume, IoError> {
+    if dicom::Segmentation::is_at(path)? {
+        return dicom::segmentation_labels(path, grid, limits, options.threshold);
+    }
     if !dicom::StructureSet::is_at(path)? {
         return read(path, limits)?.into_labels(path, options.threshold);
     }

@@ -1,5 +1,7 @@
 //! Measurements against brute force over all pairs of points, on anisotropic, oblique and sheared grids.
 
+#![expect(clippy::unwrap_used, reason = "a test without its input cannot go on")]
+
 use ndarray::Array3;
 use proptest::prelude::*;
 use sam3d_geom::Affine;

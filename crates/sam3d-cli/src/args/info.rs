@@ -7,7 +7,7 @@ use super::ImageReadArgs;
 const NOTES: &str = "\
 Prints, of a volume: format, geometry, type and range of the voxels, and, of a label map, the labels
 with their names; of a directory of DICOM slices: the same, or the UIDs if there are several series;
-of an RT structure set: its structures; of a checkpoint: model, parameters, preprocessing and
+of an RT structure set: its structures; of a DICOM segmentation: its segments; of a checkpoint: model, parameters, preprocessing and
 provenance; of a run's directory: all its checkpoints.
 
 Patient data (who was imaged, when and where) is printed only with --phi.
@@ -22,7 +22,7 @@ Examples:
 #[derive(Debug, Clone, Args)]
 #[command(after_help = NOTES)]
 pub struct InfoArgs {
-    /// Volume (NIfTI, NRRD, MetaImage, DICOM), RT structure set, checkpoint (.safetensors), or directory
+    /// Volume (NIfTI, NRRD, MetaImage, DICOM), RT structure set, DICOM segmentation, checkpoint (.safetensors), or directory
     #[arg(value_name = "FILE|DIR")]
     pub path: PathBuf,
 

@@ -5,28 +5,41 @@ use clap::Args;
 use super::ImageReadArgs;
 
 const NOTES: &str = "\
-A voxel is foreground if its centre lies inside the contours of the nearest plane; a contour inside
+Of an RT structure set, a voxel is foreground if its centre lies inside the contours of the nearest plane; a contour inside
 another one is a hole. The mask has the grid of the image, in any orientation and spacing.
 
 Examples:
   sam3d mask --rtstruct RS.dcm --image ct/ --roi GTV --out gtv.nii.gz
-  sam3d info RS.dcm             lists the structures";
+  sam3d mask --seg SEG.dcm --segment 2 --out liver.nii.gz
+  sam3d info RS.dcm             lists the structures, or a segmentation's segments";
 
-/// Convert contours of an RT structure set to a mask
+/// Convert a structure of an RT structure set, or a segment of a DICOM segmentation, to a mask
 #[derive(Debug, Clone, Args)]
 #[command(after_help = NOTES)]
 pub struct MaskArgs {
     /// RT structure set (DICOM)
-    #[arg(long, value_name = "FILE")]
-    pub rtstruct: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "seg", requires = "image")]
+    pub rtstruct: Option<PathBuf>,
 
-    /// Image that was contoured: a directory with its DICOM slices, or a volume in another format
+    /// DICOM segmentation (binary, fractional or label map)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["rtstruct", "roi", "fill_gaps"])]
+    pub seg: Option<PathBuf>,
+
+    /// Image whose grid the mask has: DICOM slices or another format; optional with --seg
     #[arg(long, value_name = "FILE|DIR")]
-    pub image: PathBuf,
+    pub image: Option<PathBuf>,
 
     /// Name or number of the structure; required if there are several
     #[arg(long, value_name = "NAME")]
     pub roi: Option<String>,
+
+    /// Label or number of the segment; required if there are several
+    #[arg(long, value_name = "NAME|NUMBER", requires = "seg")]
+    pub segment: Option<String>,
+
+    /// Share of the maximum above which a voxel of a fractional segmentation is foreground
+    #[arg(long, value_name = "P", requires = "seg", default_value_t = 0.5)]
+    pub threshold: f32,
 
     /// Mask to write: .nii.gz, .nii, .nrrd or .seg.nrrd
     #[arg(long, value_name = "FILE")]

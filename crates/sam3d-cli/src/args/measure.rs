@@ -19,7 +19,7 @@ Examples:
 #[derive(Debug, Clone, Args)]
 #[command(after_help = NOTES)]
 pub struct MeasureArgs {
-    /// Mask (NIfTI, NRRD, MetaImage, or an RT structure set with one structure, which needs --image)
+    /// Mask (NIfTI, NRRD, MetaImage, DICOM SEG, or an RTSTRUCT of one structure, which needs --image)
     #[arg(value_name = "MASK")]
     pub mask: PathBuf,
 

@@ -5,6 +5,7 @@ mod convert;
 mod convert_volume;
 mod dataset_stats;
 mod eval;
+mod export_nnunet;
 mod fetch_sample;
 mod fetch_weights;
 mod global;
@@ -33,6 +34,7 @@ pub use dataset_stats::DatasetStatsArgs;
 pub use eval::{
     EvalArgs, FirstArg, KeepMasks, MethodName, PositionArg, ProtocolArg, RunCheckpoint, Split, WindowWeights,
 };
+pub use export_nnunet::ExportNnunetArgs;
 pub use fetch_sample::FetchSampleArgs;
 pub use fetch_weights::FetchWeightsArgs;
 pub use global::{DeviceArg, GlobalArgs};
@@ -77,6 +79,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Check the cases of a dataset, and write its list of cases and its splits
     PrepareData(PrepareDataArgs),
+    /// Write a prepared dataset in nnU-Net's format
+    ExportNnunet(ExportNnunetArgs),
     /// Print the intensity statistics of a dataset's target, for its description
     DatasetStats(DatasetStatsArgs),
     /// List the built-in and the downloaded weights
@@ -97,7 +101,7 @@ pub enum Command {
     Metrics(MetricsArgs),
     /// Measure a mask: volume, RECIST and WHO diameters, bounding box, intensities
     Measure(MeasureArgs),
-    /// Convert contours of an RT structure set to a mask
+    /// Convert a structure of an RT structure set, or a segment of a DICOM segmentation, to a mask
     Mask(MaskArgs),
     /// Convert PyTorch weights to a checkpoint
     Convert(ConvertArgs),

@@ -5,6 +5,7 @@ use std::{
 
 use clap::Args;
 use sam3d_infer::TestTimeAugmentation;
+use sam3d_io::dicom::derived::SegmentKind;
 use sam3d_model::Precision;
 
 use super::{
@@ -42,6 +43,9 @@ Examples:
   A mask that 3D Slicer shows with its name:
     sam3d segment --weights best.safetensors --image ct.nrrd --point 112,87,40 \\
       --out tumour.seg.nrrd --name \"Left kidney tumour\"
+  A DICOM segmentation (SEG) that a PACS stores beside the series, and a structure set (RTSTRUCT):
+    sam3d segment --weights best.safetensors --image ct/ --point 112,87,40 --out mask.dcm
+    sam3d segment --weights best.safetensors --image ct/ --point 112,87,40 --out gtv.rtstruct.dcm
   A tumour larger than the crop, followed over at most 20 crops:
     sam3d segment --weights best.safetensors --image ct.nii.gz --point 112,87,40 --out mask.nii.gz \\
       --grow --max-crops 20
@@ -89,7 +93,7 @@ pub struct SegmentArgs {
     #[arg(long, value_enum, default_value_t = Space::Voxel, hide_possible_values = true)]
     pub space: Space,
 
-    /// Mask to write: .nii.gz, .nii, .nrrd, or .seg.nrrd for 3D Slicer
+    /// Mask to write: .nii.gz, .nii, .nrrd, .seg.nrrd for 3D Slicer; of DICOM also .dcm (SEG), .rtstruct.dcm
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
 
@@ -113,9 +117,17 @@ pub struct SegmentArgs {
     #[arg(long, value_name = "N", default_value_t = NonZeroU8::MIN)]
     pub label: NonZeroU8,
 
-    /// Name of the segment in a .seg.nrrd file
+    /// Name of the segment in a .seg.nrrd or DICOM file
     #[arg(long, value_name = "NAME", default_value = "target")]
     pub name: String,
+
+    /// What the segment of a DICOM file is: tumour, lesion, or a code VALUE:SCHEME:MEANING
+    #[arg(long = "type", value_name = "TYPE", default_value = "tumour")]
+    pub kind: SegmentKind,
+
+    /// Write a .dcm as a label map, a newer class that older viewers cannot read
+    #[arg(long)]
+    pub label_map: bool,
 
     /// Use the preprocessing of this dataset (name or TOML file) instead of the checkpoint's
     #[arg(long, value_name = "NAME|FILE")]

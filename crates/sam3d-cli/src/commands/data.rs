@@ -1,11 +1,16 @@
 //! `sam3d prepare-data`, `dataset-stats`, `fetch-sample` and `fetch-weights`, which `cargo xtask` has as well: [`sam3d_commands`].
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
+use indicatif::ProgressBar;
 use sam3d_commands::Program;
+use sam3d_data::{dataset::PreparedDataset, nnunet};
+use serde::Serialize;
 
 use crate::{
-    args::{DatasetStatsArgs, FetchSampleArgs, FetchWeightsArgs, GlobalArgs, PrepareDataArgs},
+    args::{
+        DatasetStatsArgs, ExportNnunetArgs, FetchSampleArgs, FetchWeightsArgs, GlobalArgs, PrepareDataArgs,
+    },
     output,
 };
 
@@ -39,6 +44,33 @@ pub fn fetch_sample(args: &FetchSampleArgs, global: &GlobalArgs) -> anyhow::Resu
 /// If they cannot be fetched or written, or are not the published ones.
 pub fn fetch_weights(args: &FetchWeightsArgs, global: &GlobalArgs) -> anyhow::Result<()> {
     output::emit(&args.shared.run(&program(global))?, global.json)
+}
+
+/// Writes a prepared dataset in nnU-Net's format.
+///
+/// # Errors
+/// If the data is not prepared, a case cannot be read, or a file is in the way.
+pub fn export_nnunet(args: &ExportNnunetArgs, global: &GlobalArgs) -> anyhow::Result<()> {
+    let prepared = PreparedDataset::open(&args.data)?;
+    let bar = if global.quiet { ProgressBar::hidden() } else { ProgressBar::new(0) };
+    let cases = nnunet::export(&prepared, &args.out, &mut |done, all| {
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+    })?;
+    bar.finish_and_clear();
+    output::emit(&Exported { out: args.out.clone(), cases }, global.json)
+}
+
+#[derive(Serialize)]
+struct Exported {
+    out: PathBuf,
+    cases: usize,
+}
+
+impl fmt::Display for Exported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "written  {} ({} cases)", self.out.display(), self.cases)
+    }
 }
 
 /// By default results go below the current directory.

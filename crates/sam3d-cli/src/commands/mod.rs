@@ -7,6 +7,7 @@ pub mod data;
 pub mod eval;
 pub mod info;
 pub mod mask;
+pub mod mask_output;
 pub mod measure;
 pub mod metrics;
 pub mod models;

@@ -18,6 +18,7 @@ use sam3d_io::{
     OutputFormat, Volume,
     atomic::{self, Overwrite},
     check_same_grid,
+    dicom::derived::SegmentationEncoding,
     nrrd::Segment,
     orient::AxisMap,
     overlay::{self, Overlay},
@@ -25,7 +26,11 @@ use sam3d_io::{
 use sam3d_metrics::{IntensityStatistics, Overlap};
 use serde::Serialize;
 
-use super::{prompts, segmenter, weights, writable::check_writable};
+use super::{
+    mask_output::{self, Described, MaskOutput},
+    prompts, segmenter, weights,
+    writable::check_writable,
+};
 use crate::{
     args::{GlobalArgs, SegmentArgs},
     measurements::Measurements,
@@ -38,7 +43,9 @@ use crate::{
 /// # Errors
 /// If a file cannot be read or written, a point is outside the image, or the weights do not understand the prompts.
 pub fn run(args: &SegmentArgs, global: &GlobalArgs) -> anyhow::Result<()> {
-    for path in [Some(&args.out), args.prob_out.as_ref()].into_iter().flatten() {
+    check_writable(&args.out, args.force)?;
+    let output = MaskOutput::of_path(&args.out)?;
+    if let Some(path) = &args.prob_out {
         check_writable(path, args.force)?;
         OutputFormat::of_path(path)?;
     }
@@ -47,6 +54,7 @@ pub fn run(args: &SegmentArgs, global: &GlobalArgs) -> anyhow::Result<()> {
     }
     // Fast checks first: prompts and ground truth before weights and network.
     let recorded = args.session.as_deref().map(read_log).transpose()?;
+    let source = output.source(&args.image, args.reading.series.as_deref())?;
     let image = args.reading.read(&args.image)?;
     let steps = prompts::steps(args, &image)?;
     let truth = args.truth.as_ref().map(|path| read_truth(path, args, &image)).transpose()?;
@@ -92,16 +100,45 @@ pub fn run(args: &SegmentArgs, global: &GlobalArgs) -> anyhow::Result<()> {
         let through = clicked.first().copied().unwrap_or_else(|| middle_of(&mask));
         draw(directory, &session, segmenter.preprocessing(), through, truth.as_ref(), &mask)?;
     }
-    let label = args.label.get();
-    mask.map_inplace(|value| *value *= label);
-    let segments = [Segment::new(&args.name, label)];
-    sam3d_io::write_segmentation(&args.out, mask.view(), &grid, &segments, overwrite)?;
+    if let Some(source) = &source {
+        let described = Described {
+            name: &args.name,
+            kind: &args.kind,
+            encoding: if args.label_map {
+                SegmentationEncoding::LabelMap
+            } else {
+                SegmentationEncoding::Binary
+            },
+            weights: weights.iter().map(ToString::to_string).collect(),
+            parameters: parameters(segmenter.weights_sha256()?, &session)?,
+        };
+        mask_output::write_object(&args.out, output, mask.view(), source, described, overwrite)?;
+    } else {
+        let label = args.label.get();
+        mask.map_inplace(|value| *value *= label);
+        let segments = [Segment::new(&args.name, label)];
+        sam3d_io::write_segmentation(&args.out, mask.view(), &grid, &segments, overwrite)?;
+    }
     if let Some(path) = &args.log {
         let text = session.log()?.to_json()?;
         atomic::write(path, overwrite, |file| std::io::Write::write_all(file, text.as_bytes()))?;
     }
     output::emit(&report, global.json)
 }
+
+/// What it takes to reproduce the mask, for a DICOM object: the hash of the weights, and the session if there is room for it.
+fn parameters(weights_sha256: &[String], session: &Session) -> anyhow::Result<String> {
+    let session: serde_json::Value = serde_json::from_str(&session.log()?.to_json()?)?;
+    let whole = serde_json::json!({"weights_sha256": weights_sha256, "session": session}).to_string();
+    if whole.len() <= MOST_PARAMETERS {
+        return Ok(whole);
+    }
+    Ok(serde_json::json!({"weights_sha256": weights_sha256, "session": "too long to be stored here"})
+        .to_string())
+}
+
+/// Characters that a DICOM object has room for.
+const MOST_PARAMETERS: usize = 10_240;
 
 fn read_log(path: &Path) -> anyhow::Result<SessionLog> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;

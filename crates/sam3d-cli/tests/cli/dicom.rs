@@ -40,6 +40,9 @@ fn write(object: InMemDicomObject, path: &Path) {
 /// Slice number `k` of `series`, 1 x 1 x 2.5 mm, its values `100 k`.
 fn write_slice(directory: &Path, series: &str, k: u16) {
     let mut object = with_patient(uids::CT_IMAGE_STORAGE);
+    text(&mut object, tags::SOP_INSTANCE_UID, VR::UI, &format!("{series}.{}", k + 1));
+    text(&mut object, tags::STUDY_INSTANCE_UID, VR::UI, "1.2.77");
+    text(&mut object, tags::FRAME_OF_REFERENCE_UID, VR::UI, "1.2.78");
     text(&mut object, tags::SERIES_INSTANCE_UID, VR::UI, series);
     text(&mut object, tags::MODALITY, VR::CS, "CT");
     text(&mut object, tags::IMAGE_POSITION_PATIENT, VR::DS, &format!("-4\\-3\\{}", 2.5 * f64::from(k)));
@@ -62,7 +65,7 @@ fn write_slice(directory: &Path, series: &str, k: u16) {
     write(object, &directory.join(format!("{series}-{}", 9 - k)));
 }
 
-fn write_series(directory: &Path, series: &str, slices: u16) {
+pub(crate) fn write_series(directory: &Path, series: &str, slices: u16) {
     (0..slices).for_each(|k| write_slice(directory, series, k));
 }
 

@@ -23,6 +23,11 @@ fn help_of_metrics() {
 }
 
 #[test]
+fn help_of_export_nnunet() {
+    insta::assert_snapshot!(help(&["export-nnunet", "--help"]));
+}
+
+#[test]
 fn help_of_measure() {
     insta::assert_snapshot!(help(&["measure", "--help"]));
 }

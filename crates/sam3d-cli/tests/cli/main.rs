@@ -9,6 +9,7 @@ mod eval;
 mod eval_corrections;
 mod eval_methods;
 mod help;
+mod hospital;
 mod info;
 mod measure;
 mod metrics;

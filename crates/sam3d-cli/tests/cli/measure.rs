@@ -1,7 +1,5 @@
 //! `sam3d measure`: a mask's size in text, JSON and CSV.
 
-#![expect(clippy::unwrap_used, reason = "a test without its files cannot go on")]
-
 use ndarray::Array3;
 use sam3d_io::{atomic::Overwrite, nifti};
 use serde_json::Value;

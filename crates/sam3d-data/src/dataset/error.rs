@@ -25,6 +25,39 @@ pub enum DatasetError {
         /// What is wrong and where.
         source: Box<toml::de::Error>,
     },
+    /// The `dataset.json` of a directory in nnU-Net's format cannot be used.
+    #[error("{path}: not a description of a data set in nnU-Net's format: {reason}", path = path.display())]
+    NnunetDescription {
+        /// The file.
+        path: PathBuf,
+        /// What was expected and what was found.
+        reason: String,
+    },
+    /// The images of a data set have several channels.
+    #[error(
+        "{path}: the images have {} channels ({}), expected one: a network here sees a CT alone; make a data set of one channel",
+        channels.len(), channels.join(", "), path = path.display()
+    )]
+    SeveralChannels {
+        /// The description.
+        path: PathBuf,
+        /// Names of the channels.
+        channels: Vec<String>,
+    },
+    /// The target of a data set in nnU-Net's format is not clear.
+    #[error(
+        "{path}: {}; name one of the labels: {}",
+        wanted.as_ref().map_or("several labels can be the target".to_owned(), |wanted| format!("no label {wanted}")),
+        labels.join(", "), path = path.display()
+    )]
+    LabelUnknown {
+        /// The description.
+        path: PathBuf,
+        /// The label that was asked for.
+        wanted: Option<String>,
+        /// Names and values of the labels that can be the target.
+        labels: Vec<String>,
+    },
     /// A layout's pattern does not say where the case id stands.
     #[error("layout pattern {pattern:?} must hold {{case}} in one path component at least")]
     PatternWithoutCase {

@@ -24,7 +24,7 @@ pub use layout::{Layout, find_cases};
 pub use prepared::{PreparedDataset, Splits};
 pub use statistics::{TargetStatistics, target_statistics};
 
-use crate::splits::SplitCounts;
+use crate::{nnunet, splits::SplitCounts};
 
 /// The embedded descriptions, by name.
 const EMBEDDED: [(&str, &str); 6] = [
@@ -118,17 +118,32 @@ impl Dataset {
         Self::parse(&text, path)
     }
 
-    /// What a user typed: an embedded name, else the path of a TOML file.
+    /// What a user typed: an embedded name, else the path of a TOML file or of a directory in nnU-Net's format with one label.
     ///
     /// # Errors
     /// [`DatasetError::Unknown`] if it is neither; as [`open`](Self::open).
     pub fn named_or_open(name_or_path: &str) -> Result<Self, DatasetError> {
         match Self::named(name_or_path) {
+            Err(DatasetError::Unknown { .. }) if nnunet::is_nnunet(Path::new(name_or_path)) => {
+                nnunet::describe(Path::new(name_or_path), None)
+            }
             Err(DatasetError::Unknown { .. }) if Path::new(name_or_path).exists() => {
                 Self::open(Path::new(name_or_path))
             }
             result => result,
         }
+    }
+
+    /// The name of what a user typed: an embedded name, the path of a TOML file, or a directory in nnU-Net's format.
+    ///
+    /// # Errors
+    /// As [`named_or_open`](Self::named_or_open).
+    pub fn name_of(name_or_path: &str) -> Result<String, DatasetError> {
+        let path = Path::new(name_or_path);
+        if Self::named(name_or_path).is_err() && nnunet::is_nnunet(path) {
+            return Ok(nnunet::name_of(path));
+        }
+        Ok(Self::named_or_open(name_or_path)?.name)
     }
 
     fn parse(text: &str, path: &Path) -> Result<Self, DatasetError> {

@@ -188,6 +188,70 @@ pub enum DicomError {
         /// Number and name.
         name: String,
     },
+    /// A DICOM file of another kind than a segmentation.
+    #[error("the file is not a DICOM segmentation")]
+    NotASegmentation,
+    /// A segmentation has no segment of that label or number.
+    #[error("found no segment {wanted}; there are: {}", names.join(", "))]
+    SegmentMissing {
+        /// What was asked for.
+        wanted: String,
+        /// Number and label of each segment.
+        names: Vec<String>,
+    },
+    /// A segmentation has several segments, and none was chosen.
+    #[error("found {} segments; choose one of: {}", names.len(), names.join(", "))]
+    SeveralSegments {
+        /// Number and label of each segment.
+        names: Vec<String>,
+    },
+    /// A voxel belongs to two segments, where it can have one label only.
+    #[error("the segments {first} and {second} overlap, so that they are no label map; take one at a time")]
+    SegmentsOverlap {
+        /// One segment.
+        first: String,
+        /// The other one.
+        second: String,
+    },
+    /// A segment that was to be written is empty.
+    #[error("the segment {label} has no voxels; there is nothing to store")]
+    SegmentWithoutVoxels {
+        /// Its label.
+        label: String,
+    },
+    /// More segments were to be written than there are numbers for, or none.
+    #[error("expected 1 to {most} segments, found {count}")]
+    TooManySegments {
+        /// How many.
+        count: usize,
+        /// The most that fit.
+        most: usize,
+    },
+    /// The pixels of a segmentation's frame are not voxels of the image.
+    #[error(
+        "the pixels of frame {frame} are not voxels of the image: it belongs to another series, or was resampled; \
+         take the series it was made for"
+    )]
+    FrameOffGrid {
+        /// The frame, from 1.
+        frame: usize,
+    },
+    /// The frames of a segmentation do not lie on one grid.
+    #[error("the frames do not lie on one grid: {reason}; name the image it belongs to")]
+    FramesUneven {
+        /// In what they differ.
+        reason: &'static str,
+    },
+    /// A value is longer than its element can hold.
+    #[error("the value of {tag} has {bytes} bytes, more than the {most} that fit")]
+    ValueTooLong {
+        /// The element, as group and number.
+        tag: String,
+        /// Bytes of the value.
+        bytes: usize,
+        /// The most that fit.
+        most: u64,
+    },
     /// No contour meets a slice of the image.
     #[error(
         "no contour of the structure {name} lies on a slice of the image; take the series it was drawn on"

@@ -308,8 +308,8 @@ fn files(directory: &Path, levels: usize) -> Result<Vec<PathBuf>, IoError> {
 pub(super) fn not_an_image(instance: &Instance) -> DicomError {
     let (kind, hint) = match instance.sop_class.as_str() {
         uids::RT_STRUCTURE_SET_STORAGE => ("an RT structure set", "; sam3d mask makes a mask of it"),
-        uids::SEGMENTATION_STORAGE => {
-            ("a DICOM segmentation", "; convert it, for example with dcmqi's segimage2itkimage")
+        uids::SEGMENTATION_STORAGE | uids::LABEL_MAP_SEGMENTATION_STORAGE => {
+            ("a DICOM segmentation", "; it is read as a mask")
         }
         uids::MEDIA_STORAGE_DIRECTORY_STORAGE => {
             ("an index of other files", "; give the directory it lies in")

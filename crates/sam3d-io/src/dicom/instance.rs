@@ -180,7 +180,8 @@ impl Instance {
     /// Whether it is an image of anything: not a segmentation or a dose, which have pixels too.
     pub(super) fn is_image(&self) -> bool {
         let is_derived =
-            [uids::SEGMENTATION_STORAGE, uids::RT_DOSE_STORAGE].contains(&self.sop_class.as_str());
+            [uids::SEGMENTATION_STORAGE, uids::LABEL_MAP_SEGMENTATION_STORAGE, uids::RT_DOSE_STORAGE]
+                .contains(&self.sop_class.as_str());
         !is_derived && self.has_pixels && self.rows.is_some() && self.columns.is_some()
     }
 

@@ -183,7 +183,7 @@ fn decode_frame(
 
 /// How pixels are compressed.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Codec {
+pub(super) enum Codec {
     None,
     Rle,
     Jpeg,
@@ -191,7 +191,7 @@ enum Codec {
 }
 
 impl Codec {
-    fn of(transfer_syntax: &str) -> Option<Self> {
+    pub(super) fn of(transfer_syntax: &str) -> Option<Self> {
         match transfer_syntax {
             uids::IMPLICIT_VR_LITTLE_ENDIAN
             | uids::EXPLICIT_VR_LITTLE_ENDIAN
@@ -213,7 +213,7 @@ pub(super) fn check_codec(transfer_syntax: &str) -> Result<(), DicomError> {
     if Codec::of(transfer_syntax).is_some() { Ok(()) } else { Err(unsupported(transfer_syntax)) }
 }
 
-fn unsupported(uid: &str) -> DicomError {
+pub(super) fn unsupported(uid: &str) -> DicomError {
     DicomError::TransferSyntaxUnsupported {
         uid: uid.to_owned(),
         name: super::file::transfer_syntax_name(uid),

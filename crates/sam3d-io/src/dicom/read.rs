@@ -7,14 +7,14 @@ use ndarray::{Array3, Axis};
 use rayon::prelude::*;
 
 use super::{
-    Census, DicomError, MaskOptions, RoiMask, SeriesSummary, StructureSet,
+    Census, DicomError, MaskOptions, RoiMask, Segmentation, SeriesSummary, StructureSet,
     file::DicomFile,
     folder::{Folder, files_below, files_beside},
     geometry::Stack,
     instance::Instance,
     pixels::{self, PixelFormat},
 };
-use crate::{Grid, IoError, ReadLimits, Volume};
+use crate::{Grid, IoError, ReadLimits, ValueType, Volume};
 
 /// Reads the slices of one series as a volume: `path` is their directory, or one of them.
 ///
@@ -64,13 +64,13 @@ pub fn read(path: &Path, series: Option<&str>, limits: ReadLimits) -> Result<Vol
 }
 
 /// The files among which [`read`] finds the volume at `path`: of a directory all, sorted; of a slice the slice first, then
-/// those beside it; of a structure set itself alone.
+/// those beside it; of a structure set or segmentation itself alone.
 pub(crate) fn files(path: &Path) -> Result<Vec<PathBuf>, IoError> {
     if path.is_dir() {
         return files_below(path);
     }
     let mut files = vec![path.to_owned()];
-    if !StructureSet::is_at(path)? {
+    if !StructureSet::is_at(path)? && !Segmentation::is_at(path)? {
         files.extend(files_beside(path)?);
     }
     Ok(files)
@@ -126,4 +126,42 @@ pub fn read_mask(
         tracing::warn!(path = %path.display(), structure = roi.label(), "{warning}");
     }
     Ok(made)
+}
+
+/// The segments of the segmentation at `path` by their numbers, on the smallest grid that holds its frames: evenly spaced slices
+/// from the first to the last one with a frame. Of a fractional segmentation the voxels above half of its maximum.
+///
+/// # Errors
+/// As [`Segmentation::read`], [`Segmentation::grid`] and [`Segmentation::labels`].
+pub fn read_segmentation(path: &Path, limits: ReadLimits) -> Result<Volume, IoError> {
+    let segmentation = Segmentation::read(path, limits)?;
+    labels(&segmentation, path, &segmentation.own_grid(path, limits)?, None)
+}
+
+/// As [`read_segmentation`], on `grid`, that of the image it belongs to; of a fractional segmentation the voxels above
+/// `threshold` of its maximum.
+pub(crate) fn segmentation_labels(
+    path: &Path,
+    grid: &Grid,
+    limits: ReadLimits,
+    threshold: Option<f32>,
+) -> Result<Volume, IoError> {
+    limits.check(path, grid.shape_ijk())?;
+    labels(&Segmentation::read(path, limits)?, path, grid, threshold)
+}
+
+fn labels(
+    segmentation: &Segmentation,
+    path: &Path,
+    grid: &Grid,
+    threshold: Option<f32>,
+) -> Result<Volume, IoError> {
+    let labels = segmentation.labels(grid, threshold).map_err(|error| error.at(path))?;
+    let value_type = if labels.iter().all(|label| *label <= u8::MAX.into()) {
+        ValueType::Uint8
+    } else {
+        ValueType::Uint16
+    };
+    let data = labels.mapv(f32::from);
+    Ok(Volume { data, grid: grid.clone(), nan_voxels: 0, value_type, rescale: None })
 }

@@ -28,6 +28,47 @@ pub(super) fn decode(frame: &[u8], count: usize, value_bytes: usize) -> Result<V
     Ok(values)
 }
 
+/// A frame of one byte for each value, run-length encoded row by row; its length is even.
+pub(super) fn encode(values: &[u8], columns: usize) -> Vec<u8> {
+    let mut frame = vec![0; HEADER_BYTES];
+    frame[0] = 1;
+    frame[4] = HEADER_BYTES as u8;
+    for row in values.chunks(columns.max(1)) {
+        pack(row, &mut frame);
+    }
+    if frame.len() % 2 == 1 {
+        frame.push(0);
+    }
+    frame
+}
+
+/// The most values of one run.
+const LONGEST: usize = 128;
+
+/// Runs of three equal values or more are stored once; what lies between them as it is.
+fn pack(mut row: &[u8], frame: &mut Vec<u8>) {
+    let run_of = |values: &[u8]| {
+        let same = values.iter().take_while(|value| Some(*value) == values.first()).count();
+        same.min(LONGEST)
+    };
+    while !row.is_empty() {
+        let run = run_of(row);
+        if run > 1 {
+            frame.extend([(257 - run) as u8, row[0]]);
+            row = &row[run..];
+            continue;
+        }
+        let mut length = 1;
+        while length < row.len().min(LONGEST) && run_of(&row[length..]) < 3 {
+            length += 1;
+        }
+        let (literal, rest) = row.split_at(length);
+        frame.push((length - 1) as u8);
+        frame.extend(literal);
+        row = rest;
+    }
+}
+
 /// Unpacks as many bytes as there are places, or as are there, and returns how many.
 fn unpack<'a>(packed: &[u8], mut places: impl Iterator<Item = &'a mut u8>) -> usize {
     let mut filled = 0;
@@ -80,6 +121,24 @@ mod tests {
         // Three times 1 and a literal 2; then the low bytes 5, 6, 7, 8, with a control byte that does nothing.
         let frame = frame(&[&[254, 1, 0, 2], &[128, 3, 5, 6, 7, 8]]);
         assert_eq!(decode(&frame, 4, 2).unwrap(), [5, 1, 6, 1, 7, 1, 8, 2]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn encoded_frames_come_back(
+            values in proptest::collection::vec(0u8..3, 1..700),
+            columns in 1usize..300,
+        ) {
+            let frame = encode(&values, columns);
+            proptest::prop_assert!(frame.len() % 2 == 0);
+            proptest::prop_assert_eq!(decode(&frame, values.len(), 1).unwrap(), values);
+        }
+    }
+
+    #[test]
+    fn long_runs_are_short() {
+        assert_eq!(encode(&[7; 512], 512).len(), HEADER_BYTES + 8);
+        assert_eq!(encode(&[1, 2, 3, 3, 3, 3], 6)[HEADER_BYTES..], [1, 1, 2, 253, 3, 0]);
     }
 
     #[test]

@@ -318,7 +318,7 @@ impl Reading {
 }
 
 /// The kind of object in a file: one of its first elements.
-fn sop_class(file: &mut DicomFile) -> Result<String, DicomError> {
+pub(super) fn sop_class(file: &mut DicomFile) -> Result<String, DicomError> {
     loop {
         match file.parser.next()? {
             Token::Element(tags::SOP_CLASS_UID) => {

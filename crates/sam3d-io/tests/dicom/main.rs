@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot get its input has failed")]
 
 mod codecs;
+mod derived;
+mod external;
 mod hostile;
 mod real;
 mod series;

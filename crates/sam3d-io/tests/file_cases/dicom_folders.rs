@@ -225,9 +225,13 @@ fn a_missing_scaling_on_some_slices() {
 }
 
 #[test]
-fn a_segmentation_is_said_to_be_one() {
-    let text = read(&fixture("seg.dcm")).unwrap_err().to_string();
-    assert!(text.contains("a DICOM segmentation"), "{text}");
+fn a_segmentation_is_read_as_a_mask_and_is_no_slice_of_a_volume() {
+    let mask = read(&fixture("seg.dcm")).unwrap();
+    assert_eq!((mask.grid.shape_ijk(), mask.data.sum()), ([32, 28, 13], 925.0));
+    assert_eq!(mask.grid.spacing_ijk_mm()[2], 2.5);
+    let directory = series();
+    fs::copy(fixture("seg.dcm"), directory.path().join("seg.dcm")).unwrap();
+    assert_is_base(&read(directory.path()).unwrap(), "beside its segmentation");
 }
 
 /// The enhanced CT with its frames changed: as a file of its own.

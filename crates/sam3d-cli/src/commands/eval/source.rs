@@ -34,7 +34,7 @@ impl Source {
         }
         let data = match (&args.data, &args.dataset) {
             (Some(data), _) => data.clone(),
-            (None, Some(name)) => Path::new("data").join(Dataset::named_or_open(name)?.name),
+            (None, Some(name)) => Path::new("data").join(Dataset::name_of(name)?),
             (None, None) => bail!(
                 "name the cases to evaluate with --data DIR or --dataset NAME, or a training run with --run DIR"
             ),

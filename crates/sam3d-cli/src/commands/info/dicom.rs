@@ -4,8 +4,8 @@ use std::{
 };
 
 use sam3d_io::{
-    IoError,
-    dicom::{Census, SeriesSummary, StructureSet, Survey, personal_fields, survey},
+    IoError, ReadLimits,
+    dicom::{Census, Segmentation, SeriesSummary, StoredAs, StructureSet, Survey, personal_fields, survey},
 };
 use serde::Serialize;
 
@@ -145,6 +145,66 @@ impl fmt::Display for StructuresReport {
         }
         for Structure { number, name, contours, points } in &self.structures {
             writeln!(f, "structure    {number} {name}: {contours} contours, {points} points")?;
+        }
+        write!(f, "{}", self.personal)
+    }
+}
+
+/// Description of a DICOM segmentation.
+#[derive(Serialize)]
+pub(super) struct SegmentationReport {
+    path: PathBuf,
+    format: &'static str,
+    stored_as: String,
+    of_series: Vec<String>,
+    segments: Vec<SegmentReport>,
+    #[serde(skip_serializing_if = "PatientData::is_absent")]
+    personal: PatientData,
+}
+
+#[derive(Serialize)]
+struct SegmentReport {
+    number: u16,
+    label: String,
+    kind: String,
+    algorithm: String,
+    frames: usize,
+}
+
+impl SegmentationReport {
+    pub(super) fn read(path: &Path, limits: ReadLimits, phi: bool) -> anyhow::Result<Self> {
+        let Segmentation { segments, stored_as, series, .. } = Segmentation::read(path, limits)?;
+        let segments = segments.into_iter().map(|segment| SegmentReport {
+            number: segment.number,
+            label: segment.label,
+            kind: segment.kind,
+            algorithm: segment.algorithm_type.to_lowercase(),
+            frames: segment.frames,
+        });
+        Ok(Self {
+            path: path.to_owned(),
+            format: "DICOM segmentation",
+            stored_as: match stored_as {
+                StoredAs::Binary => "binary".to_owned(),
+                StoredAs::Fractional { maximum } => format!("fractional, maximum {maximum}"),
+                StoredAs::LabelMap => "label map".to_owned(),
+            },
+            of_series: series,
+            segments: segments.collect(),
+            personal: PatientData::read(path, phi)?,
+        })
+    }
+}
+
+impl fmt::Display for SegmentationReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.path.display())?;
+        writeln!(f, "format       {} ({})", self.format, self.stored_as)?;
+        for series in &self.of_series {
+            writeln!(f, "made for     series {series}")?;
+        }
+        for SegmentReport { number, label, kind, algorithm, frames } in &self.segments {
+            writeln!(f, "segment      {number} {label}: {kind}, {algorithm}, {frames} frames")?;
         }
         write!(f, "{}", self.personal)
     }

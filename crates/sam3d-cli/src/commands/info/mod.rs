@@ -1,4 +1,4 @@
-//! `sam3d info`: a description of a volume, DICOM directory, structure set or checkpoint.
+//! `sam3d info`: a description of a volume, DICOM directory, structure set, segmentation or checkpoint.
 
 mod checkpoint;
 mod comparison;
@@ -13,7 +13,7 @@ use std::{
 use anyhow::Context;
 use sam3d_io::{
     IoError,
-    dicom::{DicomError, StructureSet},
+    dicom::{DicomError, Segmentation, StructureSet},
 };
 
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
     output,
 };
 use checkpoint::{AnyCheckpoint, RunReport};
-use dicom::{DirectoryReport, StructuresReport};
+use dicom::{DirectoryReport, SegmentationReport, StructuresReport};
 use volume::VolumeReport;
 
 /// Describes the volume or checkpoint, or every checkpoint or DICOM series of a directory, and prints the report.
@@ -41,6 +41,10 @@ pub fn run(args: &InfoArgs, global: &GlobalArgs) -> anyhow::Result<()> {
     let extension = path.extension().and_then(|extension| extension.to_str());
     if extension.is_some_and(|extension| ["safetensors", "pth", "pt", "tar"].contains(&extension)) {
         return output::emit(&AnyCheckpoint::read(path)?, global.json);
+    }
+    if Segmentation::is_at(path)? {
+        let limits = args.reading.limits();
+        return output::emit(&SegmentationReport::read(path, limits, args.phi)?, global.json);
     }
     if StructureSet::is_at(path)? {
         return output::emit(&StructuresReport::read(path, args.phi)?, global.json);

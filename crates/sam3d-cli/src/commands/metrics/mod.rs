@@ -10,7 +10,9 @@ use anyhow::{Context, anyhow, bail};
 use ndarray::Array3;
 use sam3d_geom::Spacing;
 use sam3d_io::{
-    IoError, LabelOptions, Volume, check_same_grid, dicom::MaskOptions, on_grid::nearest_on_grid,
+    IoError, LabelOptions, Volume, check_same_grid,
+    dicom::{MaskOptions, Segmentation},
+    on_grid::nearest_on_grid,
     read_label_with,
 };
 use sam3d_metrics::{Comparison, compare_labels};
@@ -65,9 +67,21 @@ fn compare(args: &MetricsArgs, pair: &Pair) -> anyhow::Result<Vec<Report>> {
     let options = LabelOptions { threshold: args.threshold, contours };
     let limits = args.reading.limits();
     let advice = |error: IoError| with_advice(error, "--threshold P makes a mask from it");
-    let prediction = sam3d_io::read(&pair.prediction, limits)?;
-    let mut prediction = prediction.into_labels(&pair.prediction, args.threshold).map_err(advice)?;
-    let truth = read_label_with(&pair.truth, &prediction.grid, limits, options).map_err(advice)?;
+    let labels = |path: &Path| {
+        sam3d_io::read(path, limits)
+            .and_then(|volume| volume.into_labels(path, args.threshold))
+            .map_err(advice)
+    };
+    // A DICOM segmentation leaves out empty slices: it is placed on the other mask's grid.
+    let (truth, mut prediction) = if Segmentation::is_at(&pair.prediction)? {
+        let truth = labels(&pair.truth)?;
+        let prediction = read_label_with(&pair.prediction, &truth.grid, limits, options).map_err(advice)?;
+        (truth, prediction)
+    } else {
+        let prediction = labels(&pair.prediction)?;
+        let truth = read_label_with(&pair.truth, &prediction.grid, limits, options).map_err(advice)?;
+        (truth, prediction)
+    };
     if let Err(error) = check_same_grid((&pair.truth, &truth.grid), (&pair.prediction, &prediction.grid)) {
         if !args.resample_pred {
             bail!("{error}; --resample-pred resamples the prediction");

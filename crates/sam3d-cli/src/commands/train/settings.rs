@@ -88,5 +88,5 @@ pub(in crate::commands) fn read_table(path: &Path) -> anyhow::Result<Table> {
 }
 
 pub(in crate::commands) fn dataset_name(name_or_path: &str) -> anyhow::Result<String> {
-    Ok(Dataset::named_or_open(name_or_path)?.name)
+    Ok(Dataset::name_of(name_or_path)?)
 }
