@@ -130,7 +130,7 @@ mod tests {
             columns in 1usize..300,
         ) {
             let frame = encode(&values, columns);
-            proptest::prop_assert!(frame.len() % 2 == 0);
+            proptest::prop_assert!(frame.len().is_multiple_of(2));
             proptest::prop_assert_eq!(decode(&frame, values.len(), 1).unwrap(), values);
         }
     }

@@ -282,6 +282,6 @@ mod tests {
     fn numbers_of_frames_are_as_precise_as_sixteen_characters_allow() {
         assert_eq!(precise(-87.890_625), "-87.890625");
         assert_eq!(precise(1.0 / 3.0), "0.33333333333333");
-        assert!(precise(-123_456_789.123_456_789).len() <= 16);
+        assert!(precise(-123_456_789.123_456_79).len() <= 16);
     }
 }
