@@ -63,7 +63,8 @@ fn hint(error: &anyhow::Error) -> Option<String> {
         let of_training = || cause.downcast_ref().and_then(hint_of_training);
         let of_model = || cause.downcast_ref().and_then(hint_of_model);
         let of_session = || cause.downcast_ref().and_then(hint_of_session);
-        let of_file = || cause.downcast_ref().and_then(hint_of_file);
+        let of_dicom = || cause.downcast_ref().and_then(hint_of_dicom);
+        let of_file = || cause.downcast_ref().and_then(hint_of_file).or_else(of_dicom);
         let of_network = || of_training().or_else(of_model).or_else(of_session);
         of_evaluation().or_else(of_network).or_else(of_file).map(str::to_owned)
     };
@@ -72,8 +73,15 @@ fn hint(error: &anyhow::Error) -> Option<String> {
 
 fn hint_of_file(error: &IoError) -> Option<&'static str> {
     let IoError::Dicom { problem, .. } = error else { return None };
-    match **problem {
+    hint_of_dicom(problem)
+}
+
+fn hint_of_dicom(problem: &DicomError) -> Option<&'static str> {
+    match problem {
         DicomError::SeveralSeries { .. } => Some("with --series UID"),
+        DicomError::SeveralSegments { .. } => {
+            Some("make a mask of one with `sam3d mask --seg FILE --segment NAME`")
+        }
         DicomError::SeveralRois { .. } => Some("make a mask of it with `sam3d mask --roi NAME`"),
         _ => None,
     }
