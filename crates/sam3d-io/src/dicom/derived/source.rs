@@ -165,7 +165,7 @@ impl SourceSeries {
 
 /// A number of a source in at most 16 characters, as precise as they allow.
 fn precise(number: f64) -> String {
-    let texts = (0..=12).rev().map(|digits| format!("{number:.digits$}"));
+    let texts = (0..=14).rev().map(|digits| format!("{number:.digits$}"));
     let shortest = Some(number.to_string()).into_iter().chain(texts).find(|text| text.len() <= 16);
     shortest.unwrap_or_else(|| decimal(number))
 }
