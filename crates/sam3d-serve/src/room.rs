@@ -81,6 +81,11 @@ impl Room {
         taken.kept + taken.passing
     }
 
+    /// Bytes on disk, those of files that are still arriving among them.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.taken().bytes
+    }
+
     fn taken(&self) -> MutexGuard<'_, Taken> {
         // The counts are whole between any two statements, so a panic elsewhere does not spoil them.
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)

@@ -114,6 +114,11 @@ impl Uploads {
         self.room.files()
     }
 
+    /// Bytes of those files.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.room.bytes()
+    }
+
     /// Removes what nobody used for its time.
     pub(crate) fn sweep(&self) {
         forget_idle(&mut self.kept());

@@ -28,6 +28,7 @@ pub(crate) async fn state(State(server): SharedState) -> Json<Value> {
         "upload_bytes": server.config.limits.upload_bytes,
         "uploads": server.uploads.count(),
         "upload_files": server.uploads.files(),
+        "upload_files_bytes": server.uploads.bytes(),
         "waiting": server.model.waiting(),
     }))
 }
