@@ -48,6 +48,16 @@ pub struct Limits {
     pub connections: usize,
     /// Memory for prepared images, bytes; one image is kept however large it is.
     pub image_cache_bytes: usize,
+    /// Memory for reading volumes, bytes, shared by all readers.
+    pub reading_bytes: u64,
+    /// Clients of nnInteractive's protocol at a time.
+    pub leases: usize,
+    /// How long such a client may do nothing.
+    pub lease_idle: Duration,
+    /// How long it may give no sign of life; zero for ever.
+    pub lease_liveness: Duration,
+    /// How long it waits for a prediction in silence. A prediction that takes longer is sent in pieces.
+    pub slow_answer: Duration,
     /// How long the head of a request may take to arrive, and how long a connection may idle.
     pub head: Duration,
     /// How long a body may take before it must have kept a slowest pace of 16 KiB a second.
@@ -74,6 +84,11 @@ impl Default for Limits {
             runs: 100_000,
             connections: 128,
             image_cache_bytes: 2 * GIB as usize,
+            reading_bytes: 8 * GIB,
+            leases: 3,
+            lease_idle: Duration::from_secs(600),
+            lease_liveness: Duration::from_secs(60),
+            slow_answer: Duration::from_secs(20),
             head: Duration::from_secs(15),
             body: Duration::from_secs(30),
             unread: Duration::from_secs(60),

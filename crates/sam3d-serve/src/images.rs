@@ -148,6 +148,11 @@ impl Images {
         }
     }
 
+    /// How images are prepared.
+    pub(crate) fn preprocessing(&self) -> &Preprocessing {
+        &self.preprocessing
+    }
+
     /// Every image that `asker` can name: the studies, and the uploads it gave a name.
     pub(crate) async fn known_names(
         &self,

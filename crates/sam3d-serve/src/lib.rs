@@ -1,5 +1,5 @@
-//! Clicks over HTTP: a page that shows a CT and segments what is clicked, and the protocol of MONAI Label, which
-//! 3D Slicer, OHIF and MITK speak.
+//! Clicks over HTTP: a page that shows a CT and segments what is clicked, and the protocols of MONAI Label, which 3D Slicer,
+//! OHIF and MITK speak, and of nnInteractive, which 3D Slicer, napari and MITK speak.
 //!
 //! # How an answer is made
 //! A request names an image (a file of the studies' directory, or an upload) and its prompts, clicks above all, in voxels `i, j, k` of
@@ -23,9 +23,11 @@ mod form;
 mod images;
 mod labels;
 mod mask_file;
+mod memory;
 mod model;
 mod monai;
 mod names;
+mod nninteractive;
 mod pace;
 mod page;
 mod private;

@@ -37,6 +37,15 @@ struct Job {
     reply: oneshot::Sender<Result<Answered, Refusal>>,
 }
 
+impl Job {
+    /// A job, and its answer on the way, behind `ahead` others.
+    fn new(image: Arc<Image>, steps: Vec<LogStep>, ahead: usize) -> (Self, Pending) {
+        let (reply, answer) = oneshot::channel();
+        let (progress_in, progress) = mpsc::unbounded_channel();
+        (Self { image, steps, progress: progress_in, reply }, Pending { ahead, progress, reply: answer })
+    }
+}
+
 /// An answer that is on its way.
 #[derive(Debug)]
 pub(crate) struct Pending {
@@ -123,10 +132,8 @@ impl Model {
 
     /// Puts a request into the queue, unless that is full.
     pub(crate) fn ask(&self, image: Arc<Image>, steps: Vec<LogStep>) -> Result<Pending, Refusal> {
-        let (reply, answer) = oneshot::channel();
-        let (progress_in, progress) = mpsc::unbounded_channel();
         let ahead = self.waiting();
-        let job = Job { image, steps, progress: progress_in, reply };
+        let (job, pending) = Job::new(image, steps, ahead);
         self.jobs.try_send(job).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => {
                 Refusal::busy(format!("{ahead} requests are waiting already; try again in a moment"))
@@ -135,7 +142,20 @@ impl Model {
                 Refusal::internal("use the network", &ServeError::NetworkLost)
             }
         })?;
-        Ok(Pending { ahead, progress, reply: answer })
+        Ok(pending)
+    }
+
+    /// Puts a request into the queue once there is a place in it.
+    pub(crate) async fn ask_in_turn(
+        &self,
+        image: Arc<Image>,
+        steps: Vec<LogStep>,
+    ) -> Result<Pending, Refusal> {
+        let lost = |_| Refusal::internal("use the network", &ServeError::NetworkLost);
+        let place = self.jobs.reserve().await.map_err(lost)?;
+        let (job, pending) = Job::new(image, steps, self.waiting());
+        place.send(job);
+        Ok(pending)
     }
 }
 

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use axum::{
-    Router,
+    Json, Router,
     extract::{DefaultBodyLimit, Request},
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::{from_fn_with_state, map_request, map_response},
     response::Response,
     routing::{delete, get, post, put},
 };
+use serde_json::{Value, json};
 use tower_http::{
     cors::{AllowOrigin, CorsLayer},
     timeout::RequestBodyTimeoutLayer,
@@ -17,7 +18,7 @@ use tower_http::{
 
 use crate::{
     access::{Access, same_origin, with_token},
-    api, monai,
+    api, monai, nninteractive,
     pace::paced,
     page,
     refusal::Refusal,
@@ -35,9 +36,13 @@ pub(crate) fn router(shared: Shared) -> Router {
     let open = Router::new()
         .route("/", get(page::index))
         .route("/page/{*name}", get(page::asset))
+        .route("/healthz", get(healthy))
         .route("/auth/", get(monai::enabled))
         .route("/auth/token", post(monai::token));
-    let closed = api_routes().merge(monai_routes()).layer(from_fn_with_state(access.clone(), with_token));
+    let closed = api_routes()
+        .merge(monai_routes())
+        .merge(nninteractive_routes())
+        .layer(from_fn_with_state(access.clone(), with_token));
     Router::new()
         .merge(open)
         .merge(closed)
@@ -83,6 +88,35 @@ fn monai_routes() -> Router<Shared> {
         .route("/activelearning/{strategy}", post(monai::next_sample))
         .route("/train/", get(monai::not_training))
         .route("/auth/token/valid", get(monai::valid))
+}
+
+fn nninteractive_routes() -> Router<Shared> {
+    Router::new()
+        .route("/set_image", post(nninteractive::set_image))
+        .route("/add_scribble_interaction", post(nninteractive::add_scribble))
+        .route("/add_lasso_interaction", post(nninteractive::add_lasso))
+        .route("/add_initial_seg_interaction", post(nninteractive::add_initial_seg))
+        // Arrays are counted while they arrive.
+        .layer(DefaultBodyLimit::disable())
+        .route("/capabilities", get(nninteractive::capabilities))
+        .route("/release", post(nninteractive::release))
+        .route("/heartbeat", post(nninteractive::heartbeat))
+        .route("/lease_status", get(nninteractive::lease_status))
+        .route("/session_log", get(nninteractive::log))
+        .route("/set_target_buffer", post(nninteractive::set_target_buffer))
+        .route("/set_do_autozoom", post(nninteractive::set_autozoom))
+        .route("/reset_interactions", post(nninteractive::reset))
+        .route("/add_point_interaction", post(nninteractive::add_point))
+        .route("/add_bbox_interaction", post(nninteractive::add_bbox))
+        .route("/undo", post(nninteractive::undo))
+        .route("/predict", post(nninteractive::predict))
+        .layer(map_response(nninteractive::never_busy))
+        .route("/claim", post(nninteractive::claim))
+}
+
+/// `GET /healthz`: the server answers.
+async fn healthy() -> Json<Value> {
+    Json(json!({ "ok": true }))
 }
 
 /// What browsers of other origins are told they may do: nothing, unless their origin was allowed.

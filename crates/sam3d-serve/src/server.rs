@@ -31,8 +31,10 @@ use crate::{
     access::Access,
     images::Images,
     labels::Labels,
+    memory::Memory,
     model::{Facts, Model},
     names::Peer,
+    nninteractive::lease::Leases,
     pace::TimedWrites,
     prompts::PromptRules,
     routes,
@@ -96,6 +98,8 @@ impl Server {
             access,
             rules,
             model,
+            leases: Leases::new(limits),
+            memory: Memory::new(limits.reading_bytes),
             images: Images::new(&config, preprocessing),
             uploads,
             labels,
@@ -126,7 +130,11 @@ impl Server {
         loop {
             tokio::select! {
                 () = &mut stop => break,
-                _ = sweep.tick() => self.shared.uploads.sweep(),
+                _ = sweep.tick() => {
+                    self.shared.uploads.sweep();
+                    // Expired leases are dropped whenever they are counted.
+                    let _held = self.shared.leases.count();
+                }
                 Some(_) = connections.join_next() => {}
                 (stream, permit) = next_connection(&listener, &open) => {
                     let limits = &self.shared.config.limits;

@@ -10,7 +10,9 @@ use crate::{
     access::Access,
     images::{ImageName, Images, Located},
     labels::Labels,
+    memory::Memory,
     model::Model,
+    nninteractive::lease::Leases,
     prompts::PromptRules,
     refusal::Refusal,
     uploads::Uploads,
@@ -25,6 +27,9 @@ pub(crate) struct Core {
     pub(crate) model: Model,
     pub(crate) images: Images,
     pub(crate) uploads: Uploads,
+    pub(crate) leases: Leases,
+    /// Memory for reading volumes.
+    pub(crate) memory: Memory,
     pub(crate) labels: Option<Labels>,
 }
 

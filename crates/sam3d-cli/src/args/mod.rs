@@ -75,7 +75,7 @@ pub struct Cli {
 pub enum Command {
     /// Segment the structure that clicks, boxes, scribbles, outlines or a rough mask show
     Segment(SegmentArgs),
-    /// Serve a page to click in, and viewers that use MONAI Label's protocol
+    /// Serve a page to click in, and viewers that use nnInteractive's or MONAI Label's protocol
     Serve(ServeArgs),
     /// Check the cases of a dataset, and write its list of cases and its splits
     PrepareData(PrepareDataArgs),

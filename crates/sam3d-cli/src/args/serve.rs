@@ -5,10 +5,11 @@ use clap::Args;
 use super::{ReadArgs, WeightsArg};
 
 const NOTES: &str = "\
-Open the printed address in a browser, or enter it in 3D Slicer, OHIF or MITK as the address of a
-MONAI Label server. Volumes in --studies are listed by name; uploads are kept for an hour and
-removed when the server stops. Without a token only this computer is served. Connections from other
-computers are not encrypted: put a proxy with TLS in front of the server. Ctrl-C stops it.
+Open the printed address in a browser, or enter it in 3D Slicer, napari or MITK as the address of an
+nnInteractive server, or in 3D Slicer, OHIF or MITK as that of a MONAI Label server. Volumes in
+--studies are listed by name; uploads are kept for an hour and removed when the server stops.
+Without a token only this computer is served. Connections from other computers are not encrypted:
+put a proxy with TLS in front of the server. Ctrl-C stops it.
 
 Examples:
   The page on this computer:
@@ -18,7 +19,7 @@ Examples:
   For an OHIF viewer on another server:
     sam3d serve --weights best.safetensors --studies ct/ --allow-origin http://localhost:3000";
 
-/// Serve a page to click in, and viewers that use MONAI Label's protocol
+/// Serve a page to click in, and viewers that use nnInteractive's or MONAI Label's protocol
 #[derive(Debug, Clone, Args)]
 #[command(after_help = NOTES)]
 pub struct ServeArgs {
@@ -65,6 +66,14 @@ pub struct ServeArgs {
     /// Use the preprocessing of this dataset (name or TOML file) instead of the checkpoint's
     #[arg(long, value_name = "NAME|FILE")]
     pub dataset: Option<String>,
+
+    /// Number of clients of nnInteractive's protocol at a time
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub viewers: usize,
+
+    /// Seconds after which such a client that does nothing loses its place
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    pub viewer_idle: u64,
 
     /// Memory for embeddings of earlier crops, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 2048)]

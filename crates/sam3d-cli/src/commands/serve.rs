@@ -1,6 +1,6 @@
 //! `sam3d serve`: segmentation over HTTP until Ctrl-C or SIGTERM.
 
-use std::{fmt, fs};
+use std::{fmt, fs, time::Duration};
 
 use anyhow::{Context, anyhow};
 use sam3d_infer::{InferError, Segmenter, SegmenterOptions};
@@ -38,7 +38,12 @@ pub fn run(args: &ServeArgs, global: &GlobalArgs) -> anyhow::Result<()> {
         studies: args.studies.clone(),
         labels,
         target: args.name.clone(),
-        limits: Limits { voxels: args.reading.max_voxels, ..Limits::default() },
+        limits: Limits {
+            voxels: args.reading.max_voxels,
+            leases: args.viewers,
+            lease_idle: Duration::from_secs(args.viewer_idle),
+            ..Limits::default()
+        },
     };
     let server =
         Server::bind(config, move || Segmenter::open(&weights, &options)).map_err(|error| match error {

@@ -5,6 +5,7 @@
 #[path = "../../../sam3d-serve/tests/serve/bright.rs"]
 mod bright;
 mod client;
+mod nninteractive;
 mod page;
 mod process;
 mod session;

@@ -8,7 +8,7 @@ use std::{
 
 use ndarray::Array3;
 use sam3d_io::{ReadLimits, atomic::Overwrite};
-use sam3d_model::{Checkpoint, FORMAT_VERSION, Metadata, Provenance};
+use sam3d_model::{Checkpoint, FORMAT_VERSION, Metadata, ModelConfig, Provenance};
 use tempfile::TempDir;
 
 use crate::bright;
@@ -18,16 +18,21 @@ pub(crate) struct Place(TempDir);
 
 impl Place {
     pub(crate) fn new() -> Self {
+        Self::of(&bright::config())
+    }
+
+    /// With the bright network of `config`.
+    pub(crate) fn of(config: &ModelConfig) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let metadata = Metadata {
             format_version: FORMAT_VERSION,
-            model: bright::config(),
+            model: config.clone(),
             preprocessing: Some(bright::preprocessing()),
             provenance: Provenance { source: "set by hand for a test".into(), ..Provenance::default() },
             base: None,
         };
         Checkpoint::write(
-            &bright::network_of(&bright::config()),
+            &bright::network_of(config),
             &metadata,
             &directory.path().join("weights.safetensors"),
         )

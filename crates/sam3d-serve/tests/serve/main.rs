@@ -6,6 +6,7 @@ mod bright;
 mod faults;
 mod load;
 mod monai;
+mod nninteractive;
 mod page;
 mod prompts;
 mod support;

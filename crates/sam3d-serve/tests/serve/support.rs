@@ -10,7 +10,7 @@ use std::{
 
 use ndarray::Array3;
 use sam3d_geom::PointLabel;
-use sam3d_infer::{Prompt, Segmenter};
+use sam3d_infer::{InferError, Prompt, Segmenter};
 use sam3d_io::{ReadLimits, atomic::Overwrite};
 use sam3d_model::ModelConfig;
 use sam3d_serve::{Config, Limits, Server};
@@ -36,6 +36,8 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) kind: String,
     pub(crate) retry_after: Option<String>,
+    /// What nnInteractive's protocol says of the body.
+    pub(crate) meta: Option<String>,
     pub(crate) body: Vec<u8>,
 }
 
@@ -52,6 +54,14 @@ impl Served {
 
     /// With the bright network of another configuration.
     pub(crate) fn of(network: ModelConfig, embedding_bytes: usize, change: impl FnOnce(&mut Config)) -> Self {
+        Self::opening(move || Ok(segmenter(&network, embedding_bytes)), change)
+    }
+
+    /// With the segmenter that `open` gives, each time it is opened.
+    pub(crate) fn opening(
+        open: impl Fn() -> Result<Segmenter, InferError> + Send + Sync + 'static,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let studies = directory.path().join("studies");
         std::fs::create_dir(&studies).unwrap();
@@ -70,7 +80,7 @@ impl Served {
             limits: Limits { grace: Duration::from_secs(2), ..Limits::default() },
         };
         change(&mut config);
-        let server = Server::bind(config, move || Ok(segmenter(&network, embedding_bytes))).unwrap();
+        let server = Server::bind(config, open).unwrap();
         let address = server.address();
         let stop = Arc::new(Notify::new());
         let stopped = Arc::clone(&stop);
@@ -177,6 +187,7 @@ pub(crate) fn reply(answer: Result<ureq::http::Response<ureq::Body>, ureq::Error
         status: answer.status().as_u16(),
         kind: header("content-type").unwrap_or_default(),
         retry_after: header("retry-after"),
+        meta: header("x-meta"),
         body: answer.body_mut().with_config().limit(1 << 30).read_to_vec().unwrap(),
     }
 }
