@@ -36,17 +36,12 @@ impl DirectedDistances {
         self.area() * self.unit_mm * self.unit_mm
     }
 
-    /// Area in mm² of the part of this surface whose distance to the other is at most `tolerance`.
-    pub fn area_within_mm2(&self, tolerance: Tolerance) -> f64 {
-        self.area_within(tolerance) * self.unit_mm * self.unit_mm
-    }
-
     /// Area of this surface in squared units, which neither overflows nor vanishes.
     pub(crate) fn area(&self) -> f64 {
         self.cumulated_area.last().copied().unwrap_or(0.0)
     }
 
-    /// As [`area_within_mm2`](Self::area_within_mm2), in squared units.
+    /// Area, in squared units, of the part of this surface whose distance to the other is at most `tolerance`.
     pub(crate) fn area_within(&self, tolerance: Tolerance) -> f64 {
         let within = self.distances_mm.partition_point(|distance| *distance <= tolerance.mm());
         if within == 0 { 0.0 } else { self.cumulated_area[within - 1] }

@@ -4,11 +4,10 @@
 //! - [`Overlap`]: Dice, intersection over union and volume error, from voxel counts.
 //! - [`SurfaceDistances`]: normalized surface dice, surface overlap, Hausdorff and average distances, between surfaces
 //!   whose elements carry an area.
-//! - [`components`] and [`Detection`]: connected components, and which of the truth's a prediction finds.
+//! - [`components`]: connected components.
 //! - [`error_components`] and [`corrective_click`]: where a prediction is wrong, and where a simulated user clicks next.
 //! - [`MaskMeasurements`] and [`IntensityStatistics`]: volume, diameters, bounding box and intensities of one mask.
 //! - [`ClickAuc`] and [`ClicksToReach`]: scores over corrective clicks.
-//! - [`protocol`]: the rule by which published scores treat empty masks, and the mean over cases.
 //! - [`statistics`]: means, bootstrap intervals, Wilcoxon's signed-rank test, Holm's adjustment.
 //! - [`distance_transform_mm`]: the exact Euclidean distance transform they rest on.
 //!
@@ -41,7 +40,6 @@ mod measure;
 mod nearest;
 mod overlap;
 mod parameters;
-pub mod protocol;
 mod runs;
 pub mod statistics;
 mod surface_distances;
@@ -49,7 +47,7 @@ mod survey;
 
 pub use click_scores::{ClickAuc, ClicksToReach, DICE_TARGETS, clicks_to_reach, imed3d_nsd};
 pub use comparison::{Comparison, LabelComparison, compare_labels};
-pub use components::{Component, Connectivity, Detection, components};
+pub use components::{Component, Connectivity, components};
 pub use correction::{ClickRule, CorrectiveClick, corrective_click};
 pub use directed::DirectedDistances;
 pub use distance::distance_transform_mm;

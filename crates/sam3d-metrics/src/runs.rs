@@ -143,14 +143,6 @@ impl Runs {
             (run, component)
         })
     }
-
-    /// How many voxels of another mask's run belong to this one.
-    pub(crate) fn voxels_within(&self, other: &Run) -> u64 {
-        let row = &self.runs[self.row(other.d, other.h)];
-        let first = row.partition_point(|run| run.end <= other.start);
-        let meeting = row[first..].iter().take_while(|run| run.start < other.end);
-        meeting.map(|run| (run.end.min(other.end) - run.start.max(other.start)) as u64).sum()
-    }
 }
 
 /// Adds the runs of the values of `row`, which lies at `[d, h]`, that are not 0.
