@@ -9,7 +9,7 @@ use rand::seq::SliceRandom;
 
 use crate::{
     augment::{
-        AugmentConfig, AugmentError, ComparisonAugment, ComparisonSample, Sample, Source, comparison_sample,
+        AugmentConfig, AugmentError, CaseVoxels, ComparisonAugment, Sample, comparison_sample,
         comparison_volume, training_sample, validation_sample,
     },
     case_store::CaseStore,
@@ -102,15 +102,15 @@ impl Crops {
     /// # Errors
     /// [`CropError`], which names the case.
     pub fn training(&self, job: CropJob) -> CropResult {
-        self.draw(job, |source| {
+        self.draw(job, |voxels| {
             let mut rng = rng_for(self.seed, job.draw, self.cases.id(job.case).as_str());
             match &self.sampling {
                 Sampling::Clicks { augmentation, side } => {
-                    training_sample(source, augmentation, *side, &mut rng)
+                    training_sample(voxels, augmentation, *side, &mut rng)
                 }
                 Sampling::Comparison { augmentation, sides } => {
                     let on_target = job.place.is_multiple_of(2);
-                    comparison_sample(source, augmentation, *sides, on_target, &mut rng).map(without_prompt)
+                    comparison_sample(voxels, augmentation, *sides, on_target, &mut rng)
                 }
             }
         })
@@ -121,12 +121,12 @@ impl Crops {
     /// # Errors
     /// [`CropError`], which names the case.
     pub fn validation(&self, case: usize) -> CropResult {
-        self.draw(CropJob { case, draw: 0, place: 0 }, |source| match &self.sampling {
+        self.draw(CropJob { case, draw: 0, place: 0 }, |voxels| match &self.sampling {
             Sampling::Clicks { side, .. } => {
                 let mut rng = rng_for(self.seed, 0, self.cases.id(case).as_str());
-                validation_sample(source, *side, &mut rng)
+                validation_sample(voxels, *side, &mut rng)
             }
-            Sampling::Comparison { .. } => comparison_volume(source).map(without_prompt),
+            Sampling::Comparison { .. } => comparison_volume(voxels),
         })
     }
 
@@ -140,18 +140,16 @@ impl Crops {
         Loader::new(jobs, move |job| crops.training(job), config)
     }
 
-    /// Draws the crop of every validation case ahead of its use, in order.
-    pub fn load_validation(self: &Arc<Self>, config: LoaderConfig) -> Loader<CropResult> {
-        let crops = Arc::clone(self);
-        Loader::new(0..self.cases.len(), move |case| crops.validation(case), config)
-    }
-
     /// Draws a crop; where an entry of the cache turns out to be damaged or gone, once more from a new one.
-    fn draw(&self, job: CropJob, sample: impl Fn(Source<'_>) -> Result<Sample, AugmentError>) -> CropResult {
+    fn draw(
+        &self,
+        job: CropJob,
+        sample: impl Fn(CaseVoxels<'_>) -> Result<Sample, AugmentError>,
+    ) -> CropResult {
         let intensity = self.cases.preprocessing().intensity;
         let attempt = || -> Result<Sample, AugmentError> {
             let voxels = self.cases.get(job.case)?;
-            sample(Source { voxels: &*voxels, intensity })
+            sample(CaseVoxels { voxels: &*voxels, intensity })
         };
         let drawn = match attempt() {
             Err(AugmentError::Voxels(error)) if self.cases.discard(job.case, &error) => attempt(),
@@ -161,8 +159,4 @@ impl Crops {
             .map(|sample| DrawnCrop { job, sample })
             .map_err(|source| CropError { case: self.cases.id(job.case).clone(), source: Box::new(source) })
     }
-}
-
-fn without_prompt(ComparisonSample { image, label }: ComparisonSample) -> Sample {
-    Sample { image, label, points: Vec::new() }
 }

@@ -72,7 +72,7 @@ fn cached(directory: &Path, limit_bytes: u64) -> Storage {
 fn drawn(crops: &Arc<Crops>, workers: usize) -> Vec<DrawnCrop> {
     let jobs = crops.epoch(1, 3);
     let training = crops.load_training(jobs, LoaderConfig::with_workers(workers));
-    let validation = crops.load_validation(LoaderConfig::with_workers(workers));
+    let validation = (0..crops.cases.len()).map(|case| crops.validation(case));
     training.chain(validation).map(Result::unwrap).collect()
 }
 

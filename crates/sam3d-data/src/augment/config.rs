@@ -17,12 +17,12 @@ pub enum AugmentError {
         found: String,
     },
     /// A volume without voxels, or a crop of none.
-    #[error("augmentation: cannot take a crop of {side} voxels from a volume of {extent:?}")]
+    #[error("augmentation: cannot take a crop of {sides:?} voxels from a volume of {extent:?}")]
     Empty {
         /// Shape of the volume, `[D, H, W]`.
         extent: [usize; 3],
-        /// Side of the crop.
-        side: usize,
+        /// Shape of the crop, `[D, H, W]`.
+        sides: [usize; 3],
     },
     /// The case's voxels cannot be read.
     #[error(transparent)]
@@ -100,11 +100,6 @@ impl AugmentConfig {
         }
     }
 
-    /// The published augmentation without rotation and zoom.
-    pub fn without_resampling() -> Self {
-        Self { resampling: Resampling::None, ..Self::published(false) }
-    }
-
     /// Checks every field.
     ///
     /// # Errors
@@ -132,7 +127,70 @@ impl AugmentConfig {
     }
 }
 
-pub(super) fn probability(field: &'static str, value: f64) -> Result<(), AugmentError> {
+/// How training crops of the comparison networks are varied. Each probability is that of its step being done at all.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ComparisonAugment {
+    /// Rotate about D only, and zoom H and W by a factor each: for volumes of thick slices. Else all three axes are
+    /// rotated about, and one factor zooms all.
+    pub in_plane: bool,
+    /// Largest angle in either direction, degrees.
+    pub degrees: f64,
+    /// Probability of the rotation.
+    pub rotation_probability: f64,
+    /// Smallest and largest zoom factor.
+    pub zoom: [f64; 2],
+    /// Probability of the zoom.
+    pub zoom_probability: f64,
+    /// Side of the first crop over that of the second, which is taken from it at random.
+    pub first_crop_factor: f64,
+    /// Probability, for each axis, of being mirrored.
+    pub flip_probability: f64,
+    /// Probability of one to three quarter turns in the (H, W) plane.
+    pub quarter_turn_probability: f64,
+    /// All intensities are shifted by the same amount, uniform between minus and plus this.
+    pub shift: f64,
+    /// Probability of the shift.
+    pub shift_probability: f64,
+}
+
+impl ComparisonAugment {
+    /// The published augmentation; `in_plane` as
+    /// [`Dataset::in_plane_augmentation`](crate::dataset::Dataset::in_plane_augmentation).
+    pub fn published(in_plane: bool) -> Self {
+        Self {
+            in_plane,
+            degrees: 30.0,
+            rotation_probability: 0.3,
+            zoom: [0.9, 1.1],
+            zoom_probability: 0.3,
+            first_crop_factor: 1.1,
+            flip_probability: 0.1,
+            quarter_turn_probability: 0.1,
+            shift: 0.1,
+            shift_probability: 0.5,
+        }
+    }
+
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// [`AugmentError::FieldInvalid`] with the first field that is out of range.
+    pub fn validate(&self) -> Result<(), AugmentError> {
+        check("degrees", self.degrees, 0.0..=180.0, "0 to 180")?;
+        check("zoom", self.zoom[0], 0.1..=self.zoom[1], "at least 0.1, and the smaller first")?;
+        check("zoom", self.zoom[1], 0.1..=10.0, "at most 10")?;
+        check("first_crop_factor", self.first_crop_factor, 1.0..=4.0, "1 to 4")?;
+        check("shift", self.shift, 0.0..=1.0, "0 to 1")?;
+        probability("rotation_probability", self.rotation_probability)?;
+        probability("zoom_probability", self.zoom_probability)?;
+        probability("flip_probability", self.flip_probability)?;
+        probability("quarter_turn_probability", self.quarter_turn_probability)?;
+        probability("shift_probability", self.shift_probability)
+    }
+}
+
+fn probability(field: &'static str, value: f64) -> Result<(), AugmentError> {
     check(field, value, 0.0..=1.0, "0 to 1")
 }
 
@@ -148,7 +206,7 @@ fn zoom_factors(field: &'static str, [low, high]: [f64; 2]) -> Result<(), Augmen
     })
 }
 
-pub(super) fn check(
+fn check(
     field: &'static str,
     value: f64,
     range: std::ops::RangeInclusive<f64>,
@@ -170,7 +228,7 @@ mod tests {
         for config in [
             AugmentConfig::published(false),
             AugmentConfig::published(true),
-            AugmentConfig::without_resampling(),
+            AugmentConfig { resampling: Resampling::None, ..AugmentConfig::published(false) },
         ] {
             config.validate().unwrap();
             let text = toml::to_string(&config).unwrap();

@@ -25,11 +25,11 @@ pub(super) fn padding(sizes: [usize; 3], target: [usize; 3]) -> ([usize; 3], [us
     (padded, from_fn(|axis| (padded[axis] - sizes[axis]) / 2))
 }
 
-/// First voxel of the crop of `side` voxels centred on `centre`, moved as little as it takes to lie inside `extent`.
+/// First voxel of the crop of `sides` voxels centred on `centre`, moved as little as it takes to lie inside `extent`.
 ///
 /// An axis shorter than the crop starts at 0.
-pub fn centred_crop(centre: [usize; 3], extent: [usize; 3], side: usize) -> [usize; 3] {
-    from_fn(|axis| centre[axis].saturating_sub(side / 2).min(extent[axis].saturating_sub(side)))
+pub fn centred_crop(centre: [usize; 3], extent: [usize; 3], sides: [usize; 3]) -> [usize; 3] {
+    from_fn(|axis| centre[axis].saturating_sub(sides[axis] / 2).min(extent[axis].saturating_sub(sides[axis])))
 }
 
 /// `array` mirrored along the axes that are set.

@@ -5,8 +5,9 @@ use proptest::prelude::*;
 use rand::{Rng, RngExt};
 use sam3d_data::{
     augment::{
-        AugmentConfig, Resampling, Sample, Source, centred_crop, flip, pad_symmetric, quarter_turns,
-        rotate_about_depth, shift_intensity, training_sample, validation_sample, zoom_keeping_size,
+        AugmentConfig, CaseVoxels, ComparisonAugment, Resampling, Sample, centred_crop, comparison_sample,
+        comparison_volume, flip, pad_symmetric, quarter_turns, rotate, rotate_about_depth, shift_intensity,
+        training_sample, validation_sample, zoom_keeping_size,
     },
     prepared::PreparedCase,
     sampling::{rng_for, training_prompt, validation_prompt},
@@ -24,7 +25,7 @@ proptest! {
     ) {
         let case = case(sizes, seed, target);
         let intensity = Intensity::new([-57.0, 175.0], 65.2, 32.7).unwrap();
-        let source = Source { voxels: &case, intensity };
+        let source = CaseVoxels { voxels: &case, intensity };
         // Every step is likely, and the target lies where the shift may cut it off.
         let resampling = match AugmentConfig::published(in_plane).resampling {
             Resampling::InPlane { degrees, factors, .. } => Resampling::InPlane {
@@ -40,6 +41,34 @@ proptest! {
         }
         let found = validation_sample(source, side, &mut rng_for(seed, 0, "a")).unwrap();
         prop_assert_eq!(found, whole_validation(&case, intensity, side, &mut rng_for(seed, 0, "a")));
+    }
+
+    #[test]
+    fn a_crop_for_the_comparison_networks_is_that_of_the_whole_volume(
+        sizes in proptest::array::uniform3(3usize..22),
+        sides in proptest::array::uniform2(3usize..17),
+        seed: u64,
+        in_plane: bool,
+        on_target: bool,
+        target in 0usize..4,
+    ) {
+        let case = case(sizes, seed, target);
+        let intensity = Intensity::new([-57.0, 175.0], -57.0, 232.0).unwrap();
+        let voxels = CaseVoxels { voxels: &case, intensity };
+        let sides = [sides[0], sides[1], sides[1]];
+        let config = ComparisonAugment {
+            rotation_probability: 0.7,
+            zoom_probability: 0.7,
+            flip_probability: 0.5,
+            quarter_turn_probability: 0.5,
+            ..ComparisonAugment::published(in_plane)
+        };
+        for epoch in 0..3 {
+            let rng = || rng_for(seed, epoch, "a");
+            let found = comparison_sample(voxels, &config, sides, on_target, &mut rng()).unwrap();
+            let expected = whole_comparison(voxels, &config, sides, on_target, &mut rng());
+            prop_assert_eq!(&found, &expected);
+        }
     }
 }
 
@@ -110,7 +139,7 @@ fn whole(
     let wanted = rng.random_bool(config.target_probability);
     let centre = draw(label.view(), wanted, rng);
     let [image, label] = {
-        let start = centred_crop(centre, label.dim().into(), first);
+        let start = centred_crop(centre, label.dim().into(), [first; 3]);
         let inner: [usize; 3] = std::array::from_fn(|_| rng.random_range(0..=first - side));
         let start = std::array::from_fn(|axis| start[axis] + inner[axis]);
         [cut(image.view(), start, side), cut(label.mapv(f32::from).view(), start, side)]
@@ -124,11 +153,66 @@ fn whole(
     Sample { image, label, points }
 }
 
+/// The chain of the comparison networks, each step on the whole volume.
+fn whole_comparison(
+    voxels: CaseVoxels<'_>,
+    config: &ComparisonAugment,
+    sides: [usize; 3],
+    on_target: bool,
+    rng: &mut impl Rng,
+) -> Sample {
+    let Sample { mut image, label, .. } = comparison_volume(voxels).unwrap();
+    let mut label = label.mapv(f32::from);
+    let mut angle = || rng.random_range(-config.degrees..=config.degrees).to_radians();
+    let angles = if config.in_plane { [angle(), 0.0, 0.0] } else { [angle(), angle(), angle()] };
+    if rng.random_bool(config.rotation_probability) {
+        [image, label] = [image, label].map(|array| rotate(array.view(), angles));
+    }
+    let mut factor = || rng.random_range(config.zoom[0]..=config.zoom[1]);
+    let factors = if config.in_plane { [1.0, factor(), factor()] } else { [factor(); 3] };
+    if rng.random_bool(config.zoom_probability) {
+        [image, label] = [image, label].map(|array| zoom_keeping_size(array.view(), factors));
+    }
+    let first: [usize; 3] = sides.map(|side| (side as f64 * config.first_crop_factor) as usize);
+    let image = pad_symmetric(image.view(), first);
+    let label = pad_symmetric(label.mapv(|share| u8::from(share > 0.5)).view(), first);
+    let of_kind = |target: bool| -> Vec<[usize; 3]> {
+        let voxels = image.indexed_iter().zip(&label);
+        let wanted = voxels.filter(|((_, value), label)| match target {
+            true => **label == 1,
+            false => **label == 0 && **value > 0.0,
+        });
+        wanted.map(|(((d, h, w), _), _)| [d, h, w]).collect()
+    };
+    let kinds = [of_kind(on_target), of_kind(!on_target)];
+    let centre = match kinds.iter().find(|kind| !kind.is_empty()) {
+        Some(kind) => kind[rng.random_range(0..kind.len())],
+        None => <[usize; 3]>::from(image.dim()).map(|size| size / 2),
+    };
+    let start = centred_crop(centre, label.dim().into(), first);
+    let range: [_; 3] = std::array::from_fn(|axis| {
+        let start = start[axis] + rng.random_range(0..=first[axis] - sides[axis]);
+        start..start + sides[axis]
+    });
+    let flips = std::array::from_fn(|_| rng.random_bool(config.flip_probability));
+    let turns = if rng.random_bool(config.quarter_turn_probability) { rng.random_range(1..4) } else { 0 };
+    let [mut image, label] = [image, label.mapv(f32::from)].map(|array| {
+        let [d, h, w] = range.clone();
+        let flipped = flip(array.slice(s![d, h, w]).to_owned(), flips).permuted_axes([1, 2, 0]);
+        quarter_turns(flipped, turns).permuted_axes([2, 0, 1]).as_standard_layout().into_owned()
+    });
+    if rng.random_bool(config.shift_probability) {
+        let shift = rng.random_range(-config.shift..=config.shift) as f32;
+        image.mapv_inplace(|value| value + shift);
+    }
+    Sample { image, label: label.mapv(|value| value as u8), points: Vec::new() }
+}
+
 fn whole_validation(case: &PreparedCase, intensity: Intensity, side: usize, rng: &mut impl Rng) -> Sample {
     let (mean, std) = (intensity.mean() as f32, intensity.std() as f32);
     let image = pad_symmetric(case.whole_image().mapv(|value| (value - mean) / std).view(), [side; 3]);
     let label = pad_symmetric(case.whole_label().view(), [side; 3]);
-    let start = centred_crop(draw(label.view(), true, rng), label.dim().into(), side);
+    let start = centred_crop(draw(label.view(), true, rng), label.dim().into(), [side; 3]);
     let image = cut(image.view(), start, side);
     let label = cut(label.mapv(f32::from).view(), start, side).mapv(|value| value as u8);
     let points = validation_prompt(label.view(), rng);

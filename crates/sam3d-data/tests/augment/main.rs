@@ -9,7 +9,7 @@ use ndarray::{Array3, ArrayView3, s};
 use proptest::prelude::*;
 use sam3d_data::{
     augment::{
-        AugmentConfig, AugmentError, Resampling, Sample, Source, centred_crop, flip, pad_symmetric,
+        AugmentConfig, AugmentError, CaseVoxels, Resampling, Sample, centred_crop, flip, pad_symmetric,
         quarter_turns, rotate_about_depth, training_sample, validation_sample, zoom_keeping_size,
     },
     prepared::{PlaneMaxima, PreparedCase},
@@ -102,7 +102,7 @@ proptest! {
         extent in proptest::array::uniform3(4usize..20), centre in proptest::array::uniform3(0usize..20), side in 1usize..5,
     ) {
         let centre: [usize; 3] = std::array::from_fn(|axis| centre[axis] % extent[axis]);
-        let start = centred_crop(centre, extent, side);
+        let start = centred_crop(centre, extent, [side; 3]);
         for axis in 0..3 {
             prop_assert!(start[axis] + side <= extent[axis]);
             prop_assert!((start[axis]..start[axis] + side).contains(&centre[axis]));
@@ -144,8 +144,8 @@ fn numbered(sizes: [usize; 3]) -> Array3<f32> {
     Array3::from_shape_fn(sizes, |(d, h, w)| (1 + (d * height + h) * width + w) as f32)
 }
 
-fn source(case: &PreparedCase) -> Source<'_> {
-    Source { voxels: case, intensity: intensity() }
+fn source(case: &PreparedCase) -> CaseVoxels<'_> {
+    CaseVoxels { voxels: case, intensity: intensity() }
 }
 
 fn intensity() -> Intensity {
@@ -206,7 +206,8 @@ fn crops_come_from_within_the_foreground() {
         first_crop_factor: 1.0,
         flip_probability: 0.0,
         quarter_turn_probability: 0.0,
-        ..AugmentConfig::without_resampling()
+        resampling: Resampling::None,
+        ..AugmentConfig::published(false)
     };
     let sample = training_sample(source, &config, 10, &mut rng_for(0, 0, "a")).unwrap();
     assert_abs_diff_eq!(sample.image[[0, 0, 0]], (1.0 - 50.0) / 25.0, epsilon = 1e-6);

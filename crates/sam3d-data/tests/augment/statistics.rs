@@ -6,7 +6,7 @@
 
 use ndarray::{Array3, s};
 use sam3d_data::{
-    augment::{AugmentConfig, Resampling, Sample, Source, training_sample},
+    augment::{AugmentConfig, CaseVoxels, Resampling, Sample, training_sample},
     prepared::PreparedCase,
     sampling::rng_for,
 };
@@ -55,7 +55,7 @@ fn plain() -> Intensity {
 }
 
 fn samples(case: &PreparedCase, config: &AugmentConfig) -> Vec<Sample> {
-    let source = Source { voxels: case, intensity: plain() };
+    let source = CaseVoxels { voxels: case, intensity: plain() };
     (0..DRAWS)
         .map(|draw| training_sample(source, config, SIDE, &mut rng_for(5, draw, "ramp")).unwrap())
         .collect()
@@ -192,13 +192,14 @@ fn crops_lie_around_the_target_two_times_of_three_and_anywhere_else() {
     let mut label = Array3::zeros(sides);
     label.slice_mut(s![12..16, 20..24, 8..12]).fill(1);
     let case = PreparedCase::new(image, label).unwrap();
-    let source = Source { voxels: &case, intensity: Intensity::new([-1.0, 1e6], 0.0, 1.0).unwrap() };
+    let source = CaseVoxels { voxels: &case, intensity: Intensity::new([-1.0, 1e6], 0.0, 1.0).unwrap() };
     let config = AugmentConfig {
         shift_probability: 0.0,
         flip_probability: 0.0,
         quarter_turn_probability: 0.0,
         first_crop_factor: 1.0,
-        ..AugmentConfig::without_resampling()
+        resampling: Resampling::None,
+        ..AugmentConfig::published(false)
     };
     let draw = |config: &AugmentConfig, draw| {
         position(&training_sample(source, config, SIDE, &mut rng_for(1, draw, "a")).unwrap())
@@ -232,7 +233,7 @@ fn crops_lie_around_the_target_two_times_of_three_and_anywhere_else() {
     let mut one = Array3::zeros(sides);
     one[[14, 18, 22]] = 1;
     let case = PreparedCase::new(case.whole_image().clone(), one).unwrap();
-    let source = Source { voxels: &case, ..source };
+    let source = CaseVoxels { voxels: &case, ..source };
     let starts: Vec<[usize; 3]> = (0..DRAWS)
         .map(|draw| position(&training_sample(source, &config, SIDE, &mut rng_for(2, draw, "a")).unwrap()))
         .collect();

@@ -1,7 +1,97 @@
+//! The volume that crops are taken from, evaluated only where they lie.
+
 use ndarray::{Array3, s};
 use rand::{Rng, RngExt};
+use sam3d_geom::Intensity;
+use sam3d_io::intensity;
 
-use crate::prepared::Region;
+use super::{
+    AugmentError,
+    transform::{padding, shift_intensity},
+    warp::Chain,
+};
+use crate::prepared::{PreparedVoxels, Region};
+
+/// A prepared case from which samples are drawn.
+#[derive(Clone, Copy)]
+pub struct CaseVoxels<'a> {
+    /// The resampled and clipped image in HU, and its label.
+    pub voxels: &'a dyn PreparedVoxels,
+    /// The clip range and normalisation.
+    pub intensity: Intensity,
+}
+
+/// A case cut to a region, shifted, normalised, rotated and zoomed: each step is done only where a crop needs it.
+pub(super) struct TransformedVolume<'a> {
+    case: CaseVoxels<'a>,
+    shift_hu: f32,
+    region: Region,
+    chain: Chain,
+}
+
+impl<'a> TransformedVolume<'a> {
+    /// All of the case.
+    pub(super) fn whole(case: CaseVoxels<'a>) -> Self {
+        let region = Region::whole(case.voxels.summary().sizes);
+        Self { case, shift_hu: 0.0, region, chain: Chain::new(region.sizes) }
+    }
+
+    /// The case shifted by `shift_hu` and cut to the box of voxels that are then brighter than the lower clip.
+    pub(super) fn body(case: CaseVoxels<'a>, shift_hu: f32) -> Self {
+        let summary = case.voxels.summary();
+        let [lower, _] = case.intensity.clip_hu();
+        let region = summary.maxima.box_above(lower as f32, shift_hu).unwrap_or(Region::whole(summary.sizes));
+        Self { case, shift_hu, region, chain: Chain::new(region.sizes) }
+    }
+
+    /// The steps of resampling, to which more can be added.
+    pub(super) fn chain(&mut self) -> &mut Chain {
+        &mut self.chain
+    }
+
+    /// The target in this volume, which is padded to `least` voxels along each axis.
+    pub(super) fn target(&self, least: [usize; 3]) -> Result<Target, AugmentError> {
+        let sizes = self.chain.output_sizes();
+        let (padded, before) = padding(sizes, least);
+        let target = self.case.voxels.summary().target.unwrap_or(Region::whole([0; 3]));
+        let target = target.intersection(self.region);
+        if target.is_empty() {
+            return Ok(Target::none(padded, before, sizes));
+        }
+        let place = self.chain.output_of(target.relative_to(self.region.start));
+        if place.is_empty() {
+            return Ok(Target::none(padded, before, sizes));
+        }
+        let share = self.chain.evaluate(place, |region| {
+            Ok(self.case.voxels.label(region.offset_by(self.region.start))?.mapv(f32::from))
+        })?;
+        let mask = share.mapv(|share| u8::from(share > 0.5));
+        Ok(Target::new(padded, before, sizes, place, mask))
+    }
+
+    /// The image in the `window` of the padded volume; 0 in the padding.
+    pub(super) fn image(&self, target: &Target, window: Region) -> Result<Array3<f32>, AugmentError> {
+        let inside = window.intersection(target.volume);
+        if inside.is_empty() {
+            return Ok(Array3::zeros(window.sizes));
+        }
+        let image = self.chain.evaluate(inside.relative_to(target.volume.start), |region| {
+            let mut image = self.case.voxels.image(region.offset_by(self.region.start))?;
+            if self.shift_hu != 0.0 {
+                shift_intensity(&mut image, self.shift_hu);
+            }
+            intensity::normalise(&mut image, self.case.intensity);
+            Ok(image)
+        })?;
+        if inside == window {
+            return Ok(image);
+        }
+        let mut padded = Array3::zeros(window.sizes);
+        let place = inside.relative_to(window.start);
+        padded.slice_mut(s![place.range(0), place.range(1), place.range(2)]).assign(&image);
+        Ok(padded)
+    }
+}
 
 /// The target's voxels in a padded volume, of which only the part that may hold any is kept.
 #[derive(Debug)]
@@ -21,7 +111,7 @@ pub(super) struct Target {
 impl Target {
     /// The target `mask` at the region `place` of a volume of `sizes` voxels, which is padded to `padded` with `before`
     /// voxels in front.
-    pub(super) fn new(
+    fn new(
         padded: [usize; 3],
         before: [usize; 3],
         sizes: [usize; 3],
@@ -33,7 +123,7 @@ impl Target {
     }
 
     /// A volume without target.
-    pub(super) fn none(padded: [usize; 3], before: [usize; 3], sizes: [usize; 3]) -> Self {
+    fn none(padded: [usize; 3], before: [usize; 3], sizes: [usize; 3]) -> Self {
         Self::new(padded, before, sizes, Region::whole([0; 3]), Array3::default([0; 3]))
     }
 
@@ -42,14 +132,9 @@ impl Target {
         self.padded
     }
 
-    /// First voxel of the volume in the padded one.
-    pub(super) fn before(&self) -> [usize; 3] {
-        self.volume.start
-    }
-
-    /// The part of `window` that is not padding.
-    pub(super) fn inside(&self, window: Region) -> Region {
-        window.intersection(self.volume)
+    /// Whether no voxel is of the target.
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
     }
 
     /// The target in `window`, 0 or 1.
