@@ -60,7 +60,7 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
 
 /// One bench.
 #[derive(Debug, PartialEq)]
-struct Measured {
+struct BenchResult {
     name: String,
     mean_ns: f64,
     interval_ns: [f64; 2],
@@ -91,7 +91,7 @@ struct Interval {
 }
 
 /// Gathers the results below `directory` that are not older than `start`: earlier runs leave theirs there as well.
-fn collect(directory: &Path, start: SystemTime, results: &mut Vec<Measured>) -> Result<()> {
+fn collect(directory: &Path, start: SystemTime, results: &mut Vec<BenchResult>) -> Result<()> {
     let Ok(entries) = fs::read_dir(directory) else { return Ok(()) };
     for entry in entries {
         let path = entry.with_context(|| format!("cannot read {}", directory.display()))?.path();
@@ -106,7 +106,7 @@ fn collect(directory: &Path, start: SystemTime, results: &mut Vec<Measured>) -> 
             let Estimates { mean } = read(&estimates)?;
             let Interval { lower_bound, upper_bound } = mean.confidence_interval;
             let interval_ns = [lower_bound, upper_bound];
-            results.push(Measured { name: full_id, mean_ns: mean.point_estimate, interval_ns });
+            results.push(BenchResult { name: full_id, mean_ns: mean.point_estimate, interval_ns });
         } else {
             collect(&path, start, results)?;
         }
@@ -156,7 +156,7 @@ mod tests {
 
         let mut results = Vec::new();
         collect(directory.path(), SystemTime::UNIX_EPOCH, &mut results).unwrap();
-        let expected = Measured { name: "group/bench".into(), mean_ns: 2.0, interval_ns: [1.0, 3.0] };
+        let expected = BenchResult { name: "group/bench".into(), mean_ns: 2.0, interval_ns: [1.0, 3.0] };
         assert_eq!(results, [expected]);
         let later = SystemTime::now() + std::time::Duration::from_secs(60);
         results.clear();

@@ -18,13 +18,13 @@ pub struct Measurements {
     /// The slice of the axial diameters.
     pub axial_slice: Slice,
     /// The longest diameter in a slice.
-    pub longest_axial_diameter: Line,
+    pub longest_axial_diameter: DiameterReport,
     /// The longest one perpendicular to it in its slice.
-    pub perpendicular_diameter: Line,
+    pub perpendicular_diameter: DiameterReport,
     /// Their product (WHO).
     pub diameter_product_mm2: f64,
     /// The longest diameter in any direction.
-    pub longest_3d_diameter: Line,
+    pub longest_3d_diameter: DiameterReport,
     /// First voxel, one past the last voxel, and edges in mm.
     pub bounding_box: VoxelBox,
     /// Parts connected by faces, edges or corners.
@@ -46,7 +46,7 @@ pub struct Slice {
 
 /// A diameter.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Line {
+pub struct DiameterReport {
     /// Its length.
     pub length_mm: f64,
     /// Its ends; integers are voxel centres.
@@ -80,7 +80,7 @@ impl Measurements {
     }
 
     fn stored(found: &MaskMeasurements, axes: &AxisMap, intensity_hu: Option<IntensityStatistics>) -> Self {
-        let line = |diameter: Diameter| Line {
+        let line = |diameter: Diameter| DiameterReport {
             length_mm: diameter.length_mm,
             // Plus zero: no end is at minus zero.
             ends_ijk: diameter.ends.map(|end| axes.ijk_from_dhw_point(end).map(|index| index + 0.0)),
@@ -161,7 +161,9 @@ impl VoxelBox {
 
 impl fmt::Display for Measurements {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let line = |f: &mut fmt::Formatter<'_>, name: &str, Line { length_mm, ends_ijk: [a, b] }: Line| {
+        let line = |f: &mut fmt::Formatter<'_>,
+                    name: &str,
+                    DiameterReport { length_mm, ends_ijk: [a, b] }: DiameterReport| {
             writeln!(f, "{name:<24}{length_mm:.2} mm, from {a:?} to {b:?} (i, j, k)")
         };
         let Slice { axis, index } = self.axial_slice;

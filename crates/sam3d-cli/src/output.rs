@@ -71,6 +71,14 @@ fn hint(error: &anyhow::Error) -> Option<String> {
     error.chain().find_map(of_cause).or_else(|| sam3d_commands::hint(error, PROGRAM))
 }
 
+/// The error; if a file has values that no mask has, with the option that makes a mask of them.
+pub fn with_threshold(error: IoError, option: &str) -> anyhow::Error {
+    match error {
+        IoError::NotWholeNumbers { .. } => anyhow::anyhow!("{error}, with {option} P"),
+        other => other.into(),
+    }
+}
+
 fn hint_of_file(error: &IoError) -> Option<&'static str> {
     let IoError::Dicom { problem, .. } = error else { return None };
     hint_of_dicom(problem)
@@ -133,9 +141,9 @@ fn hint_of_model(error: &ModelError) -> Option<&'static str> {
 
 /// A measured number that may be undefined or infinite. In JSON: a number, `null`, or the string `"inf"`.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Measured(pub Option<f64>);
+pub struct MetricValue(pub Option<f64>);
 
-impl Measured {
+impl MetricValue {
     /// The number with `digits` decimals and `unit`, or a word.
     pub fn text(self, digits: usize, unit: &str) -> String {
         match self.0 {
@@ -146,7 +154,7 @@ impl Measured {
     }
 }
 
-impl Serialize for Measured {
+impl Serialize for MetricValue {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
             Some(value) if value.is_infinite() => serializer.serialize_str("inf"),
@@ -210,12 +218,12 @@ mod tests {
 
     #[test]
     fn undefined_and_infinite_differ() {
-        let json = |value| serde_json::to_string(&Measured(value)).unwrap();
+        let json = |value| serde_json::to_string(&MetricValue(value)).unwrap();
         assert_eq!(
             (json(None), json(Some(f64::INFINITY)), json(Some(0.5))),
             ("null".into(), "\"inf\"".into(), "0.5".into())
         );
-        assert_eq!(Measured(None).text(2, " mm"), "undefined");
-        assert_eq!(Measured(Some(1.005)).text(1, " mm"), "1.0 mm");
+        assert_eq!(MetricValue(None).text(2, " mm"), "undefined");
+        assert_eq!(MetricValue(Some(1.005)).text(1, " mm"), "1.0 mm");
     }
 }

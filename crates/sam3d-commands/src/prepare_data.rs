@@ -89,7 +89,7 @@ pub struct PrepareDataReport {
     pub checked: usize,
     /// Those of them that cannot be used.
     pub dropped: Vec<DroppedCase>,
-    /// Usable cases whose label's affine was set aside, because the dataset or the command says so.
+    /// Usable cases whose label's affine was ignored, as the dataset or the command asks.
     pub label_affines_ignored: usize,
     /// Usable cases that no split uses.
     pub unused: usize,

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use sam3d_geom::Preprocessing;
 
 use crate::{
-    cache::{Held, VolumeCache},
+    cache::{CachedCase, VolumeCache},
     dataset::{Case, CaseId},
     prepared::{PreparedCase, PreparedVoxels},
 };
@@ -28,18 +28,18 @@ pub struct CaseStore {
     target_class: u32,
     preprocessing: Preprocessing,
     cache: Option<Arc<VolumeCache>>,
-    kept: Mutex<Kept>,
+    kept: Mutex<LoadedCases>,
 }
 
-struct Kept {
+struct LoadedCases {
     cases: Vec<Option<Arc<dyn PreparedVoxels>>>,
     bytes_left: usize,
 }
 
 impl CaseStore {
-    /// A store for `cases`, prepared as said.
+    /// A store for `cases` with this preparation.
     pub fn new(cases: Vec<Case>, target_class: u32, preprocessing: Preprocessing, storage: Storage) -> Self {
-        let kept = Kept { cases: vec![None; cases.len()], bytes_left: storage.memory_bytes };
+        let kept = LoadedCases { cases: vec![None; cases.len()], bytes_left: storage.memory_bytes };
         Self { cases, target_class, preprocessing, cache: storage.cache, kept: Mutex::new(kept) }
     }
 
@@ -56,7 +56,7 @@ impl CaseStore {
     /// The name of case number `index`.
     ///
     /// # Panics
-    /// If there is no such case, as an index does.
+    /// If `case` is out of range, like indexing.
     pub fn id(&self, index: usize) -> &CaseId {
         &self.cases[index].id
     }
@@ -72,7 +72,7 @@ impl CaseStore {
     /// As [`PreparedCase::read`].
     ///
     /// # Panics
-    /// If there is no such case, as an index does.
+    /// If `case` is out of range, like indexing.
     pub fn get(&self, index: usize) -> Result<Arc<dyn PreparedVoxels>, IoError> {
         if let Some(case) = &self.kept().cases[index] {
             return Ok(Arc::clone(case));
@@ -82,12 +82,12 @@ impl CaseStore {
             Some(cache) => cache.get(case, self.target_class, &self.preprocessing)?,
             None => {
                 let prepared = PreparedCase::read(case, self.target_class, &self.preprocessing)?;
-                Held::InMemory(Box::new(prepared))
+                CachedCase::InMemory(Box::new(prepared))
             }
         };
         let (voxels, bytes): (Arc<dyn PreparedVoxels>, usize) = match held {
-            Held::OnDisk(entry) => (entry.into(), 0),
-            Held::InMemory(case) => {
+            CachedCase::OnDisk(entry) => (entry.into(), 0),
+            CachedCase::InMemory(case) => {
                 let bytes = case.bytes();
                 (Arc::from(case as Box<dyn PreparedVoxels>), bytes)
             }
@@ -101,7 +101,7 @@ impl CaseStore {
     }
 
     /// Gives up what is kept of case number `index`, if `error`, which came of reading it, is the cache's fault: it can
-    /// be asked for again, and is made anew. `false` if the fault lies elsewhere.
+    /// be requested again, and is recreated. `false` if the fault lies elsewhere.
     pub(crate) fn discard(&self, index: usize, error: &IoError) -> bool {
         let discarded = self.cache.as_ref().is_some_and(|cache| cache.discard(error));
         if discarded {
@@ -111,7 +111,7 @@ impl CaseStore {
     }
 
     /// What is kept. A poisoned lock is harmless: entries are written whole.
-    fn kept(&self) -> MutexGuard<'_, Kept> {
+    fn kept(&self) -> MutexGuard<'_, LoadedCases> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

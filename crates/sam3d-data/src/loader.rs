@@ -155,7 +155,7 @@ impl<T> Shared<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs tasks until there are no more or none is wanted.
+    /// Runs tasks until none are left or the loader is dropped.
     fn work(&self) {
         while let Some((number, task)) = self.take() {
             let result = catch_unwind(AssertUnwindSafe(task));

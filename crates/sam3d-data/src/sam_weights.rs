@@ -5,7 +5,10 @@
 
 use std::{fs, path::Path};
 
-use sam3d_io::atomic::{self, Overwrite};
+use sam3d_io::{
+    IoError,
+    atomic::{self, Overwrite},
+};
 
 use crate::{
     download::{self, Checksum, DownloadError},
@@ -87,11 +90,9 @@ fn copy(source: &Path, out: &Path, checksum: &Checksum) -> Result<(), DownloadEr
     }
     let directory = out.parent().filter(|parent| !parent.as_os_str().is_empty());
     if let Some(directory) = directory {
-        fs::create_dir_all(directory)
-            .map_err(|source| DownloadError::Write { path: directory.to_owned(), source })?;
+        fs::create_dir_all(directory).map_err(IoError::write(directory))?;
     }
-    let mut source = fs::File::open(source)
-        .map_err(|error| DownloadError::Read { path: source.to_owned(), source: error })?;
+    let mut source = fs::File::open(source).map_err(IoError::read(source))?;
     atomic::write(out, Overwrite::Refuse, |file| std::io::copy(&mut source, file).map(drop))?;
     Ok(())
 }

@@ -160,18 +160,14 @@ impl SampleArchive<'_> {
         on_progress: OnProgress<'_>,
     ) -> Result<(), SampleError> {
         compare(archive, self.sha256)?;
-        let failed = |path: &Path| {
-            let path = path.to_owned();
-            |source| IoError::Write { path, source }
-        };
-        fs::create_dir_all(directory).map_err(failed(directory))?;
-        let place =
-            tempfile::Builder::new().prefix(".sample-").tempdir_in(directory).map_err(failed(directory))?;
+        fs::create_dir_all(directory).map_err(IoError::write(directory))?;
+        let place = tempfile::Builder::new().prefix(".sample-").tempdir_in(directory);
+        let place = place.map_err(IoError::write(directory))?;
         let unpacked = unpack(archive, place.path(), LIMIT_BYTES, on_progress)?;
         for file in self.files() {
             let (from, to) = (unpacked.join(file.path), file.path_in(directory));
             file.check(&from)?;
-            let bytes = fs::read(&from).map_err(|source| IoError::Read { path: from.clone(), source })?;
+            let bytes = fs::read(&from).map_err(IoError::read(&from))?;
             atomic::write(&to, Overwrite::Replace, |out| std::io::Write::write_all(out, &bytes))?;
         }
         Ok(())
@@ -179,7 +175,7 @@ impl SampleArchive<'_> {
 }
 
 fn compare(path: &Path, expected: &str) -> Result<(), SampleError> {
-    let found = sha256_of_file(path).map_err(|source| IoError::Read { path: path.to_owned(), source })?;
+    let found = sha256_of_file(path).map_err(IoError::read(path))?;
     if found != expected {
         let (path, expected) = (path.to_owned(), expected.to_owned());
         return Err(SampleError::Differs { path, expected, found });

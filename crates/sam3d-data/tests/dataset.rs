@@ -12,7 +12,7 @@ use sam3d_data::{
     splits::{self, Part},
 };
 use sam3d_geom::Affine;
-use sam3d_io::{Grid, atomic::Overwrite, nifti};
+use sam3d_io::{Grid, GridDifference, atomic::Overwrite, nifti};
 use sam3d_testkit::test_volume;
 
 fn grid(offset_mm: f64) -> Grid {
@@ -50,7 +50,9 @@ fn cases_are_found_and_checked() {
     let problems: Vec<_> = cases.iter().map(|case| check_case(&dataset, case)).collect();
     assert!(matches!(problems[0], Err(CaseProblem::TargetMissing { target_class: 1 })));
     assert!(problems[1].is_ok());
-    assert!(matches!(problems[2], Err(CaseProblem::PositionMismatch { distance_mm }) if distance_mm == 5.0));
+    assert!(
+        matches!(problems[2], Err(CaseProblem::GridsDiffer(GridDifference::Place { apart_mm, .. })) if apart_mm == 5.0)
+    );
     let message = problems[3].as_ref().unwrap_err().to_string();
     assert!(message.contains("no label") && message.contains("case_d/label.nii.gz"), "{message}");
     let facts = problems[1].as_ref().unwrap();

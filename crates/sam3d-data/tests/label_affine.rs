@@ -10,7 +10,7 @@ use sam3d_data::{
     prepared::PreparedCase,
 };
 use sam3d_geom::Affine;
-use sam3d_io::{Grid, ReadLimits, atomic::Overwrite, nifti};
+use sam3d_io::{Grid, GridDifference, ReadLimits, atomic::Overwrite, nifti};
 
 const SHAPE: [usize; 3] = [6, 5, 4];
 
@@ -91,7 +91,10 @@ fn elsewhere_they_are_refused_by_a_message_that_names_the_option() {
         match check_case(&dataset, by_id(&cases, id)) {
             Ok(facts) => assert!(!elsewhere && !facts.label_affine_ignored, "{id}"),
             Err(problem) => {
-                assert!(elsewhere && matches!(problem, CaseProblem::PositionMismatch { .. }), "{id}");
+                assert!(
+                    elsewhere && matches!(problem, CaseProblem::GridsDiffer(GridDifference::Place { .. })),
+                    "{id}"
+                );
                 assert!(problem.to_string().contains("labels_on_image_voxels = true"), "{problem}");
             }
         }
@@ -107,5 +110,5 @@ fn elsewhere_they_are_refused_by_a_message_that_names_the_option() {
     nifti::write(&path, label.view(), &small.unwrap(), Overwrite::Replace).unwrap();
     let cases = find_cases(&dataset, directory.path()).unwrap();
     let problem = check_case(&dataset, by_id(&cases, "30")).unwrap_err();
-    assert!(matches!(problem, CaseProblem::ShapeMismatch { .. }), "{problem}");
+    assert!(matches!(problem, CaseProblem::GridsDiffer(GridDifference::Shape { .. })), "{problem}");
 }

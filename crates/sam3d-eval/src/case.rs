@@ -1,4 +1,4 @@
-//! A case of an evaluation.
+//! Cases of an evaluation.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -13,14 +13,14 @@ use sam3d_io::{
 
 use crate::EvalError;
 
-/// A case ready to be predicted and scored. A method sees the image and its frame; the truth is the protocol's.
+/// A prepared case. A method sees the image and its frame, not the truth.
 #[derive(Debug)]
 pub struct EvaluationCase {
     id: String,
     image: Arc<Image>,
-    /// On the image's grid: where clicks are drawn.
+    /// The target on the image's grid, in which clicks are drawn.
     pub(crate) target: Array3<u8>,
-    /// On the file's grid, `[D, H, W]`: what predictions are compared with.
+    /// The target on the file's grid, `[D, H, W]`, with which predictions are compared.
     pub(crate) truth: Array3<u8>,
     pub(crate) native_spacing: Spacing,
     pub(crate) target_spacing: Spacing,
@@ -39,7 +39,12 @@ impl EvaluationCase {
     ) -> Result<Self, EvalError> {
         let image = sam3d_io::read(&case.image, limits)?;
         let label = case.read_label(&image.grid, limits)?;
-        Self::new(case.id.as_str(), &image, &label, target_class, preprocessing)
+        Self::new(case.id.as_str(), &image, &label, target_class, preprocessing).map_err(
+            |error| match error {
+                EvalError::Io(error) => EvalError::Io(error.of_file(&case.image)),
+                other => other,
+            },
+        )
     }
 
     /// The case `id` of an image and its label.
@@ -88,7 +93,7 @@ impl EvaluationCase {
         &self.image
     }
 
-    /// How the image's grid and the file's belong together.
+    /// The relation between the image's grid and the file's.
     pub fn frame(&self) -> &Frame {
         self.image.frame()
     }

@@ -9,8 +9,8 @@
 //! - [`score`]: from a prediction to its scores, in the file's own grid.
 //! - [`pipeline`]: many cases, read and scored beside the method's work.
 //! - [`summary`]: means, spreads and intervals over cases. [`published`]: the published scores.
-//! - [`records`]: an evaluation's directory, from which it goes on after an interruption; [`scores`]: the result, as it is
-//!   written; [`report`]: the HTML report.
+//! - [`records`]: an evaluation's directory, from which it resumes after an interruption; [`scores`]: the result as
+//!   written to files; [`report`]: the HTML report.
 //! - [`study`]: a table of methods, each trained alike and evaluated on the same cases.
 //!
 //! A score is a function of files, seed and configuration.
@@ -76,7 +76,7 @@ pub struct EvalConfig {
 }
 
 impl EvalConfig {
-    /// What a row with this number of points is called: `1 click`, `3 clicks`, `no clicks`; of a corrective evaluation
+    /// The name of a row with this number of points: `1 click`, `3 clicks`, `no clicks`; of a corrective evaluation
     /// `first prompt`, `1 correction`, `2 corrections`.
     pub fn name_of(&self, points: usize) -> String {
         let (none, one, many) = match self.corrections {

@@ -1,4 +1,4 @@
-//! What is evaluated: a way from a case, and perhaps clicks, to the target's probability.
+//! Methods: from a case, and clicks if the method takes any, to the target's probability.
 
 use std::{cell::RefCell, sync::Arc};
 
@@ -8,14 +8,14 @@ use sam3d_infer::{Accepts, Answer, Prompt, Segmenter, Session, TestTimeAugmentat
 
 use crate::{EvalError, EvaluationCase};
 
-/// Which clicks a method is given.
+/// The clicks that a method takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Prompting {
     /// N clicks in the target.
     PerVolume,
     /// N clicks in the target of every slice along D that has target, slice after slice.
     PerSlice,
-    /// None. The method predicts once for a case, whatever the numbers of clicks asked for; its scores have 0 points.
+    /// No clicks: the method predicts once for a case, and its scores have 0 points.
     None,
 }
 
@@ -28,18 +28,18 @@ pub trait Method {
     /// Short name, as typed and as written into results.
     fn name(&self) -> &'static str;
 
-    /// Settings of the method's own that decide its numbers, in a few words for reports.
+    /// The method's own settings that affect its scores, in a few words for reports.
     fn details(&self) -> Option<String> {
         None
     }
 
-    /// Which clicks [`predict`](Self::predict) is given.
+    /// The clicks that [`predict`](Self::predict) takes.
     fn prompting(&self) -> Prompting;
 
-    /// How a file's voxels become [`EvaluationCase::image`]. Clicks are drawn on the same grid.
+    /// The preprocessing that makes [`EvaluationCase::image`] of a file's voxels. Clicks are drawn on the same grid.
     fn preprocessing(&self) -> &Preprocessing;
 
-    /// How many parameters training changes; `None` if it is not known.
+    /// The number of trained parameters; `None` if unknown.
     fn tuned_parameters(&self) -> Option<u64>;
 
     /// Predicts the target of `case` from `clicks`: voxels `[D, H, W]` of [`EvaluationCase::image`], all positive, in the
@@ -50,14 +50,13 @@ pub trait Method {
     /// [`EvalError`]; the case is then reported as failed, and the next one is tried.
     fn predict(&self, case: &EvaluationCase, clicks: &[Point]) -> Result<Prediction, EvalError>;
 
-    /// A session on `case` in which prompts follow one another, and which it understands; `None` for a method that cannot be
-    /// corrected.
+    /// A session on `case` for corrective prompts; `None` for a method that cannot be corrected.
     fn session(&self, _case: &EvaluationCase) -> Option<(Session, Accepts)> {
         None
     }
 }
 
-/// A probability, and the grid it is on. A method that has a mask only gives 0 and 1.
+/// A probability and its grid. A method without probabilities gives 0 and 1.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Prediction {
     /// On a box of the resampled grid; 0 outside.

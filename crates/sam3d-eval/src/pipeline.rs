@@ -1,4 +1,4 @@
-//! Many cases: read and prepared on some threads, predicted on the caller's, scored on another.
+//! Evaluates many cases: reads and prepares them on several threads, predicts on the caller's, scores on another.
 
 use std::{
     sync::{
@@ -20,17 +20,17 @@ use crate::{
     CaseEvaluation, ClickScore, EvalConfig, EvaluationCase, Method, Prediction, THRESHOLD,
     clicks::prompt_sets,
     corrections::{Corrected, CorrectionConfig, CorrectionRun, Corrector, FirstPrompt, PlacedPrompt},
-    score::{self, Prompted, Scored, native_ijk},
+    score::{self, Prompted, ScoredPrediction, native_ijk},
     timings::{CaseTimings, PromptTiming},
 };
 
 /// Takes a score and its mask (0 or 1) in the file's own grid, `[k, j, i]`.
 pub type KeepMask<'a> = dyn Fn(&ClickScore, ArrayView3<'_, u8>, &Grid) -> Result<(), IoError> + Sync + 'a;
 
-/// What stays the same from case to case.
+/// The settings shared by all cases.
 #[derive(Clone, Copy)]
 pub struct Pipeline<'a> {
-    /// What is evaluated.
+    /// The method.
     pub method: &'a dyn Method,
     /// The label's class that is the target.
     pub target_class: u32,
@@ -38,23 +38,23 @@ pub struct Pipeline<'a> {
     pub config: &'a EvalConfig,
     /// How volumes are read.
     pub limits: ReadLimits,
-    /// How many cases are read and prepared at the same time. As many, and two more, are in memory at most. Changes no
+    /// How many cases are read and prepared in parallel; at most two more are in memory. Does not affect the
     /// result.
     pub readers: usize,
 }
 
-/// What the scoring thread is given, in the order of predictions.
-enum Work {
+/// A message to the scoring thread, in the order of predictions.
+enum ScoringJob {
     Prediction(Arc<EvaluationCase>, Prompted, Prediction),
-    /// What was clicked to correct the predictions before it, and how long it took.
+    /// The corrective clicks of a run and their times.
     Corrections(CorrectionRun, Vec<PromptTiming>),
-    /// All of the case with this index are there.
+    /// All predictions of the case with this index have been sent.
     Done(usize),
     /// The case with this index failed while it was predicted.
     Failed(usize, EvalError),
 }
 
-/// The scores of a case, and how long its prompts took where they followed one another.
+/// The scores of a case, and the times of its prompts in a corrective evaluation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evaluated {
     /// The scores.
@@ -72,7 +72,7 @@ impl Pipeline<'_> {
     /// `keep` is given every score with its mask.
     ///
     /// # Errors
-    /// [`EvalError::Internal`] if a thread ended early. What happens to a case is in its outcome.
+    /// [`EvalError::Internal`] if a thread ended early. The failure of a case is part of its outcome.
     pub fn run(
         &self,
         cases: &[&Case],
@@ -80,7 +80,7 @@ impl Pipeline<'_> {
         done: &mut dyn FnMut(usize, Outcome),
     ) -> Result<(), EvalError> {
         let next = AtomicUsize::new(0);
-        // Nobody's preprocessing may be asked for on the readers' threads: the method need not be shared.
+        // Copied here, because the method cannot be shared with the readers' threads.
         let preprocessing = *self.method.preprocessing();
         let (target_class, limits, config) = (self.target_class, self.limits, self.config);
         thread::scope(|scope| {
@@ -111,7 +111,7 @@ impl Pipeline<'_> {
         &self,
         cases: usize,
         prepared: &Receiver<(usize, Result<EvaluationCase, EvalError>)>,
-        work: SyncSender<Work>,
+        work: SyncSender<ScoringJob>,
         outcomes: &Receiver<(usize, Outcome)>,
         done: &mut dyn FnMut(usize, Outcome),
     ) -> Result<(), EvalError> {
@@ -123,8 +123,8 @@ impl Pipeline<'_> {
         };
         for (index, case) in prepared {
             let last = match case.and_then(|case| self.predict_case(case, &work)) {
-                Ok(()) => Work::Done(index),
-                Err(error) => Work::Failed(index, error),
+                Ok(()) => ScoringJob::Done(index),
+                Err(error) => ScoringJob::Failed(index, error),
             };
             work.send(last).map_err(|_| gone())?;
             outcomes.try_iter().for_each(&mut finish);
@@ -134,7 +134,7 @@ impl Pipeline<'_> {
         if finished == cases { Ok(()) } else { Err(gone()) }
     }
 
-    fn predict_case(&self, case: EvaluationCase, work: &SyncSender<Work>) -> Result<(), EvalError> {
+    fn predict_case(&self, case: EvaluationCase, work: &SyncSender<ScoringJob>) -> Result<(), EvalError> {
         let case = Arc::new(case);
         if let Some(corrections) = self.config.corrections {
             return self.correct_case(&case, corrections, work);
@@ -142,7 +142,7 @@ impl Pipeline<'_> {
         for prompts in prompt_sets(&case, self.method.prompting(), self.config)? {
             let prediction = self.method.predict(&case, &prompts.clicks)?;
             let prompted = Prompted::of(&case, &prompts, self.config);
-            send(work, Work::Prediction(Arc::clone(&case), prompted, prediction))?;
+            send(work, ScoringJob::Prediction(Arc::clone(&case), prompted, prediction))?;
         }
         Ok(())
     }
@@ -152,7 +152,7 @@ impl Pipeline<'_> {
         &self,
         case: &Arc<EvaluationCase>,
         config: CorrectionConfig,
-        work: &SyncSender<Work>,
+        work: &SyncSender<ScoringJob>,
     ) -> Result<(), EvalError> {
         let (mut session, accepts) = self.method.session(case).ok_or_else(|| EvalError::Setting {
             field: "the method",
@@ -176,17 +176,17 @@ impl Pipeline<'_> {
         for (click_set, first) in firsts.into_iter().enumerate() {
             session.reset();
             let mut seen = |prompted: Prompted, mask| {
-                send(work, Work::Prediction(Arc::clone(case), prompted, Prediction::Mask(mask)))
+                send(work, ScoringJob::Prediction(Arc::clone(case), prompted, Prediction::Mask(mask)))
             };
             let (run, timings) =
                 corrector.run(click_set, first, &mut |prompt| corrected(&mut session, prompt), &mut seen)?;
-            send(work, Work::Corrections(run, timings))?;
+            send(work, ScoringJob::Corrections(run, timings))?;
         }
         Ok(())
     }
 }
 
-fn send(work: &SyncSender<Work>, item: Work) -> Result<(), EvalError> {
+fn send(work: &SyncSender<ScoringJob>, item: ScoringJob) -> Result<(), EvalError> {
     work.send(item).map_err(|_| EvalError::Internal("the scoring thread ended early"))
 }
 
@@ -199,9 +199,9 @@ fn corrected(session: &mut Session, prompt: Prompt) -> Result<Corrected, EvalErr
     Ok(Corrected { mask, encoder, total: start.elapsed() })
 }
 
-/// Scores what comes until nothing more does.
+/// Scores predictions until the channel closes.
 fn score_all(
-    work: &Receiver<Work>,
+    work: &Receiver<ScoringJob>,
     outcomes: &Sender<(usize, Outcome)>,
     config: &EvalConfig,
     keep: &KeepMask<'_>,
@@ -209,7 +209,7 @@ fn score_all(
     let mut current: Result<Evaluated, EvalError> = Ok(Evaluated::nothing());
     for item in work {
         match item {
-            Work::Prediction(case, prompted, prediction) => {
+            ScoringJob::Prediction(case, prompted, prediction) => {
                 if let Ok(evaluated) = &mut current {
                     match scored_and_kept(&case, prompted, &prediction, config, keep) {
                         Ok(scored) => evaluated.add(scored),
@@ -217,18 +217,18 @@ fn score_all(
                     }
                 }
             }
-            Work::Corrections(run, timings) => {
+            ScoringJob::Corrections(run, timings) => {
                 if let Ok(Evaluated { evaluation, timings: all }) = &mut current {
                     evaluation.corrections.push(run);
                     all.extend(timings);
                 }
             }
-            Work::Done(index) => {
+            ScoringJob::Done(index) => {
                 let outcome = std::mem::replace(&mut current, Ok(Evaluated::nothing()));
                 // The receiver is gone only if the caller's thread is.
                 let _ = outcomes.send((index, outcome));
             }
-            Work::Failed(index, error) => {
+            ScoringJob::Failed(index, error) => {
                 current = Ok(Evaluated::nothing());
                 let _ = outcomes.send((index, Err(error)));
             }
@@ -242,7 +242,7 @@ fn scored_and_kept(
     prediction: &Prediction,
     config: &EvalConfig,
     keep: &KeepMask<'_>,
-) -> Result<Scored, EvalError> {
+) -> Result<ScoredPrediction, EvalError> {
     let (scored, mask) = score::score(case, prompted, prediction, config)?;
     keep(&scored.score, mask.view(), case.frame().grid())?;
     Ok(scored)
@@ -260,7 +260,7 @@ impl Evaluated {
         Self { evaluation, timings: Vec::new() }
     }
 
-    fn add(&mut self, Scored { score, ball }: Scored) {
+    fn add(&mut self, ScoredPrediction { score, ball }: ScoredPrediction) {
         self.evaluation.case.clone_from(&score.case);
         self.evaluation.scores.push(score);
         self.evaluation.balls.extend(ball);

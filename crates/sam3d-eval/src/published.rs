@@ -1,4 +1,4 @@
-//! The published scores, to be shown beside measured ones.
+//! The published scores, shown beside measured ones.
 
 use std::collections::BTreeMap;
 
@@ -13,20 +13,20 @@ const TABLE: &str = include_str!("../../../datasets/published.toml");
 pub struct PublishedRow {
     /// Name for readers.
     pub name: String,
-    /// The method of [`Method::name`](crate::Method::name) it is the score of.
+    /// The [`Method::name`](crate::Method::name) of the method.
     pub method: String,
     /// The number of clicks; 0 for a method without.
     pub points: usize,
-    /// Parameters that training changes, in millions.
+    /// Trained parameters, in millions.
     #[serde(default)]
     pub tuned_millions: Option<f64>,
-    /// By dataset Dice and NSD at 5 mm, in percent.
+    /// Dice and NSD at 5 mm by dataset, in percent.
     #[serde(flatten)]
     pub scores: BTreeMap<String, [f64; 2]>,
 }
 
 impl PublishedRow {
-    /// Dice and NSD at 5 mm on `dataset` as shares of 1.
+    /// Dice and NSD at 5 mm on `dataset`, from 0 to 1.
     pub fn score(&self, dataset: &str) -> Option<[f64; 2]> {
         self.scores.get(dataset).map(|percent| percent.map(|value| value / 100.0))
     }

@@ -1,4 +1,4 @@
-//! From a prediction to its scores, in the file's own grid.
+//! Scores of a prediction in the file's own grid.
 
 use std::borrow::Cow;
 
@@ -54,7 +54,7 @@ impl ClickScore {
         self.prediction_ml - self.truth_ml
     }
 
-    /// Longest axial diameter of the prediction minus that of the truth, in mm; `None` if one is not known.
+    /// Longest axial diameter of the prediction minus that of the truth, in mm; `None` if one is unknown.
     pub fn diameter_error_mm(&self) -> Option<f64> {
         Some(self.prediction_diameter_mm? - self.truth_diameter_mm?)
     }
@@ -68,7 +68,7 @@ pub struct CaseEvaluation {
     pub case: String,
     /// One score for each number of clicks and set of clicks.
     pub scores: Vec<ClickScore>,
-    /// The ball baseline for each score; empty if it was not asked for.
+    /// The ball baseline for each score; empty if not requested.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub balls: Vec<BallDice>,
     /// The corrective clicks for each set of first clicks; empty for the published protocol.
@@ -77,12 +77,12 @@ pub struct CaseEvaluation {
 }
 
 /// A prediction with its score.
-pub(crate) struct Scored {
+pub(crate) struct ScoredPrediction {
     pub(crate) score: ClickScore,
     pub(crate) ball: Option<BallDice>,
 }
 
-/// What a prediction answers.
+/// The clicks of a prediction.
 pub(crate) struct Prompted {
     pub(crate) points: usize,
     pub(crate) click_set: usize,
@@ -114,7 +114,7 @@ pub(crate) fn score(
     prompted: Prompted,
     prediction: &Prediction,
     config: &EvalConfig,
-) -> Result<(Scored, Array3<u8>), EvalError> {
+) -> Result<(ScoredPrediction, Array3<u8>), EvalError> {
     let frame = case.frame();
     let mask = &*native_mask(frame, prediction)?;
     let Comparison { overlap, distances } =
@@ -145,7 +145,7 @@ pub(crate) fn score(
     let around = |centre| BallDice::around(centre, case.truth.view(), case.native_spacing);
     let ball = prompted.ball_centre.map(around);
     let mask = frame.axis_map().to_stored(mask.view())?;
-    Ok((Scored { score, ball }, mask))
+    Ok((ScoredPrediction { score, ball }, mask))
 }
 
 /// The longest diameter of a mask, `[D, H, W]` of the file's grid, in the slices nearest to axial, whatever D is; `None` if it

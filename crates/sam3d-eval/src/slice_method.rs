@@ -13,8 +13,8 @@ use crate::EvalError;
 use crate::{EvaluationCase, Method, Prediction, Prompting, method::sigmoid};
 
 /// SAM with clicks in each slice that has target, as the paper compares with it: slices along D of the resampled volume,
-/// the clip range mapped linearly to 0 to 255 in all three colours. Of SAM's three masks the one counts whose predicted IoU
-/// is highest; the paper does not say which it took. Slices without clicks have no mask.
+/// the clip range mapped linearly to 0 to 255 in all three colours. Of SAM's three masks the one with the highest
+/// predicted IoU is used; the paper does not specify which. Slices without clicks have no mask.
 #[derive(Debug)]
 pub struct SliceMethod {
     network: Sam2d,

@@ -1,4 +1,4 @@
-//! From the scores of cases to what is said of a method.
+//! Summary of a method: means, spreads and intervals over cases.
 
 use rand::RngExt;
 use sam3d_data::sampling::rng_for;
@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::ball::{BallDice, BestBall};
 use crate::{CaseEvaluation, ClickScore, EvalConfig};
 
-/// Resamples behind every interval.
+/// Number of bootstrap resamples for each interval.
 pub const RESAMPLES: usize = 10_000;
-/// Share of bootstrap means an interval holds.
+/// Coverage of an interval.
 pub const LEVEL: f64 = 0.95;
 
 /// A 95 % bootstrap interval of a mean over cases.
@@ -31,9 +31,9 @@ pub struct MetricSummary {
     pub cases: Summary,
     /// Interval of the mean over cases, by resampling cases.
     pub interval: Interval,
-    /// The mean over cases, once for each set of clicks: how much the result depends on which clicks were drawn.
+    /// The mean over cases, once for each set of clicks: the dependence of the result on the draw of clicks.
     pub click_sets: Summary,
-    /// Mean over cases of the standard deviation over a case's sets of clicks: how much one user's click matters.
+    /// Mean over cases of the standard deviation over a case's sets of clicks: the variation from one user's click to the next.
     pub click_std: f64,
 }
 
@@ -47,7 +47,7 @@ pub struct PointsSummary {
     pub dice: MetricSummary,
     /// Normalized surface dice at each tolerance.
     pub nsd: Vec<MetricSummary>,
-    /// The best ball of fixed radius around the midpoint of the same clicks, if it was asked for.
+    /// The best ball of fixed radius around the midpoint of the same clicks, if requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ball: Option<BestBall>,
 }

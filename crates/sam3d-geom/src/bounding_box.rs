@@ -6,7 +6,7 @@ use crate::{Extent, GeomError};
 ///
 /// Coordinates may be negative or beyond a grid: a crop may stick out of the volume it is taken from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Corners", into = "Corners")]
+#[serde(try_from = "UncheckedBox", into = "UncheckedBox")]
 pub struct BoundingBox {
     start: [i64; 3],
     end: [i64; 3],
@@ -78,20 +78,20 @@ impl BoundingBox {
 /// A box as written to files: nothing is checked yet.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Corners {
+struct UncheckedBox {
     start: [i64; 3],
     end: [i64; 3],
 }
 
-impl TryFrom<Corners> for BoundingBox {
+impl TryFrom<UncheckedBox> for BoundingBox {
     type Error = GeomError;
 
-    fn try_from(corners: Corners) -> Result<Self, GeomError> {
+    fn try_from(corners: UncheckedBox) -> Result<Self, GeomError> {
         Self::new(corners.start, corners.end)
     }
 }
 
-impl From<BoundingBox> for Corners {
+impl From<BoundingBox> for UncheckedBox {
     fn from(bounds: BoundingBox) -> Self {
         Self { start: bounds.start, end: bounds.end }
     }

@@ -1,4 +1,4 @@
-//! SHA-256 of files, and hashes as text.
+//! Hashes of files, as text.
 
 use std::{
     fs::File,
@@ -13,8 +13,16 @@ use sha2::{Digest, Sha256};
 /// # Errors
 /// If the file cannot be read.
 pub fn sha256_of_file(path: &Path) -> io::Result<String> {
+    digest_of_file::<Sha256>(path)
+}
+
+/// The hash of the file at `path` by the function `D`, in hexadecimal digits.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn digest_of_file<D: Digest>(path: &Path) -> io::Result<String> {
     let mut file = File::open(path)?;
-    let mut hash = Sha256::new();
+    let mut hash = D::new();
     let mut buffer = vec![0; 1 << 20];
     loop {
         match file.read(&mut buffer) {

@@ -21,7 +21,7 @@ pub use affine::Affine;
 pub use bounding_box::BoundingBox;
 pub use error::GeomError;
 pub use extent::Extent;
-pub use hash::{hexadecimal, sha256_of_file};
+pub use hash::{digest_of_file, hexadecimal, sha256_of_file};
 pub use preprocessing::{Intensity, Interpolation, Orientation, Preprocessing, StoredAxes};
 pub use prompt::{Point, PointLabel, Prompt};
 pub use spacing::Spacing;

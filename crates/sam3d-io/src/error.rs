@@ -5,13 +5,13 @@ use std::{
 
 use sam3d_geom::{Extent, GeomError};
 
-use crate::Format;
+use crate::{Format, GridDifference};
 
 /// Why a volume could not be read, prepared or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IoError {
-    /// The operating system refused to open or read the file.
+    /// The operating system refused to open or read the file or directory.
     #[error("{path}: cannot be read", path = path.display())]
     Read {
         /// The file.
@@ -19,7 +19,7 @@ pub enum IoError {
         /// What the operating system said.
         source: io::Error,
     },
-    /// The operating system refused to create, write or rename the file.
+    /// The operating system refused to create, write, rename or remove the file or directory.
     #[error("{path}: cannot be written", path = path.display())]
     Write {
         /// The file.
@@ -73,7 +73,7 @@ pub enum IoError {
         /// The field, what was expected and what was found.
         reason: String,
     },
-    /// The header's geometry is not one.
+    /// The header's geometry is invalid.
     #[error("{path}: the header's {origin} gives no usable geometry", path = path.display())]
     GeometryInvalid {
         /// The file.
@@ -164,7 +164,7 @@ pub enum IoError {
         partner: PathBuf,
     },
     /// A prepared volume on the disk is not what was written.
-    #[error("{path}: damaged, {reason}; remove it, it is made again", path = path.display())]
+    #[error("{path}: damaged, {reason}; remove it; it will be recreated", path = path.display())]
     CacheDamaged {
         /// The entry's file.
         path: PathBuf,
@@ -201,12 +201,12 @@ pub enum IoError {
         value: f64,
     },
     /// What was done with a volume failed.
-    #[error("{path}: {source}", path = path.display())]
+    #[error("{path}: {problem}", path = path.display())]
     OfFile {
         /// The volume's file.
         path: PathBuf,
         /// What failed; it names no file itself.
-        source: Box<IoError>,
+        problem: Box<IoError>,
     },
     /// An array is not of the shape of the grid it belongs to.
     #[error("expected an array of shape {expected:?}, found {found:?}")]
@@ -227,7 +227,7 @@ pub enum IoError {
         /// The other one.
         second: PathBuf,
         /// In what their grids differ.
-        difference: String,
+        difference: GridDifference,
     },
     /// An image and its label are not on one grid.
     #[error(
@@ -287,6 +287,18 @@ pub enum IoError {
 }
 
 impl IoError {
+    /// Names `path` in the operating system's refusal to read it.
+    pub fn read(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        |source| Self::Read { path, source }
+    }
+
+    /// Names `path` in the operating system's refusal to create, write, rename or remove it.
+    pub fn write(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        |source| Self::Write { path, source }
+    }
+
     /// This error with the file it is about, if it does not name one itself.
     pub fn of_file(self, path: &Path) -> Self {
         match self {
@@ -296,8 +308,16 @@ impl IoError {
             | Self::ResampledTooLarge { .. }
             | Self::VoxelOutside { .. }
             | Self::WorldPointOutside { .. }
-            | Self::Geometry(_) => Self::OfFile { path: path.to_owned(), source: Box::new(self) },
+            | Self::Geometry(_) => Self::OfFile { path: path.to_owned(), problem: Box::new(self) },
             named => named,
+        }
+    }
+
+    /// What failed, without the file that [`of_file`](Self::of_file) added.
+    pub fn problem(&self) -> &Self {
+        match self {
+            Self::OfFile { problem, .. } => problem,
+            other => other,
         }
     }
 }

@@ -59,8 +59,8 @@ impl HeaderGeometry {
         }
     }
 
-    /// The rows of the affine to RAS millimetres, not yet checked, and the fields they come from: first what the rule
-    /// takes, then what there is if that is not an affine.
+    /// The rows of the affine to RAS millimetres, not yet checked, and the fields they come from: the one that the
+    /// rule takes first, then the alternative if that is not a valid affine.
     ///
     /// The rule is ITK's: the sform if its code is 1 (scanner coordinates) or there is no qform, else the qform; with
     /// neither, the stored axes run to left, posterior and superior from the origin.

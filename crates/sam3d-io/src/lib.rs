@@ -47,7 +47,7 @@ pub use format::{Format, StandIn, VOLUME_ENDINGS, volume_ending};
 pub use grid::{AffineSource, Grid};
 pub use limits::ReadLimits;
 pub use read::{LabelOptions, files_of_volume, read, read_label, read_label_with};
-pub use same_grid::check_same_grid;
+pub use same_grid::{GridDifference, check_same_grid};
 pub use volume::{Rescale, ValueType, Volume};
 pub use write::{OutputFormat, Voxel, write, write_segmentation};
 

@@ -116,7 +116,7 @@ impl SlidingWindow {
         (0..last.div_ceil(step)).map(|n| n * step).chain([last]).collect()
     }
 
-    fn place(&self, start: [usize; 3], sizes: [usize; 3]) -> Place {
+    fn place(&self, start: [usize; 3], sizes: [usize; 3]) -> WindowOverlap {
         let along = |axis: usize| {
             let (side, size) = (self.sides[axis], sizes[axis]);
             let padding = side.saturating_sub(size) / 2;
@@ -126,10 +126,10 @@ impl SlidingWindow {
         };
         let axes = [along(0), along(1), along(2)];
         let volume = axes.each_ref().map(|axis| axis.0.clone());
-        Place { volume, window: axes.map(|axis| axis.1) }
+        WindowOverlap { volume, window: axes.map(|axis| axis.1) }
     }
 
-    fn window(&self, volume: ArrayView3<'_, f32>, place: &Place) -> Array3<f32> {
+    fn window(&self, volume: ArrayView3<'_, f32>, place: &WindowOverlap) -> Array3<f32> {
         let mut window = Array3::zeros(self.sides);
         let [d, h, w] = place.window.clone();
         let [vd, vh, vw] = place.volume.clone();
@@ -141,7 +141,7 @@ impl SlidingWindow {
     fn add(
         &self,
         found: &Array3<f32>,
-        place: &Place,
+        place: &WindowOverlap,
         sums: &mut Array3<f32>,
         pending: &mut VecDeque<Array2<f32>>,
         first: usize,
@@ -161,7 +161,7 @@ impl SlidingWindow {
 }
 
 /// The voxels of the volume that a window holds, and where they stand in the window.
-struct Place {
+struct WindowOverlap {
     volume: [Range<usize>; 3],
     window: [Range<usize>; 3],
 }

@@ -25,7 +25,7 @@ pub(crate) enum Packing {
 }
 
 /// The bytes of a file from some offset on, unpacked.
-pub(crate) struct Source {
+pub(crate) struct UnpackedFile {
     path: PathBuf,
     reader: Box<dyn Read>,
     /// How many bytes there can be in all.
@@ -35,7 +35,7 @@ pub(crate) struct Source {
     consumed: u64,
 }
 
-/// The content of one gzip member after the other. What follows the last one and is no member is ignored with a warning:
+/// The content of one gzip member after the other. Bytes after the last one that are not a member are ignored with a warning:
 /// tapes and downloads leave padding there, and gzip ignores it too.
 struct GzipMembers<R> {
     path: PathBuf,
@@ -86,7 +86,7 @@ impl<R: BufRead> Read for GzipMembers<R> {
                     return Ok(count);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
-                // What begins like a member and is none.
+                // Bytes that begin like a member but are not one.
                 Err(_) if self.is_new && !self.is_first => self.ignore_rest(),
                 Err(error) => return Err(error),
             }
@@ -95,7 +95,7 @@ impl<R: BufRead> Read for GzipMembers<R> {
     }
 }
 
-impl Source {
+impl UnpackedFile {
     /// The whole file, unpacked if it starts as gzip does, whatever its name.
     pub(crate) fn open(path: &Path) -> Result<Self, IoError> {
         let mut start = Vec::with_capacity(2);
@@ -173,7 +173,7 @@ impl Source {
         if !self.compressed {
             return Ok(());
         }
-        // The decoder checks the sum when it meets the end; a byte that follows instead is none of this volume's.
+        // The decoder checks the sum at the end; bytes after it do not belong to this volume.
         self.reader.read(&mut [0]).map(|_following| ()).map_err(|error| self.failed(error))
     }
 

@@ -1,6 +1,6 @@
 use ndarray::Array3;
 
-use crate::{Grid, IoError, ReadLimits, Rescale, ValueType, Volume, source::Source};
+use crate::{Grid, IoError, ReadLimits, Rescale, ValueType, Volume, source::UnpackedFile};
 
 /// A whole number of values of every type.
 const CHUNK_BYTES: usize = 1 << 18;
@@ -17,7 +17,7 @@ pub(crate) struct Encoding {
 ///
 /// Memory is taken only after the size was checked against `limits` and against what `source` can hold.
 pub(crate) fn read_volume(
-    source: &mut Source,
+    source: &mut UnpackedFile,
     offset: u64,
     encoding: Encoding,
     grid: Grid,
@@ -41,7 +41,7 @@ pub(crate) fn read_volume(
 
 /// The next `count` values of `source` and how many of them were NaN. `end` is the byte after the last value.
 fn decode(
-    source: &mut Source,
+    source: &mut UnpackedFile,
     count: usize,
     encoding: Encoding,
     end: u64,

@@ -241,7 +241,7 @@ impl Images {
 /// Reads the volume at `path`. Its content is hashed here, so that the network's thread need not wait for it.
 fn load(path: &Path, limits: ReadLimits, preprocessing: &Preprocessing) -> Result<Image, IoError> {
     let volume = sam3d_io::read(path, limits)?;
-    let image = Image::new(volume, preprocessing)?.compact();
+    let image = Image::new(volume, preprocessing).map_err(|error| error.of_file(path))?.compact();
     image.sha256();
     Ok(image)
 }

@@ -54,7 +54,7 @@ impl Refusal {
         if let Some(parent) = path.parent().filter(|parent| parent.parent().is_some()) {
             detail = detail.replace(&format!("{}/", parent.display()), "");
         }
-        match error {
+        match error.problem() {
             IoError::TooLarge { .. } | IoError::ResampledTooLarge { .. } => Self::too_large(detail),
             IoError::OutOfMemory { .. } => Self::busy(detail),
             _ => Self::bad_request(detail),
@@ -101,5 +101,33 @@ impl IntoResponse for Refusal {
             _ => {}
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sam3d_geom::{Affine, Intensity, Interpolation, Orientation, Preprocessing, Spacing};
+    use sam3d_io::{Grid, prepare::Frame};
+
+    use super::*;
+
+    #[test]
+    fn a_volume_is_named_as_its_client_knows_it() {
+        let path = Path::new("/srv/studies/0b1c.nii");
+        let error = IoError::OutOfMemory { voxels: 7 }.of_file(path);
+        let refusal = Refusal::of_volume(&error, path, "ct.nii");
+        assert_eq!(refusal, Refusal::busy("ct.nii: not enough memory for 7 voxels"));
+        let grid = [[9e3, 0.0, 0.0, 0.0], [0.0, 9e3, 0.0, 0.0], [0.0, 0.0, 9e3, 0.0]];
+        let grid = Grid::from_affine([8; 3], Affine::new(grid).unwrap()).unwrap();
+        let preprocessing = Preprocessing {
+            intensity: Intensity::new([-50.0, 150.0], 60.0, 30.0).unwrap(),
+            spacing_mm: Spacing::new([1.0; 3]).unwrap(),
+            orientation: Orientation::Lps,
+            interpolation: Interpolation::Trilinear,
+        };
+        let error = Frame::new(&grid, &preprocessing).unwrap_err();
+        let refusal = Refusal::of_volume(&error.of_file(path), path, "ct.nii");
+        assert_eq!(refusal.status, StatusCode::PAYLOAD_TOO_LARGE);
+        assert!(refusal.detail.starts_with("ct.nii: resampling 8 x 8 x 8 voxels"), "{}", refusal.detail);
     }
 }

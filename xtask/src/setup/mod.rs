@@ -64,7 +64,7 @@ pub(crate) fn run(arguments: &SetupArguments) -> Result<()> {
     }
     if !cfg!(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu")) {
         bail!(
-            "there is no ready-made libtorch for this platform: install libtorch {TORCH_VERSION} and set LIBTORCH to its directory"
+            "no ready-made libtorch exists for this platform: install libtorch {TORCH_VERSION} and set LIBTORCH to its directory"
         );
     }
 

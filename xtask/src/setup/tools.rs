@@ -38,7 +38,7 @@ impl Tools {
 /// Looks for the compilers and for pip.
 ///
 /// # Errors
-/// If a compiler is missing. A missing pip is no error yet: libtorch may be in the cache.
+/// If a compiler is missing. A missing pip is not an error yet: libtorch may be in the cache.
 pub(super) fn find() -> Result<Tools> {
     let compiler = |variable: &str, default: &str| {
         env::var_os(variable).filter(|value| !value.is_empty()).unwrap_or_else(|| default.into())

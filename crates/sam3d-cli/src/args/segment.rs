@@ -149,6 +149,10 @@ pub struct SegmentArgs {
     #[arg(long, value_name = "FILE")]
     pub truth: Option<PathBuf>,
 
+    /// Threshold probability maps given as --initial or --truth: foreground where the value is above P
+    #[arg(long, value_name = "P")]
+    pub mask_threshold: Option<f32>,
+
     /// Replace existing files
     #[arg(long)]
     pub force: bool,

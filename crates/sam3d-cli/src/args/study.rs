@@ -7,8 +7,8 @@ use super::{Setting, Split, values::size};
 
 const NOTES: &str = "\
 Each row is trained in each fold with each seed, for the same time or number of steps, and evaluated
-on the cases of that fold. The same command goes on where an interrupted study ended, tries failed
-units again, and adds the rows, folds and seeds that are new. A unit that fails does not stop the
+on the cases of that fold. The same command resumes an interrupted study, retries failed
+units, and adds the rows, folds and seeds that are new. A unit that fails does not stop the
 others; the exit code is then 1.
 
 Examples:

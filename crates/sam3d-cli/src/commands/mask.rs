@@ -36,7 +36,7 @@ pub fn run(args: &MaskArgs, global: &GlobalArgs) -> anyhow::Result<()> {
     for warning in &found.warnings {
         tracing::warn!("{}: {}: {warning}", found.path.display(), found.label);
     }
-    let Found { mask, grid, name, parts, warnings, .. } = found;
+    let ConvertedMask { mask, grid, name, parts, warnings, .. } = found;
 
     let label = args.label.get();
     let overwrite = if args.force { Overwrite::Replace } else { Overwrite::Refuse };
@@ -60,7 +60,7 @@ pub fn run(args: &MaskArgs, global: &GlobalArgs) -> anyhow::Result<()> {
 }
 
 /// A mask, and what it was made from.
-struct Found<'a> {
+struct ConvertedMask<'a> {
     path: &'a Path,
     mask: Array3<u8>,
     grid: Grid,
@@ -71,7 +71,7 @@ struct Found<'a> {
     warnings: Vec<String>,
 }
 
-fn of_structure<'a>(args: &MaskArgs, path: &'a Path, image: &Path) -> anyhow::Result<Found<'a>> {
+fn of_structure<'a>(args: &MaskArgs, path: &'a Path, image: &Path) -> anyhow::Result<ConvertedMask<'a>> {
     let shown = || path.display().to_string();
     let structures = StructureSet::read(path)?;
     let roi = structures.choose(args.roi.as_deref()).with_context(shown)?;
@@ -79,7 +79,7 @@ fn of_structure<'a>(args: &MaskArgs, path: &'a Path, image: &Path) -> anyhow::Re
     let made = roi.mask(&grid, MaskOptions { fill_gaps: args.fill_gaps }).with_context(shown)?;
     let mut warnings = made.warnings;
     warnings.extend(series(args)?.and_then(|series| structures.check_refers_to(&series)));
-    Ok(Found {
+    Ok(ConvertedMask {
         path,
         mask: made.mask,
         grid,
@@ -90,7 +90,7 @@ fn of_structure<'a>(args: &MaskArgs, path: &'a Path, image: &Path) -> anyhow::Re
     })
 }
 
-fn of_segment<'a>(args: &MaskArgs, path: &'a Path) -> anyhow::Result<Found<'a>> {
+fn of_segment<'a>(args: &MaskArgs, path: &'a Path) -> anyhow::Result<ConvertedMask<'a>> {
     let shown = || path.display().to_string();
     let segmentation = Segmentation::read(path, args.reading.limits())?;
     let segment = segmentation.choose(args.segment.as_deref()).with_context(shown)?;
@@ -100,7 +100,7 @@ fn of_segment<'a>(args: &MaskArgs, path: &'a Path) -> anyhow::Result<Found<'a>> 
     };
     let mask = segmentation.mask(segment.number, &grid, Some(args.threshold)).with_context(shown)?;
     let warning = series(args)?.and_then(|series| segmentation.check_refers_to(&series));
-    Ok(Found {
+    Ok(ConvertedMask {
         path,
         mask,
         grid,

@@ -124,7 +124,7 @@ pub fn write_object(
     Ok(())
 }
 
-/// A file's name without its directories, which are nobody else's business.
+/// A file's name without its directories, which may be private.
 fn file_name(path: &str) -> String {
     Path::new(path).file_name().map_or_else(|| path.to_owned(), |name| name.to_string_lossy().into_owned())
 }

@@ -2,9 +2,9 @@
 
 use std::{fmt, path::PathBuf};
 
-use anyhow::{anyhow, bail};
+use anyhow::bail;
 use ndarray::Array3;
-use sam3d_io::{IoError, LabelOptions, Volume, check_same_grid, dicom::MaskOptions, read_label_with};
+use sam3d_io::{LabelOptions, Volume, check_same_grid, dicom::MaskOptions, read_label_with};
 use sam3d_metrics::IntensityStatistics;
 use serde::Serialize;
 
@@ -49,10 +49,7 @@ fn read_mask(args: &MeasureArgs, image: Option<&Volume>) -> anyhow::Result<Volum
         None => sam3d_io::read(&args.mask, limits)
             .and_then(|volume| volume.into_labels(&args.mask, args.threshold)),
     };
-    read.map_err(|error| match error {
-        IoError::NotWholeNumbers { .. } => anyhow!("{error}: --threshold P makes a mask from it"),
-        other => other.into(),
-    })
+    read.map_err(|error| output::with_threshold(error, "--threshold"))
 }
 
 fn measure(

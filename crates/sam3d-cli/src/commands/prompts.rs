@@ -3,11 +3,15 @@
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use ndarray::Array3;
 use sam3d_geom::PointLabel;
 use sam3d_infer::{Accepts, LogStep, MaskRuns, Prompt, SCRIBBLE_WIDTH, grow::GrowLimits};
-use sam3d_io::{Volume, check_same_grid};
+use sam3d_io::{LabelOptions, Volume, check_same_grid, read_label_with};
 
-use crate::args::{BoxArg, PromptArg, SegmentArgs, Space};
+use crate::{
+    args::{BoxArg, PromptArg, SegmentArgs, Space},
+    output,
+};
 
 /// The steps in the order of the command line: neighbouring points are given together, every other prompt by itself. Without
 /// prompts it is one step for weights that take none. Growing follows the mask of the last step.
@@ -101,11 +105,17 @@ fn prompt(argument: &PromptArg, args: &SegmentArgs, image: &Volume) -> anyhow::R
     })
 }
 
-/// The nonzero voxels of a mask on the image's grid.
-fn initial(path: &Path, args: &SegmentArgs, image: &Volume) -> anyhow::Result<MaskRuns> {
-    let mask = sam3d_io::read_label(path, &image.grid, args.reading.limits())?;
+/// The mask at `path`, which must lie on the image's grid: 1 where it is not 0, or above `--mask-threshold`.
+pub fn read_mask(path: &Path, args: &SegmentArgs, image: &Volume) -> anyhow::Result<Array3<u8>> {
+    let options = LabelOptions { threshold: args.mask_threshold, ..LabelOptions::default() };
+    let mask = read_label_with(path, &image.grid, args.reading.limits(), options)
+        .map_err(|error| output::with_threshold(error, "--mask-threshold"))?;
     check_same_grid((&args.image, &image.grid), (path, &mask.grid))?;
-    let mask = mask.data.mapv(|value| u8::from(value != 0.0));
+    Ok(mask.data.mapv(|value| u8::from(value != 0.0)))
+}
+
+fn initial(path: &Path, args: &SegmentArgs, image: &Volume) -> anyhow::Result<MaskRuns> {
+    let mask = read_mask(path, args, image)?;
     if mask.iter().all(|value| *value == 0) {
         bail!("{}: the mask is empty", path.display());
     }

@@ -15,9 +15,8 @@ use sam3d_infer::{
     Session, SessionLog,
 };
 use sam3d_io::{
-    OutputFormat, Volume,
+    OutputFormat,
     atomic::{self, Overwrite},
-    check_same_grid,
     dicom::derived::SegmentationEncoding,
     nrrd::Segment,
     orient::AxisMap,
@@ -34,7 +33,7 @@ use super::{
 use crate::{
     args::{GlobalArgs, SegmentArgs},
     measurements::Measurements,
-    output::{self, Measured},
+    output::{self, MetricValue},
     runtime,
 };
 
@@ -57,7 +56,7 @@ pub fn run(args: &SegmentArgs, global: &GlobalArgs) -> anyhow::Result<()> {
     let source = output.source(&args.image, args.reading.series.as_deref())?;
     let image = args.reading.read(&args.image)?;
     let steps = prompts::steps(args, &image)?;
-    let truth = args.truth.as_ref().map(|path| read_truth(path, args, &image)).transpose()?;
+    let truth = args.truth.as_ref().map(|path| prompts::read_mask(path, args, &image)).transpose()?;
     let options = SegmenterOptions {
         device: runtime::device(global.device)?,
         precision: args.precision,
@@ -75,7 +74,7 @@ pub fn run(args: &SegmentArgs, global: &GlobalArgs) -> anyhow::Result<()> {
         check_writable(&directory.join("overlay_views.png"), true)?;
     }
 
-    let mut session = segmenter.session(image)?;
+    let mut session = segmenter.session(image).with_context(|| args.image.display().to_string())?;
     let change = answer(args, &mut session, steps, recorded.as_ref())?;
     warn(args, &session, change);
     let part = session.mask_part(args.threshold)?;
@@ -208,13 +207,6 @@ fn clicked(session: &Session) -> Vec<[usize; 3]> {
         .collect()
 }
 
-/// The ground truth, `[k, j, i]`: all nonzero voxels.
-fn read_truth(path: &Path, args: &SegmentArgs, image: &Volume) -> anyhow::Result<Array3<u8>> {
-    let truth = sam3d_io::read_label(path, &image.grid, args.reading.limits())?;
-    check_same_grid((&args.image, &image.grid), (path, &truth.grid))?;
-    Ok(truth.data.mapv(|value| u8::from(value != 0.0)))
-}
-
 /// The middle of the box around the mask, `[i, j, k]`; of the volume if the mask is empty.
 fn middle_of(mask: &Array3<u8>) -> [usize; 3] {
     let voxels = mask.indexed_iter().filter(|(_, value)| **value != 0).map(|((k, j, i), _)| [i, j, k]);
@@ -267,7 +259,7 @@ struct Report {
     crops: usize,
     voxels: u64,
     volume_ml: f64,
-    dice: Option<Measured>,
+    dice: Option<MetricValue>,
     /// `None` if the mask is empty.
     measurements: Option<Measurements>,
 }
@@ -289,7 +281,9 @@ impl Report {
             None => None,
         };
         let dice = truth
-            .map(|truth| Overlap::between(truth.view(), mask.view()).map(|overlap| Measured(overlap.dice())))
+            .map(|truth| {
+                Overlap::between(truth.view(), mask.view()).map(|overlap| MetricValue(overlap.dice()))
+            })
             .transpose()?;
         Ok(Self {
             mask: args.out.clone(),

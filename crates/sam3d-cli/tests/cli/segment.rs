@@ -280,3 +280,40 @@ fn mix_up(directory: &Path) {
     let metadata = Metadata { preprocessing, ..metadata };
     Checkpoint::write(&network, &metadata, &directory.join("mixed.safetensors")).unwrap();
 }
+
+#[test]
+fn a_probability_map_becomes_a_mask_with_its_own_threshold() {
+    let place = workplace();
+    let truth = nifti::read(&place.path().join("truth.nii.gz"), ReadLimits::default()).unwrap();
+    let probability = truth.data.mapv(|value| 0.01 + 0.9 * value);
+    let path = place.path().join("probability.nii.gz");
+    nifti::write(&path, probability.view(), &truth.grid, Overwrite::Refuse).unwrap();
+    for option in ["--truth", "--initial"] {
+        let mut command = sam3d(place.path());
+        let message = failure_of(command.args(line(&[])).args([option, "probability.nii.gz"]), 1);
+        assert!(message.contains("probability.nii.gz: expected a mask"), "{message}");
+        assert!(message.contains("with --mask-threshold P"), "{message}");
+    }
+    let dice = |truth: &[&str]| {
+        let mut command = sam3d(place.path());
+        let json = stdout_of(command.args(line(&[])).args(truth).args(["--force", "--json"]));
+        serde_json::from_str::<Value>(&json).unwrap()["dice"].clone()
+    };
+    let expected = dice(&["--truth", "truth.nii.gz"]);
+    assert!(expected.is_number(), "{expected}");
+    assert_eq!(dice(&["--truth", "probability.nii.gz", "--mask-threshold", "0.5"]), expected);
+}
+
+/// Voxels of centimetres are a mistake in a header; resampled, the volume would not fit in any memory.
+#[test]
+fn a_volume_too_large_to_resample_is_named() {
+    let place = workplace();
+    let rows = [[9e3, 0.0, 0.0, 0.0], [0.0, 9e3, 0.0, 0.0], [0.0, 0.0, 9e3, 0.0]];
+    let grid = Grid::from_affine([8, 8, 8], Affine::new(rows).unwrap()).unwrap();
+    let ct = Array3::from_elem([8, 8, 8], 20i16);
+    nifti::write(&place.path().join("metres.nii"), ct.view(), &grid, Overwrite::Refuse).unwrap();
+    let line = line(&[("--image", "metres.nii"), ("--point", "4,4,4")]);
+    let message = failure_of(sam3d(place.path()).args(line), 1);
+    assert!(message.contains("metres.nii: resampling 8 x 8 x 8 voxels"), "{message}");
+    assert_eq!(message.matches("resampling").count(), 1, "{message}");
+}

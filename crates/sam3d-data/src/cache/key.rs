@@ -1,13 +1,13 @@
-//! What an entry is known by: the content of the case's files, and all that decides how they are prepared.
+//! The key of an entry: a hash of the content of the case's files and of all settings that decide how they are prepared.
 
 use std::{
-    fs::{self, File, Metadata},
-    io::{self, Read, Write},
+    fs::{self, Metadata},
+    io::Write,
     path::{Path, PathBuf},
     time::UNIX_EPOCH,
 };
 
-use sam3d_geom::Preprocessing;
+use sam3d_geom::{Preprocessing, hexadecimal, sha256_of_file};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -18,10 +18,10 @@ use sam3d_io::{
     files_of_volume,
 };
 
-/// To be raised with every change of reading or preparing that changes a voxel.
+/// Raise this with every change of reading or preparation that changes a voxel.
 const PREPARATION: u32 = 1;
 
-/// Files whose content is known, by their state: `stamps/` in the cache.
+/// Hashes of files, valid as long as the file is unchanged: `stamps/` in the cache.
 #[derive(Debug)]
 pub(super) struct Stamps {
     directory: PathBuf,
@@ -35,7 +35,7 @@ struct Stamp {
     sha256: String,
 }
 
-/// What changes when a file does.
+/// The state of a file, which differs after a change of its content.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FileState {
@@ -51,9 +51,9 @@ impl Stamps {
         Self { directory }
     }
 
-    /// The key of `case` prepared as said: hexadecimal digits.
+    /// The key of `case` with this preparation: hexadecimal digits.
     ///
-    /// The files are read whole when they are new or have changed, and not otherwise.
+    /// The files are read in full only if they are new or have changed.
     ///
     /// # Errors
     /// [`IoError`] that names the file which cannot be read, or whose header is invalid.
@@ -79,19 +79,18 @@ impl Stamps {
             intensity.clip_hu(),
             spacing_mm.mm()
         ));
-        Ok(hex(&hash.finalize()))
+        Ok(hexadecimal(&hash.finalize()))
     }
 
     /// SHA-256 of the content of the volume at `path`, from its stamp or from the files.
     fn content(&self, path: &Path) -> Result<String, IoError> {
         // Links stay: a header's data file lies beside the path that is read, wherever the header itself may be.
-        let path =
-            &std::path::absolute(path).map_err(|source| IoError::Read { path: path.to_owned(), source })?;
+        let path = &std::path::absolute(path).map_err(IoError::read(path))?;
         let files = files_of_volume(path)?;
         let states = files.iter().map(|file| state(file)).collect::<Result<Vec<_>, _>>()?;
         let stamp = self
             .directory
-            .join(format!("{}.json", hex(&Sha256::digest(path.as_os_str().as_encoded_bytes()))));
+            .join(format!("{}.json", hexadecimal(&Sha256::digest(path.as_os_str().as_encoded_bytes()))));
         let known = fs::read(&stamp).ok().and_then(|text| serde_json::from_slice::<Stamp>(&text).ok());
         if let Some(known) = known.filter(|known| known.files == states) {
             return Ok(known.sha256);
@@ -101,10 +100,10 @@ impl Stamps {
             let name = file.strip_prefix(path).unwrap_or(Path::new(""));
             hash.update(name.as_os_str().as_encoded_bytes());
             hash.update([0]);
-            hash_file(file, &mut hash).map_err(|source| IoError::Read { path: file.clone(), source })?;
+            hash.update(sha256_of_file(file).map_err(IoError::read(file))?);
         }
-        let fresh = Stamp { files: states, sha256: hex(&hash.finalize()) };
-        // A stamp only saves reading the file again: a cache that takes none is slower and no less right.
+        let fresh = Stamp { files: states, sha256: hexadecimal(&hash.finalize()) };
+        // A stamp only saves reading the file again: without it the cache is slower, not wrong.
         let written = atomic::write(&stamp, Overwrite::Replace, |file| {
             serde_json::to_writer(&mut *file, &fresh)?;
             file.write_all(b"\n")
@@ -117,7 +116,7 @@ impl Stamps {
 }
 
 fn state(path: &Path) -> Result<FileState, IoError> {
-    let metadata = fs::metadata(path).map_err(|source| IoError::Read { path: path.to_owned(), source })?;
+    let metadata = fs::metadata(path).map_err(IoError::read(path))?;
     let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     let modified_ns = modified.map_or(0, |time| time.as_nanos());
     Ok(FileState { path: path.to_owned(), bytes: metadata.len(), modified_ns, identity: identity(&metadata) })
@@ -132,22 +131,6 @@ fn identity(metadata: &Metadata) -> [u64; 3] {
 #[cfg(not(unix))]
 fn identity(_: &Metadata) -> [u64; 3] {
     [0; 3]
-}
-
-fn hash_file(path: &Path, hash: &mut Sha256) -> io::Result<()> {
-    let mut file = File::open(path)?;
-    hash.update(file.metadata()?.len().to_le_bytes());
-    let mut buffer = vec![0; 1 << 18];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(()),
-            count => hash.update(&buffer[..count]),
-        }
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -182,7 +165,7 @@ mod tests {
         // The same size and, set back, the same time of modification: still another content.
         let modified = fs::metadata(&path).unwrap().modified().unwrap();
         write_voxel(&path, 2);
-        File::options().append(true).open(&path).unwrap().set_modified(modified).unwrap();
+        fs::File::options().append(true).open(&path).unwrap().set_modified(modified).unwrap();
         let second = stamps.content(&path).unwrap();
         assert!(second != first && second != "known");
         // A copy of the same content is the same, wherever it lies.

@@ -56,7 +56,7 @@ pub struct VolumeCache {
 }
 
 /// A case read from the cache.
-pub(crate) enum Held {
+pub(crate) enum CachedCase {
     /// Its voxels stay on the disk.
     OnDisk(Box<dyn PreparedVoxels>),
     /// There was no room for it.
@@ -72,7 +72,7 @@ impl VolumeCache {
     pub fn open(directory: &Path, limit_bytes: u64) -> Result<Self, IoError> {
         let stamps = directory.join("stamps");
         let made = fs::create_dir_all(&stamps).and_then(|()| fs::write(directory.join(TAG.0), TAG.1));
-        made.map_err(|source| IoError::Write { path: directory.to_owned(), source })?;
+        made.map_err(IoError::write(directory))?;
         space::remove_abandoned(directory);
         space::remove_abandoned(&stamps);
         Ok(Self {
@@ -84,7 +84,7 @@ impl VolumeCache {
         })
     }
 
-    /// `case` prepared as said, from its entry, which is made if there is none.
+    /// The prepared `case`, from its entry, which is created if missing.
     ///
     /// # Errors
     /// [`IoError`] if the case's files cannot be read or prepared. What is wrong with the cache is logged and costs time
@@ -94,32 +94,32 @@ impl VolumeCache {
         case: &Case,
         target_class: u32,
         preprocessing: &Preprocessing,
-    ) -> Result<Held, IoError> {
+    ) -> Result<CachedCase, IoError> {
         let key = self.stamps.key(case, target_class, preprocessing)?;
         let path = self.directory.join(&key).with_extension(ENDING);
         lock(&self.used).insert(key.clone());
         if let Some(entry) = existing(&path, &key) {
-            return Ok(Held::OnDisk(Box::new(entry)));
+            return Ok(CachedCase::OnDisk(Box::new(entry)));
         }
         // In this order: while this thread waits for another process, others of this process prepare other cases.
         let _others_wait = KeyLock::acquire(path.with_extension("lock"));
         let _one_at_a_time = lock(&self.preparing);
         // Another thread or process may have made it since.
         if let Some(entry) = existing(&path, &key) {
-            return Ok(Held::OnDisk(Box::new(entry)));
+            return Ok(CachedCase::OnDisk(Box::new(entry)));
         }
         let prepared = PreparedCase::read(case, target_class, preprocessing)?;
         if !space::make_room(&self.directory, self.limit_bytes, prepared.bytes() as u64, &lock(&self.used)) {
             tracing::warn!(case = %case.id, limit_bytes = self.limit_bytes, cache = %self.directory.display(),
-                "no room in the cache: the case is prepared anew whenever memory has no room for it either");
-            return Ok(Held::InMemory(Box::new(prepared)));
+                "no room in the cache: the case is prepared again whenever memory has no room for it either");
+            return Ok(CachedCase::InMemory(Box::new(prepared)));
         }
         match entry::write(&path, &key, &prepared).and_then(|()| Entry::open(&path, &key)) {
-            Ok(entry) => Ok(Held::OnDisk(Box::new(entry))),
+            Ok(entry) => Ok(CachedCase::OnDisk(Box::new(entry))),
             Err(error) => {
                 let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
                 tracing::warn!(case = %case.id, %error, cause, "the cache takes no entry: the case is kept in memory");
-                Ok(Held::InMemory(Box::new(prepared)))
+                Ok(CachedCase::InMemory(Box::new(prepared)))
             }
         }
     }
@@ -130,7 +130,7 @@ impl VolumeCache {
         let of_this_cache =
             path.parent() == Some(&self.directory) && path.extension().is_some_and(|e| e == ENDING);
         if of_this_cache {
-            tracing::warn!(%error, "an entry of the cache is of no use and is made again");
+            tracing::warn!(%error, "an entry of the cache is damaged and is recreated");
             // It may be gone already, which is as good.
             let _ = fs::remove_file(path);
         }
@@ -138,7 +138,7 @@ impl VolumeCache {
     }
 }
 
-/// The entry at `path`, marked as used; `None` if there is none or it is damaged.
+/// The entry at `path`, marked as used; `None` if it is missing or damaged.
 fn existing(path: &Path, key: &str) -> Option<Entry> {
     match Entry::open(path, key) {
         Ok(entry) => {
@@ -151,7 +151,7 @@ fn existing(path: &Path, key: &str) -> Option<Entry> {
         }
         Err(IoError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
         Err(error) => {
-            tracing::warn!(%error, "an entry of the cache is of no use and is made again");
+            tracing::warn!(%error, "an entry of the cache is damaged and is recreated");
             None
         }
     }

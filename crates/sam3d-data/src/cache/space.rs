@@ -9,7 +9,7 @@ use std::{
 
 use super::ENDING;
 
-/// Age after which a temporary file belongs to a process that is no more.
+/// Age after which a temporary file is left over from a process that has ended.
 const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Removes temporary and lock files that a process which was killed left behind.
@@ -51,16 +51,16 @@ pub(super) fn make_room(directory: &Path, limit: u64, needed: u64, used: &BTreeS
     total.saturating_add(needed) <= limit
 }
 
-struct Found {
+struct CacheFile {
     path: PathBuf,
     bytes: u64,
     modified: SystemTime,
 }
 
-fn files(directory: &Path) -> Vec<Found> {
+fn files(directory: &Path) -> Vec<CacheFile> {
     let found = |entry: fs::DirEntry| {
         let metadata = entry.metadata().ok().filter(fs::Metadata::is_file)?;
-        Some(Found { path: entry.path(), bytes: metadata.len(), modified: metadata.modified().ok()? })
+        Some(CacheFile { path: entry.path(), bytes: metadata.len(), modified: metadata.modified().ok()? })
     };
     fs::read_dir(directory).map(|entries| entries.flatten().filter_map(found).collect()).unwrap_or_default()
 }

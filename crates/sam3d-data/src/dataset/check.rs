@@ -3,15 +3,12 @@ use std::{collections::BTreeSet, fmt};
 use serde::{Deserialize, Serialize};
 
 use super::{Case, Dataset};
-use sam3d_io::{Grid, IoError, ReadLimits};
+use sam3d_io::{GridDifference, IoError, ReadLimits};
 
-/// Share of a voxel by which the corners of image and label may differ: more than rounding in a header, less than what
-/// would show.
-const GRID_TOLERANCE_VOXELS: f64 = 0.1;
-/// The most different values of a label that are told apart; a label with more is no label.
+/// The most different values of a label; with more it is not a label but an image.
 const MAX_LABEL_VALUES: usize = 1000;
 
-/// Why a case is of no use.
+/// Why a case cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CaseProblem {
@@ -24,29 +21,15 @@ pub enum CaseProblem {
         /// Where it was looked for.
         pattern: String,
     },
-    /// The label has another number of voxels.
-    #[error("the label has {label:?} voxels, expected {image:?} as the image (i, j, k)")]
-    ShapeMismatch {
-        /// Size of the image, `[i, j, k]`.
-        image: [usize; 3],
-        /// Size of the label, `[i, j, k]`.
-        label: [usize; 3],
-    },
-    /// The label lies elsewhere in the world.
-    #[error(
-        "a corner of the label lies {distance_mm:.2} mm away from the image's; if the label's voxels are the image's all \
-         the same, say so with labels_on_image_voxels = true in the dataset's file"
-    )]
-    PositionMismatch {
-        /// Distance of the worst corner.
-        distance_mm: f64,
-    },
-    /// The label has values that are no classes of the dataset.
+    /// The label does not lie on the image's grid.
+    #[error("image and label do not lie on one grid: {0}{advice}", advice = advice(.0))]
+    GridsDiffer(GridDifference),
+    /// The label has values that are not classes of the dataset.
     #[error("the label has the values {}; expected {}", listed(found), expected(classes))]
     LabelValues {
-        /// What it has.
+        /// The values of the label.
         found: Vec<f32>,
-        /// The classes it may have; any whole number if there are none.
+        /// The classes it may have; any whole number if empty.
         classes: Vec<u32>,
     },
     /// The label has no target.
@@ -57,7 +40,7 @@ pub enum CaseProblem {
     },
 }
 
-/// What was found of a case that can be used.
+/// Properties of a usable case.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CaseFacts {
@@ -69,7 +52,7 @@ pub struct CaseFacts {
     pub label_values: Vec<f32>,
     /// Volume of the target in millilitres.
     pub target_ml: f64,
-    /// Whether the label's own affine places it elsewhere, and was set aside because the dataset says so.
+    /// Whether the label's own affine places it elsewhere, and was ignored because the dataset says that labels lie on the image's voxels.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub label_affine_ignored: bool,
 }
@@ -91,18 +74,18 @@ impl fmt::Display for CaseFacts {
 /// and one of them is the target.
 ///
 /// # Errors
-/// The first [`CaseProblem`]. A case with a problem is to be left out and reported.
+/// The first [`CaseProblem`]. A case with a problem should be left out and reported.
 pub fn check_case(dataset: &Dataset, case: &Case) -> Result<CaseFacts, CaseProblem> {
     if !case.label.exists() {
         return Err(CaseProblem::LabelMissing { pattern: case.label.display().to_string() });
     }
     let image = sam3d_io::read(&case.image, ReadLimits::default())?.grid;
     let label = sam3d_io::read_label(&case.label, &image, ReadLimits::default())?;
-    let placed = check_grids(&image, &label.grid);
+    let difference = GridDifference::between(&image, &label.grid);
     let label_affine_ignored =
-        case.label_on_image_voxels && matches!(placed, Err(CaseProblem::PositionMismatch { .. }));
-    if !label_affine_ignored {
-        placed?;
+        case.label_on_image_voxels && matches!(difference, Some(GridDifference::Place { .. }));
+    if let Some(difference) = difference.filter(|_| !label_affine_ignored) {
+        return Err(CaseProblem::GridsDiffer(difference));
     }
     let label_values = values(&label.data);
     let is_class = |value: &f32| {
@@ -161,23 +144,12 @@ fn expected(classes: &[u32]) -> String {
     }
 }
 
-fn check_grids(image: &Grid, label: &Grid) -> Result<(), CaseProblem> {
-    let [image_shape, label_shape] = [image.shape_ijk(), label.shape_ijk()];
-    if image_shape != label_shape {
-        return Err(CaseProblem::ShapeMismatch { image: image_shape, label: label_shape });
+fn advice(difference: &GridDifference) -> &'static str {
+    match difference {
+        GridDifference::Shape { .. } => "",
+        GridDifference::Place { .. } => {
+            "; if the label's voxels are the image's all the same, say so with labels_on_image_voxels = true in the \
+             dataset's file"
+        }
     }
-    let distance_mm = (0..8usize)
-        .map(|corner| {
-            let index = std::array::from_fn(|axis| {
-                if corner >> axis & 1 == 1 { image_shape[axis].saturating_sub(1) as f64 } else { 0.0 }
-            });
-            let [a, b] = [image, label].map(|grid| grid.world_from_ijk().world_from_voxel(index));
-            a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f64>().sqrt()
-        })
-        .fold(0.0, f64::max);
-    let smallest_mm = image.spacing_ijk_mm().into_iter().fold(f64::INFINITY, f64::min);
-    if distance_mm > GRID_TOLERANCE_VOXELS * smallest_mm {
-        return Err(CaseProblem::PositionMismatch { distance_mm });
-    }
-    Ok(())
 }

@@ -194,7 +194,7 @@ impl Pattern {
         let ids: BTreeSet<&str> = (1..=self.captures)
             .map(|n| captures.name(&format!("case{n}")).map_or("", |m| m.as_str()))
             .collect();
-        // Two places with two ids are no case, and a name that cannot be an id is none either.
+        // A path with two ids, or with a name that cannot be an id, is not a case.
         let [id] = ids.into_iter().collect::<Vec<_>>()[..] else { return None };
         let id = CaseId::new(id.strip_suffix(".gz").unwrap_or(id)).ok()?;
         Some(Match { base: captures["base"].to_owned(), id })
@@ -210,7 +210,7 @@ fn paths_below(source: &Path) -> Result<Vec<String>, DatasetError> {
         let failed = |source| DatasetError::Read { path: directory.clone(), source };
         for entry in fs::read_dir(&directory).map_err(failed)? {
             let entry = entry.map_err(failed)?;
-            // Names that are not UTF-8 are no case ids, and hidden files are a file manager's, not the dataset's.
+            // Names that are not UTF-8 cannot be case ids, and hidden files belong to file managers, not to the dataset.
             let Ok(name) = entry.file_name().into_string() else { continue };
             if name.starts_with('.') {
                 continue;

@@ -48,7 +48,7 @@ pub struct Dataset {
     pub licence: String,
     /// Whom to cite.
     pub citation: String,
-    /// Where the data is to be had.
+    /// Where the data can be downloaded.
     pub url: String,
     /// How to come by the data: what has to be agreed to, and where it is.
     #[serde(default, skip_serializing_if = "String::is_empty")]

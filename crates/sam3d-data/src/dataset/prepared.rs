@@ -74,8 +74,7 @@ impl PreparedDataset {
     /// [`DatasetError::Io`] with the path that cannot be written, [`DatasetError::Read`] if a case's path cannot be made
     /// absolute.
     pub fn write(&self, directory: &Path) -> Result<(), DatasetError> {
-        fs::create_dir_all(directory)
-            .map_err(|source| IoError::Write { path: directory.to_owned(), source })?;
+        fs::create_dir_all(directory).map_err(IoError::write(directory))?;
         let root = absolute(directory)?;
         let cases = self
             .cases

@@ -4,7 +4,7 @@ use sam3d_geom::Intensity;
 use super::{Case, DatasetError};
 use sam3d_io::ReadLimits;
 
-/// Intensities outside this range are no tissue; they count as its ends.
+/// Intensities outside this range are not tissue and are clamped to it.
 const HU_RANGE: [i32; 2] = [-2048, 8192];
 /// Cases read at once: image and label of 512 slices take 1 GB.
 const CASES_AT_ONCE: usize = 2;

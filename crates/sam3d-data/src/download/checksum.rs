@@ -1,12 +1,8 @@
-use std::{
-    fmt,
-    fs::File,
-    io::{self, Read},
-    path::Path,
-};
+use std::{fmt, path::Path};
 
 use md5::Md5;
-use sha2::{Digest, Sha256};
+use sam3d_geom::{digest_of_file, sha256_of_file};
+use sam3d_io::IoError;
 
 use super::DownloadError;
 
@@ -23,12 +19,13 @@ impl Checksum {
     /// Reads `path` and compares.
     ///
     /// # Errors
-    /// [`DownloadError::ChecksumDiffers`], [`DownloadError::Read`].
+    /// [`DownloadError::ChecksumDiffers`], or [`DownloadError::Io`] if the file cannot be read.
     pub fn check(&self, path: &Path) -> Result<(), DownloadError> {
         let (algorithm, expected, found) = match self {
-            Self::Md5(expected) => ("MD5", expected, hash::<Md5>(path)?),
-            Self::Sha256(expected) => ("SHA-256", expected, hash::<Sha256>(path)?),
+            Self::Md5(expected) => ("MD5", expected, digest_of_file::<Md5>(path)),
+            Self::Sha256(expected) => ("SHA-256", expected, sha256_of_file(path)),
         };
+        let found = found.map_err(IoError::read(path))?;
         if found != *expected {
             let (path, expected) = (path.to_owned(), expected.clone());
             return Err(DownloadError::ChecksumDiffers { path, algorithm, expected, found });
@@ -44,22 +41,6 @@ impl fmt::Display for Checksum {
             Self::Sha256(digits) => write!(f, "SHA-256 {digits}"),
         }
     }
-}
-
-fn hash<D: Digest>(path: &Path) -> Result<String, DownloadError> {
-    let mut hasher = D::new();
-    let mut update = || -> io::Result<()> {
-        let mut file = File::open(path)?;
-        let mut buffer = vec![0; 1 << 20];
-        loop {
-            match file.read(&mut buffer)? {
-                0 => return Ok(()),
-                count => hasher.update(&buffer[..count]),
-            }
-        }
-    };
-    update().map_err(|source| DownloadError::Read { path: path.to_owned(), source })?;
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 #[cfg(test)]

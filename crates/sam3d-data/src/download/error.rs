@@ -6,23 +6,7 @@ use sam3d_io::IoError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DownloadError {
-    /// A file cannot be read.
-    #[error("cannot read {path}", path = path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// A file or directory cannot be created, written, renamed or removed.
-    #[error("cannot write {path}", path = path.display())]
-    Write {
-        /// The file or directory.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// A file cannot be written.
+    /// A file or directory cannot be read or written.
     #[error(transparent)]
     Io(#[from] IoError),
     /// A file has another checksum.
@@ -131,11 +115,4 @@ pub enum DownloadError {
         /// Bytes of the whole file.
         whole: u64,
     },
-}
-
-impl DownloadError {
-    pub(super) fn write(path: &std::path::Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_owned();
-        |source| Self::Write { path, source }
-    }
 }

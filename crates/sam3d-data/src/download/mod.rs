@@ -15,7 +15,7 @@ use std::{path::Path, thread, time::Duration};
 pub use self::{checksum::Checksum, error::DownloadError};
 use self::{
     partial::Partial,
-    request::{Client, Ended},
+    request::{Client, TransferFailure},
 };
 use crate::progress::OnProgress;
 
@@ -70,8 +70,8 @@ fn fetch_with(
         let before = partial.length();
         match client.transfer(&mut partial) {
             Ok(()) => break,
-            Err(Ended::Refused(error)) => return Err(error),
-            Err(Ended::Interrupted(error)) => {
+            Err(TransferFailure::Refused(error)) => return Err(error),
+            Err(TransferFailure::Interrupted(error)) => {
                 if partial.length() > before {
                     (failures, pause) = (0, patience.pause);
                 }

@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use sam3d_io::IoError;
+
 use super::DownloadError;
 
 /// The bytes that have arrived, on the disk. One process at a time has the file open.
@@ -29,7 +31,7 @@ impl Partial {
     /// If the directory takes no file, or another process is at work on the same target.
     pub(super) fn open(target: &Path, url: &str, checked_in_the_end: bool) -> Result<Self, DownloadError> {
         if let Some(directory) = target.parent() {
-            fs::create_dir_all(directory).map_err(DownloadError::write(directory))?;
+            fs::create_dir_all(directory).map_err(IoError::write(directory))?;
         }
         let (path, origin_path) = (beside(target, ".part"), beside(target, ".part.from"));
         let file = OpenOptions::new()
@@ -37,7 +39,7 @@ impl Partial {
             .truncate(false)
             .write(true)
             .open(&path)
-            .map_err(DownloadError::write(&path))?;
+            .map_err(IoError::write(&path))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(DownloadError::Busy { path }),
@@ -48,8 +50,7 @@ impl Partial {
         if target.exists() {
             return Err(DownloadError::JustDownloaded { path: target.to_owned() });
         }
-        let failed = |source| DownloadError::Read { path: path.clone(), source };
-        let length = file.metadata().map_err(failed)?.len();
+        let length = file.metadata().map_err(IoError::read(&path))?.len();
         let origin = fs::read_to_string(&origin_path).unwrap_or_default();
         let mut lines = origin.lines();
         let same_address = lines.next() == Some(url);
@@ -77,10 +78,10 @@ impl Partial {
 
     /// Throws away what has arrived and begins with `version`.
     pub(super) fn restart(&mut self, version: Option<String>) -> Result<(), DownloadError> {
-        self.file.set_len(0).map_err(DownloadError::write(&self.path))?;
+        self.file.set_len(0).map_err(IoError::write(&self.path))?;
         self.length = 0;
         let origin = format!("{}\n{}\n", self.url, version.as_deref().unwrap_or_default());
-        fs::write(&self.origin_path, origin).map_err(DownloadError::write(&self.origin_path))?;
+        fs::write(&self.origin_path, origin).map_err(IoError::write(&self.origin_path))?;
         self.version = version;
         Ok(())
     }
@@ -90,15 +91,15 @@ impl Partial {
             self.file.seek(SeekFrom::Start(self.length))?;
             self.file.write_all(bytes)
         };
-        write().map_err(DownloadError::write(&self.path))?;
+        write().map_err(IoError::write(&self.path))?;
         self.length += bytes.len() as u64;
         Ok(())
     }
 
     /// Puts the complete file in its place.
     pub(super) fn finish(self, target: &Path) -> Result<(), DownloadError> {
-        self.file.sync_all().map_err(DownloadError::write(&self.path))?;
-        fs::rename(&self.path, target).map_err(DownloadError::write(target))?;
+        self.file.sync_all().map_err(IoError::write(&self.path))?;
+        fs::rename(&self.path, target).map_err(IoError::write(target))?;
         // Only a note on what was a part; the file itself is in place.
         let _ = fs::remove_file(&self.origin_path);
         Ok(())
@@ -107,7 +108,7 @@ impl Partial {
     /// Removes what has arrived.
     pub(super) fn discard(self) -> Result<(), DownloadError> {
         for path in [&self.path, &self.origin_path] {
-            fs::remove_file(path).map_err(DownloadError::write(path))?;
+            fs::remove_file(path).map_err(IoError::write(path))?;
         }
         Ok(())
     }

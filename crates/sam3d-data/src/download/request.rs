@@ -13,7 +13,7 @@ use crate::progress::{OnProgress, Progress, Stage};
 
 /// Why a transfer ended before the file was complete.
 #[derive(Debug)]
-pub(super) enum Ended {
+pub(super) enum TransferFailure {
     /// The connection broke or the server is busy: another attempt may go on.
     Interrupted(DownloadError),
     /// Another attempt would end the same way.
@@ -35,7 +35,7 @@ impl<'a> Client<'a> {
     }
 
     /// Appends what is missing to `partial`.
-    pub(super) fn transfer(&self, partial: &mut Partial) -> Result<(), Ended> {
+    pub(super) fn transfer(&self, partial: &mut Partial) -> Result<(), TransferFailure> {
         let mut request = self.agent.get(self.url);
         if partial.length() > 0 {
             request = request.header(header::RANGE, format!("bytes={}-", partial.length()));
@@ -46,7 +46,7 @@ impl<'a> Client<'a> {
         let response = request.call().map_err(|error| self.failed(error))?;
         let whole = match response.status() {
             StatusCode::OK => {
-                partial.restart(version_of(&response)).map_err(Ended::Refused)?;
+                partial.restart(version_of(&response)).map_err(TransferFailure::Refused)?;
                 length_of(&response)
             }
             StatusCode::PARTIAL_CONTENT => self.check_range(&response, partial)?,
@@ -55,31 +55,43 @@ impl<'a> Client<'a> {
                 if whole_of(&response) == Some(partial.length()) {
                     return Ok(());
                 }
-                partial.restart(None).map_err(Ended::Refused)?;
-                return Err(Ended::Interrupted(DownloadError::Changed));
+                partial.restart(None).map_err(TransferFailure::Refused)?;
+                return Err(TransferFailure::Interrupted(DownloadError::Changed));
             }
             status => {
                 let error = DownloadError::Status { url: self.url.to_owned(), status: status.to_string() };
                 let passing = status.is_server_error()
                     || [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status);
-                return Err(if passing { Ended::Interrupted(error) } else { Ended::Refused(error) });
+                return Err(if passing {
+                    TransferFailure::Interrupted(error)
+                } else {
+                    TransferFailure::Refused(error)
+                });
             }
         };
         self.receive(response.into_body(), partial, whole)
     }
 
     /// The whole file's length, of an answer that begins where `partial` ends.
-    fn check_range(&self, response: &Response<Body>, partial: &Partial) -> Result<Option<u64>, Ended> {
+    fn check_range(
+        &self,
+        response: &Response<Body>,
+        partial: &Partial,
+    ) -> Result<Option<u64>, TransferFailure> {
         let range = header_text(response, header::CONTENT_RANGE).unwrap_or_default();
         let begins = range.strip_prefix("bytes ").and_then(|range| range.split('-').next()?.parse().ok());
         if begins != Some(partial.length()) {
             let (url, given) = (self.url.to_owned(), range.to_owned());
-            return Err(Ended::Refused(DownloadError::Range { url, asked: partial.length(), given }));
+            return Err(TransferFailure::Refused(DownloadError::Range {
+                url,
+                asked: partial.length(),
+                given,
+            }));
         }
         Ok(whole_of(response))
     }
 
-    fn receive(&self, body: Body, partial: &mut Partial, whole: Option<u64>) -> Result<(), Ended> {
+    fn receive(&self, body: Body, partial: &mut Partial, whole: Option<u64>) -> Result<(), TransferFailure> {
         let stage = Stage::Downloading { url: self.url, target: self.target };
         (self.on_progress)(Progress::Begins { stage, done: partial.length(), total: whole });
         let received = self.append(body, partial);
@@ -87,27 +99,27 @@ impl<'a> Client<'a> {
         received?;
         match whole {
             Some(whole) if whole != partial.length() => {
-                Err(Ended::Interrupted(DownloadError::Short { arrived: partial.length(), whole }))
+                Err(TransferFailure::Interrupted(DownloadError::Short { arrived: partial.length(), whole }))
             }
             _ => Ok(()),
         }
     }
 
-    fn append(&self, body: Body, partial: &mut Partial) -> Result<(), Ended> {
+    fn append(&self, body: Body, partial: &mut Partial) -> Result<(), TransferFailure> {
         let mut reader = body.into_reader();
         let mut buffer = vec![0; 1 << 18];
         loop {
-            let interrupted = |error| Ended::Interrupted(DownloadError::Broken(error));
+            let interrupted = |error| TransferFailure::Interrupted(DownloadError::Broken(error));
             let count = reader.read(&mut buffer).map_err(interrupted)?;
             if count == 0 {
                 return Ok(());
             }
-            partial.append(&buffer[..count]).map_err(Ended::Refused)?;
+            partial.append(&buffer[..count]).map_err(TransferFailure::Refused)?;
             (self.on_progress)(Progress::Advances(count as u64));
         }
     }
 
-    fn failed(&self, error: ureq::Error) -> Ended {
+    fn failed(&self, error: ureq::Error) -> TransferFailure {
         let passing = matches!(
             error,
             ureq::Error::Io(_)
@@ -117,7 +129,7 @@ impl<'a> Client<'a> {
                 | ureq::Error::BodyStalled
         );
         let error = DownloadError::NoAnswer { url: self.url.to_owned(), source: Box::new(error) };
-        if passing { Ended::Interrupted(error) } else { Ended::Refused(error) }
+        if passing { TransferFailure::Interrupted(error) } else { TransferFailure::Refused(error) }
     }
 }
 

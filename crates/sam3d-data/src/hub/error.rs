@@ -8,7 +8,7 @@ use crate::download::DownloadError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HubError {
-    /// An address that is not one of a hub's file.
+    /// An address that does not name a hub's file.
     #[error(
         "{address}: expected hf://OWNER/REPO/FILE or hf://OWNER/REPO@REVISION/FILE#sha256=DIGITS; {detail}"
     )]
@@ -41,7 +41,7 @@ pub enum HubError {
         pinned: String,
     },
     /// A file that records a commit or a hash is damaged.
-    #[error("{path}: expected {expected}; remove the file to download anew", path = path.display())]
+    #[error("{path}: expected {expected}; remove the file to download it again", path = path.display())]
     PinDamaged {
         /// The file.
         path: PathBuf,

@@ -41,7 +41,7 @@ pub fn export(
             continue;
         }
         let path = out.join(directory);
-        fs::create_dir_all(&path).map_err(|source| IoError::Write { path, source })?;
+        fs::create_dir_all(&path).map_err(IoError::write(&path))?;
     }
     let numbers = numbers_of_classes(&dataset.classes, dataset.target_class);
     let mut training = 0;

@@ -59,8 +59,7 @@ pub fn generate(seed: u64, case_index: u64) -> Result<Phantom, IoError> {
 pub fn write_demo(directory: &Path, seed: u64, count: u64) -> Result<(), IoError> {
     for case_index in 0..count {
         let case_directory = directory.join(format!("case_{case_index:03}"));
-        fs::create_dir_all(&case_directory)
-            .map_err(|source| IoError::Write { path: case_directory.clone(), source })?;
+        fs::create_dir_all(&case_directory).map_err(IoError::write(&case_directory))?;
         let phantom = generate(seed, case_index)?;
         let path = case_directory.join("image.nii.gz");
         nifti::write(&path, phantom.image.view(), &phantom.grid, Overwrite::Replace)?;

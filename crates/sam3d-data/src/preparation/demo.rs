@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sam3d_io::{atomic::Overwrite, nifti};
+use sam3d_io::{IoError, atomic::Overwrite, nifti};
 
 use super::error::PreparationError;
 use crate::{
@@ -32,7 +32,7 @@ pub fn generate(
             let [image, label] =
                 [&dataset.layout.image, &dataset.layout.label].map(|pattern| path(out, pattern, &id));
             for parent in [&image, &label].into_iter().filter_map(|file| file.parent()) {
-                fs::create_dir_all(parent).map_err(PreparationError::write(parent))?;
+                fs::create_dir_all(parent).map_err(IoError::write(parent))?;
             }
             let phantom = phantom::generate(seed, number)?;
             nifti::write(&image, phantom.image.view(), &phantom.grid, Overwrite::Replace)?;

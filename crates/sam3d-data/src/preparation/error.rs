@@ -1,8 +1,4 @@
-use std::{
-    error::Error,
-    io,
-    path::{Path, PathBuf},
-};
+use std::{error::Error, io, path::PathBuf};
 
 use sam3d_io::IoError;
 use sam3d_pickle::PickleError;
@@ -16,22 +12,6 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PreparationError {
-    /// A file or directory cannot be read.
-    #[error("cannot read {path}", path = path.display())]
-    Read {
-        /// The file or directory.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// A file or directory cannot be created, written, renamed or removed.
-    #[error("cannot write {path}", path = path.display())]
-    Write {
-        /// The file or directory.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
     /// The system starts no threads.
     #[error("cannot start threads")]
     Threads(#[from] rayon::ThreadPoolBuildError),
@@ -160,21 +140,9 @@ pub enum PreparationError {
     /// A dataset could not be found, measured or written.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
-    /// A volume or list could not be written.
+    /// A file or directory cannot be read or written.
     #[error(transparent)]
     Io(#[from] IoError),
-}
-
-impl PreparationError {
-    pub(super) fn read(path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_owned();
-        |source| Self::Read { path, source }
-    }
-
-    pub(super) fn write(path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_owned();
-        |source| Self::Write { path, source }
-    }
 }
 
 /// What is wrong with an archive.

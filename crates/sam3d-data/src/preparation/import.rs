@@ -6,6 +6,7 @@ use std::{
     path::Path,
 };
 
+use sam3d_io::{IoError, volume_ending};
 use sam3d_pickle::{Limits, Value};
 
 use super::{
@@ -17,9 +18,6 @@ use crate::{
     splits::{Part, Split},
 };
 
-/// Endings that are no part of a case's name.
-const ENDINGS: [&str; 7] = [".gz", ".nii", ".nrrd", ".mha", ".mhd", ".seg", ".npy"];
-
 /// The folds in the list at `path`, by the ids of the usable cases.
 ///
 /// A list is a dictionary with `train`, `val` and `test`, a list of those, one for each fold, or a dictionary of those. A
@@ -27,7 +25,7 @@ const ENDINGS: [&str; 7] = [".gz", ".nii", ".nrrd", ".mha", ".mhd", ".seg", ".np
 /// the case whose id they are, or which the dataset's layout reads in them.
 ///
 /// # Errors
-/// [`PreparationError`] if the file is no such list, or names cases that are not there or cannot be used.
+/// [`PreparationError`] if the file is not such a list, or names cases that are missing or unusable.
 pub fn read_splits(
     path: &Path,
     dataset: &Dataset,
@@ -38,7 +36,7 @@ pub fn read_splits(
     if folds.is_empty() {
         return Err(PreparationError::NoSplits { path: path.to_owned() });
     }
-    let names = Names::new(dataset, checked);
+    let names = CaseNames::new(dataset, checked);
     let mut unmatched = BTreeSet::new();
     let mut splits = Vec::new();
     for fold in folds {
@@ -52,7 +50,7 @@ pub fn read_splits(
             };
             for candidates in entries(node) {
                 let Some(id) = names.find(&candidates)? else {
-                    // The key of an entry may be no more than a number; its longest text says most.
+                    // The key of an entry may be a mere number; its longest text is the best name.
                     let name = candidates.iter().max_by_key(|text| text.len());
                     unmatched.insert(name.map_or("an entry without a name", |name| name).to_string());
                     continue;
@@ -83,7 +81,7 @@ pub fn read_splits(
     Ok(splits)
 }
 
-/// What JSON and pickles have in common.
+/// A value of JSON or of a pickle.
 #[derive(Debug, Clone, PartialEq)]
 enum Node {
     Text(String),
@@ -93,7 +91,7 @@ enum Node {
 }
 
 fn node_of(path: &Path) -> Result<Node, PreparationError> {
-    let bytes = fs::read(path).map_err(PreparationError::read(path))?;
+    let bytes = fs::read(path).map_err(IoError::read(path))?;
     let invalid = |reason| PreparationError::SplitsFormat { path: path.to_owned(), reason };
     if bytes.first() == Some(&0x80) || bytes.starts_with(b"PK") {
         // Read as data: what a pickle would run is refused by name.
@@ -190,7 +188,7 @@ fn folds_of(node: &Node) -> Vec<Vec<(Part, &Node)>> {
     }
 }
 
-/// The cases of a part, each with all that may name it.
+/// The cases of a part, each with its possible names.
 fn entries(part: &Node) -> Vec<Vec<&str>> {
     match part {
         Node::List(items) => items.iter().map(texts).collect(),
@@ -212,14 +210,14 @@ fn texts(node: &Node) -> Vec<&str> {
     }
 }
 
-/// The cases there are, to be found by name or path.
-struct Names<'a> {
+/// The cases, found by name or path.
+struct CaseNames<'a> {
     dataset: &'a Dataset,
     usable: BTreeSet<&'a str>,
     dropped: BTreeMap<&'a str, &'a str>,
 }
 
-impl<'a> Names<'a> {
+impl<'a> CaseNames<'a> {
     fn new(dataset: &'a Dataset, checked: &'a [CheckedCase]) -> Self {
         let mut names = Self { dataset, usable: BTreeSet::new(), dropped: BTreeMap::new() };
         for CheckedCase { case, outcome } in checked {
@@ -253,16 +251,14 @@ impl<'a> Names<'a> {
         ids.extend(self.dataset.layout.case_of_path(text)?.map(String::from));
         for component in text.split(['/', '\\']).rev() {
             ids.push(component.to_owned());
-            let mut stem = component;
-            while let Some(shorter) = ENDINGS.iter().find_map(|ending| stem.strip_suffix(ending)) {
-                stem = shorter;
-            }
-            ids.push(stem.to_owned());
+            // Lists name volumes, and the arrays that other programs made of them.
+            let ending = volume_ending(component).or(component.ends_with(".npy").then_some(".npy"));
+            ids.push(component[..component.len() - ending.map_or(0, str::len)].to_owned());
         }
         Ok(ids)
     }
 
-    /// Which names are no usable case, and why where that is known.
+    /// The names that match no usable case, with the reason where it is known.
     fn listed(&self, unmatched: &BTreeSet<String>) -> String {
         let named: Vec<String> = unmatched
             .iter()

@@ -6,7 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sam3d_io::atomic::{self, Overwrite};
+use sam3d_io::{
+    IoError,
+    atomic::{self, Overwrite},
+};
 use serde::{Deserialize, Serialize};
 
 use super::{checked::CheckedCase, error::PreparationError};
@@ -36,7 +39,7 @@ pub fn write_shard(
     cases: &[Case],
     checked: Vec<CheckedCase>,
 ) -> Result<PathBuf, PreparationError> {
-    let absolute = |path: &Path| std::path::absolute(path).map_err(PreparationError::read(path));
+    let absolute = |path: &Path| std::path::absolute(path).map_err(IoError::read(path));
     let mut part = CheckedShard {
         dataset: dataset.clone(),
         all: cases.iter().map(|case| case.id.clone()).collect(),
@@ -47,7 +50,7 @@ pub fn write_shard(
         checked.case.label = absolute(&checked.case.label)?;
     }
     let directory = directory(out);
-    fs::create_dir_all(&directory).map_err(PreparationError::write(&directory))?;
+    fs::create_dir_all(&directory).map_err(IoError::write(&directory))?;
     let path = path(out, shard);
     atomic::write(&path, Overwrite::Replace, |file| {
         serde_json::to_writer_pretty(&mut *file, &part)?;
@@ -73,7 +76,7 @@ pub fn merge_shards(
     let mut merged = Vec::new();
     for shard in Shard::all(count) {
         let path = path(out, shard);
-        let text = fs::read(&path).map_err(PreparationError::read(&path))?;
+        let text = fs::read(&path).map_err(IoError::read(&path))?;
         let part: CheckedShard = serde_json::from_slice(&text)
             .map_err(|source| PreparationError::ShardDamaged { path: path.clone(), source })?;
         if part.dataset != *dataset || *all.get_or_insert_with(|| part.all.clone()) != part.all {

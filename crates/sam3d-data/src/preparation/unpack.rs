@@ -9,7 +9,10 @@ use std::{
 };
 
 use flate2::bufread::MultiGzDecoder;
-use sam3d_io::atomic::{self, Overwrite};
+use sam3d_io::{
+    IoError,
+    atomic::{self, Overwrite},
+};
 use serde::{Deserialize, Serialize};
 use tar::EntryType;
 
@@ -32,7 +35,7 @@ struct Stamp {
 /// returns that. An archive that was unpacked before is not unpacked again.
 ///
 /// # Errors
-/// [`PreparationError::Archive`] if it is no such archive or damaged, holds links, devices or paths that lead outside, or
+/// [`PreparationError::Archive`] if it is another kind of file, is damaged, holds links, devices or paths that lead outside, or
 /// more than `limit_bytes`; nothing is left behind then.
 pub fn unpack(
     archive: &Path,
@@ -40,7 +43,7 @@ pub fn unpack(
     limit_bytes: u64,
     on_progress: OnProgress<'_>,
 ) -> Result<PathBuf, PreparationError> {
-    let metadata = fs::metadata(archive).map_err(PreparationError::read(archive))?;
+    let metadata = fs::metadata(archive).map_err(IoError::read(archive))?;
     let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     let name = archive.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let modified_ns = modified.map_or(0, |time| time.as_nanos());
@@ -60,15 +63,15 @@ pub fn unpack(
     if target.exists() && known.is_none() {
         return Err(PreparationError::InTheWay { directory: target, archive: archive.to_owned() });
     }
-    fs::create_dir_all(&parent).map_err(PreparationError::write(&parent))?;
+    fs::create_dir_all(&parent).map_err(IoError::write(&parent))?;
     let stage = Stage::Unpacking { archive, directory: &target };
     on_progress(Progress::Begins { stage, done: 0, total: Some(metadata.len()) });
     let temporary = tempfile::Builder::new()
         .prefix(".unpacking-")
         .tempdir_in(&parent)
-        .map_err(PreparationError::write(&parent))?;
+        .map_err(IoError::write(&parent))?;
     let mut sink =
-        Sink { root: temporary.path(), left: limit_bytes, limit: limit_bytes, entries: 0, on_progress };
+        Unpacker { root: temporary.path(), left: limit_bytes, limit: limit_bytes, entries: 0, on_progress };
     let unpacked = sink.archive(archive);
     on_progress(Progress::Ends);
     unpacked.map_err(|source| PreparationError::Archive { archive: archive.to_owned(), source })?;
@@ -77,15 +80,15 @@ pub fn unpack(
         file.write_all(b"\n")
     })?;
     if target.exists() {
-        fs::remove_dir_all(&target).map_err(PreparationError::write(&target))?;
+        fs::remove_dir_all(&target).map_err(IoError::write(&target))?;
     }
     let temporary = temporary.keep();
-    fs::rename(&temporary, &target).map_err(PreparationError::write(&target))?;
+    fs::rename(&temporary, &target).map_err(IoError::write(&target))?;
     Ok(target)
 }
 
 /// Where entries are written, and what is still allowed.
-struct Sink<'a> {
+struct Unpacker<'a> {
     root: &'a Path,
     left: u64,
     limit: u64,
@@ -107,7 +110,7 @@ impl Read for Counted<'_> {
     }
 }
 
-impl Sink<'_> {
+impl Unpacker<'_> {
     fn archive(&mut self, path: &Path) -> Result<(), UnpackError> {
         let mut file = File::open(path)?;
         let mut start = Vec::new();

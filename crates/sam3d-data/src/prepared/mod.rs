@@ -16,7 +16,7 @@ use sam3d_io::{
     prepare::{prepare_clipped, prepare_label},
 };
 
-/// A prepared case, of which a region can be had without the rest.
+/// A prepared case whose regions can be read without the rest.
 pub trait PreparedVoxels: Send + Sync {
     /// What is known of the whole.
     fn summary(&self) -> &Summary;

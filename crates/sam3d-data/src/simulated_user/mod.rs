@@ -1,6 +1,6 @@
 //! The simulated user: prompts drawn from the truth, and corrections drawn from the truth and a prediction.
 //!
-//! A dialogue begins with [`UserPrompts::first`] and goes on with [`UserPrompts::correct`]: clicks, regions and scribbles add
+//! A dialogue begins with [`UserPrompts::first`] and continues with [`UserPrompts::correct`]: clicks, regions and scribbles add
 //! up, and the previous mask is that of the last prediction. Nothing here is a tensor; the generator is an argument, so that
 //! a draw depends on its seed alone ([`rng_for`](crate::sampling::rng_for) of seed, draw, and case with round).
 

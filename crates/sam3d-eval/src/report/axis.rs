@@ -11,7 +11,7 @@ pub(crate) const RIGHT: f64 = 344.0;
 pub(crate) const TOP: f64 = 24.0;
 pub(crate) const BOTTOM: f64 = 210.0;
 
-/// From values to places in a figure.
+/// The mapping from values to positions in a figure.
 pub(crate) struct Axis {
     label: String,
     low: f64,
@@ -108,7 +108,7 @@ fn round_step(wanted: f64) -> f64 {
         .unwrap_or(power)
 }
 
-/// A tick's number without what floating point adds.
+/// A tick's number without floating-point noise.
 fn short(value: f64) -> String {
     let rounded = (value * 1e6).round() / 1e6;
     rounded.to_string()

@@ -1,4 +1,4 @@
-//! Figures as inline SVG. Every figure says in words below it, which are its description, what it shows.
+//! Figures as inline SVG, each with a description in words below it.
 //!
 //! A figure is 360 units wide: about as many pixels on a phone, so that its text stays legible there.
 
@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::axis::{Axis, BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH};
 
-/// Values of one group of a figure, with what each belongs to.
+/// One group of a figure: its label and named values.
 pub(crate) struct Group<'a> {
     /// Under the axis.
     pub(crate) name: String,

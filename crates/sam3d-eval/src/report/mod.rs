@@ -1,4 +1,4 @@
-//! The report of an evaluation: one HTML file that needs nothing else, opens offline and asks no server.
+//! The report of an evaluation: one self-contained HTML file that works offline.
 
 mod axis;
 mod charts;
@@ -21,7 +21,7 @@ const STYLE: &str = include_str!("style.css");
 pub struct Picture<'a> {
     /// The prediction.
     pub score: &'a ClickScore,
-    /// Why it is shown: `among the lowest Dice`, `the case in the middle`.
+    /// The reason it is shown: `among the lowest Dice`, `the case in the middle`.
     pub reason: &'static str,
     /// Axial, coronal and sagittal slice, as PNG files.
     pub views: [Vec<u8>; 3],

@@ -15,7 +15,7 @@ use sam3d_io::{
 use super::Picture;
 use crate::{CaseEvaluation, ClickScore, EvalError, scores::Scores};
 
-/// Pictures of so many of the worst cases, and as many of the best.
+/// Number of worst and of best cases with pictures.
 const EACH: usize = 3;
 /// Tissue shown around truth and prediction, mm.
 const MARGIN_MM: f64 = 20.0;
@@ -26,7 +26,7 @@ const SHOWN_CLICKS: [usize; 4] = [1, 2, 3, 5];
 
 /// Pictures of the cases with the lowest and the highest Dice at the first number of clicks, or, of a corrective evaluation, of
 /// the case with the middle Dice at the end, after some of its clicks; from the masks that were kept. A case whose files
-/// are gone is left out: the report is more than its pictures.
+/// are missing is left out of the pictures.
 pub fn draw<'a>(
     scores: &'a Scores,
     cases: &[&Case],

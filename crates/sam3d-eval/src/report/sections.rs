@@ -10,7 +10,7 @@ use super::{
     charts::{Group, distribution as distribution_figure, ranges, scatter},
 };
 
-/// A metric of the report: its name, how to get it in the figure's unit, and whether it is a percentage.
+/// A metric of the report: its name, its value in the figure's unit, and whether it is a percentage.
 struct Metric {
     name: String,
     value: Box<Value>,
@@ -103,7 +103,7 @@ pub(crate) fn volume(scores: &Scores) -> Option<Markup> {
     })
 }
 
-/// How far a case's Dice depends on which clicks were drawn; `None` if they were drawn once.
+/// The variation of a case's Dice with the draw of clicks; `None` if they were drawn once.
 pub(crate) fn clicks(scores: &Scores) -> Option<Markup> {
     let figure = |points: usize| {
         let rows: Vec<(&str, [f64; 3])> = scores

@@ -1,10 +1,10 @@
-//! The report of a study: one HTML file that needs nothing else.
+//! The report of a study: one self-contained HTML file.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::{STYLE, charts::round, tables::table};
 use crate::study::{
-    Line, Pooled, Study,
+    Pooled, Study, StudyLine,
     markdown::{cells, failures, sentences},
 };
 
@@ -98,7 +98,7 @@ fn by_case(study: &Study) -> Markup {
         .collect();
     cases.sort();
     cases.dedup();
-    let cell = |line: &Line, case: &str| {
+    let cell = |line: &StudyLine, case: &str| {
         let value = line.dice.as_ref().and_then(|dice| dice.by_case.get(case));
         value.map(|value| format!("{:.2}", 100.0 * value)).unwrap_or_default()
     };
@@ -122,8 +122,8 @@ const ROW: f64 = 18.0;
 fn intervals<'a>(
     id: &str,
     title: &str,
-    lines: &'a [Line],
-    metric: impl Fn(&'a Line) -> Option<&'a Pooled>,
+    lines: &'a [StudyLine],
+    metric: impl Fn(&'a StudyLine) -> Option<&'a Pooled>,
 ) -> Markup {
     let x = |share: f64| round(LEFT + share.clamp(0.0, 1.0) * (WIDTH - LEFT - 14.0));
     let bottom = ROW * (lines.len() as f64 + 0.5);

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::table::{Line, PairedTest, Pooled, Study};
+use super::table::{PairedTest, Pooled, Study, StudyLine};
 
 /// The table with what it takes to read it, as a Markdown document.
 pub fn markdown(study: &Study) -> String {
@@ -101,7 +101,7 @@ pub(crate) fn failures(study: &Study) -> Vec<String> {
 }
 
 /// The cells of a line.
-pub(crate) fn cells(line: &Line) -> Vec<String> {
+pub(crate) fn cells(line: &StudyLine) -> Vec<String> {
     let training = line.training.as_ref();
     let of = |value: Option<String>| value.unwrap_or_default();
     let [done, all] = line.units;

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::{
     rows::{KIDNEY, StudyRow},
-    units::{Plan, TrainingRecord, UnitResult, UnitScores},
+    units::{StudyPlan, TrainingRecord, UnitResult, UnitScores},
 };
 use crate::{
     EvalError, Interval,
@@ -23,9 +23,9 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Study {
     /// What was done.
-    pub plan: Plan,
+    pub plan: StudyPlan,
     /// The table.
-    pub lines: Vec<Line>,
+    pub lines: Vec<StudyLine>,
     /// The dataset of the published scores in the table.
     pub published_dataset: String,
     /// Every unit.
@@ -34,7 +34,7 @@ pub struct Study {
 
 /// A line of the table: a row with one kind of prompt.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Line {
+pub struct StudyLine {
     /// Name of the row.
     pub row: String,
     /// What the row is.
@@ -107,7 +107,7 @@ impl Study {
     ///
     /// # Errors
     /// [`EvalError`] if the published table cannot be read.
-    pub fn of(plan: Plan, rows: &[&StudyRow], units: Vec<UnitResult>) -> Result<Self, EvalError> {
+    pub fn of(plan: StudyPlan, rows: &[&StudyRow], units: Vec<UnitResult>) -> Result<Self, EvalError> {
         let has_own = crate::published::published()?.iter().any(|row| row.score(&plan.dataset).is_some());
         let published_dataset = if has_own { plan.dataset.clone() } else { KIDNEY.to_owned() };
         let mut lines = Vec::new();
@@ -121,7 +121,7 @@ impl Study {
                     let scores: Vec<&UnitScores> =
                         of_row.iter().filter_map(|unit| unit.scores.iter().find(is_line)).collect();
                     let key = format!("{}/{name}/{points}", row.name);
-                    lines.push(Line {
+                    lines.push(StudyLine {
                         row: row.name.to_owned(),
                         title: row.title.to_owned(),
                         prompt: evaluation.prompt(points),
@@ -205,12 +205,12 @@ fn interval(values: &[f64], key: &str) -> Option<Interval> {
 
 /// Tests every line against the first row's with the same prompt, or against the first line where there is none.
 fn add_tests(
-    lines: &mut [Line],
-    metric: impl Fn(&Line) -> &Option<Pooled>,
-    metric_mut: impl Fn(&mut Line) -> &mut Option<Pooled>,
+    lines: &mut [StudyLine],
+    metric: impl Fn(&StudyLine) -> &Option<Pooled>,
+    metric_mut: impl Fn(&mut StudyLine) -> &mut Option<Pooled>,
 ) {
     let Some(first) = lines.first() else { return };
-    let reference: Vec<Line> = lines.iter().filter(|line| line.row == first.row).cloned().collect();
+    let reference: Vec<StudyLine> = lines.iter().filter(|line| line.row == first.row).cloned().collect();
     let mut p_values = Vec::new();
     for line in lines.iter_mut() {
         let same = reference.iter().find(|other| other.prompt == line.prompt && other.row != line.row);

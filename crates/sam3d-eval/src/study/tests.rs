@@ -4,8 +4,8 @@ use sam3d_metrics::Tolerance;
 use super::*;
 use crate::study::{Budget, markdown::markdown};
 
-fn plan(folds: Vec<usize>, seeds: Vec<u64>) -> Plan {
-    Plan {
+fn plan(folds: Vec<usize>, seeds: Vec<u64>) -> StudyPlan {
+    StudyPlan {
         program: "sam3d 0".into(),
         dataset: "phantoms".into(),
         title: "Phantoms".into(),

@@ -30,7 +30,7 @@ impl fmt::Display for Budget {
 
 /// What all units have in common.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Plan {
+pub struct StudyPlan {
     /// The program and its version.
     pub program: String,
     /// Name of the dataset.

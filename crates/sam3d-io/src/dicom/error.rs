@@ -39,7 +39,7 @@ pub enum DicomError {
         /// Its name in the standard.
         name: &'static str,
     },
-    /// An attribute's value is none that can be used.
+    /// An attribute's value cannot be used.
     #[error("expected {name} to be {expected}")]
     AttributeInvalid {
         /// Its name in the standard.
@@ -206,7 +206,9 @@ pub enum DicomError {
         names: Vec<String>,
     },
     /// A voxel belongs to two segments, where it can have one label only.
-    #[error("the segments {first} and {second} overlap, so that they are no label map; take one at a time")]
+    #[error(
+        "the segments {first} and {second} overlap and cannot become one label map; extract one at a time"
+    )]
     SegmentsOverlap {
         /// One segment.
         first: String,
@@ -219,7 +221,7 @@ pub enum DicomError {
         /// Its label.
         label: String,
     },
-    /// More segments were to be written than there are numbers for, or none.
+    /// No segment, or more segments than there are numbers, cannot be written.
     #[error("expected 1 to {most} segments, found {count}")]
     TooManySegments {
         /// How many.
@@ -276,7 +278,7 @@ pub struct Census {
     pub localizers: usize,
     /// Images without a place in the patient: screenshots, dose reports.
     pub unplaced: usize,
-    /// DICOM files that are no images: structure sets, segmentations, reports.
+    /// DICOM files that are not images: structure sets, segmentations, reports.
     pub no_images: usize,
     /// DICOM files that are damaged, or in a form that is not read.
     pub unreadable: usize,
@@ -290,16 +292,16 @@ impl fmt::Display for Census {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { localizers, unplaced, no_images, unreadable, copies, other_files } = *self;
         let parts: Vec<String> = [
-            (localizers, "localizers"),
-            (unplaced, "images without a position in the patient"),
-            (no_images, "DICOM files that are no images"),
-            (unreadable, "DICOM files that cannot be read"),
-            (copies, "copies of slices"),
-            (other_files, "files that are not DICOM"),
+            (localizers, "localizer", "localizers"),
+            (unplaced, "image without a position in the patient", "images without a position in the patient"),
+            (no_images, "DICOM file that is not an image", "DICOM files that are not images"),
+            (unreadable, "DICOM file that cannot be read", "DICOM files that cannot be read"),
+            (copies, "copy of a slice", "copies of slices"),
+            (other_files, "file that is not DICOM", "files that are not DICOM"),
         ]
         .into_iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| format!("{count} {what}"))
+        .filter(|(count, ..)| *count > 0)
+        .map(|(count, one, several)| format!("{count} {}", if count == 1 { one } else { several }))
         .collect();
         f.write_str(if parts.is_empty() { "no files" } else { "" })?;
         f.write_str(&parts.join(", "))

@@ -37,20 +37,20 @@ pub(super) struct DicomFile {
     pub(super) big_endian: bool,
     /// Bytes of the data set, or the most there can be of them.
     pub(super) largest_bytes: u64,
-    /// Why nothing but the elements before the pixels can be read, if that is so.
+    /// Why only the elements before the pixels can be read; `None` if all can.
     pub(super) unsupported: Option<DicomError>,
 }
 
-/// How a file begins, if that is as DICOM files do.
+/// The start of a DICOM file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Start {
+enum FileStart {
     /// With a preamble and the mark.
     Marked,
     /// With elements that only DICOM files have, as files do that were cut out of a network message.
     Bare,
 }
 
-impl Start {
+impl FileStart {
     fn of(start: &[u8]) -> Option<Self> {
         if start.get(MARK_OFFSET as usize..).is_some_and(|rest| rest.starts_with(MARK)) {
             return Some(Self::Marked);
@@ -68,21 +68,21 @@ const CLASS_PREFIX: &[u8] = b"1.2.840.10008.";
 /// Bytes at the start of a file in which its class is looked for if it has no mark.
 pub(crate) const START_BYTES: usize = 1024;
 
-/// Whether a file begins as DICOM files do: `start` is its first [`START_BYTES`], or all of a shorter one.
+/// Whether a file begins like a DICOM file: `start` is its first [`START_BYTES`], or all of a shorter one.
 pub(crate) fn begins_as_dicom(start: &[u8]) -> bool {
-    Start::of(start).is_some()
+    FileStart::of(start).is_some()
 }
 
-/// Whether the file at `path` begins as DICOM files do.
+/// Whether the file at `path` begins like a DICOM file.
 pub(super) fn is_dicom(path: &Path) -> Result<bool, IoError> {
     Ok(start_of(path)?.is_some())
 }
 
-fn start_of(path: &Path) -> Result<Option<Start>, IoError> {
+fn start_of(path: &Path) -> Result<Option<FileStart>, IoError> {
     let mut start = Vec::new();
     let file = open_file(path)?;
     file.take(START_BYTES as u64).read_to_end(&mut start).map_err(|source| read_failed(path, source))?;
-    Ok(Start::of(&start))
+    Ok(FileStart::of(&start))
 }
 
 impl DicomFile {
@@ -95,8 +95,8 @@ impl DicomFile {
     pub(super) fn open(path: &Path) -> Result<Self, IoError> {
         let failed = |source| read_failed(path, source);
         let start = match start_of(path)? {
-            Some(Start::Marked) => MARK_OFFSET + MARK.len() as u64,
-            Some(Start::Bare) => 0,
+            Some(FileStart::Marked) => MARK_OFFSET + MARK.len() as u64,
+            Some(FileStart::Bare) => 0,
             None => {
                 let reason = "expected DICM at byte 128, or elements of a DICOM data set".to_owned();
                 return Err(DicomError::Damaged { reason }.at(path));

@@ -23,8 +23,10 @@ const MOST_NAMED: usize = 5;
 pub(super) struct Folder {
     path: PathBuf,
     series: BTreeMap<String, Vec<Instance>>,
-    /// Files that give no slice but say of which series they are: damaged ones, and pictures without a place.
+    /// Files of a known series that are not slices: damaged ones, and images without a position.
     unusable: Vec<Instance>,
+    /// Why files that cannot be read are passed over, for the first few of them.
+    unreadable: Vec<String>,
     census: Census,
 }
 
@@ -38,35 +40,36 @@ impl Folder {
     /// series by itself.
     pub(super) fn around(path: &Path) -> Result<Self, IoError> {
         let slice = usable(Instance::read(path)?)?;
-        let empty = Self {
-            path: path.to_owned(),
-            series: BTreeMap::new(),
-            unusable: Vec::new(),
-            census: Census::default(),
-        };
         if !slice.frame_groups.is_empty() {
-            return Ok(Self { series: BTreeMap::from([(slice.series.clone(), vec![slice])]), ..empty });
+            let series = BTreeMap::from([(slice.series.clone(), vec![slice])]);
+            return Ok(Self { series, ..Self::empty(path) });
         }
         let mut folder = Self::of_files(path, &files_beside(path)?);
         folder.series.retain(|uid, _| *uid == slice.series);
         folder.unusable.retain(|file| file.series == slice.series);
         folder.series.entry(slice.series.clone()).or_insert_with(|| vec![slice]);
         folder.census = Census::default();
+        folder.unreadable.clear();
         Ok(folder)
+    }
+
+    fn empty(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            series: BTreeMap::new(),
+            unusable: Vec::new(),
+            unreadable: Vec::new(),
+            census: Census::default(),
+        }
     }
 
     fn of_files(path: &Path, files: &[PathBuf]) -> Self {
         let headers: Vec<Result<Option<Instance>, IoError>> =
             files.par_iter().map(|path| is_dicom(path)?.then(|| Instance::read(path)).transpose()).collect();
-        let mut folder = Self {
-            path: path.to_owned(),
-            series: BTreeMap::new(),
-            unusable: Vec::new(),
-            census: Census::default(),
-        };
+        let mut folder = Self::empty(path);
         for header in headers {
             match header {
-                Err(error) => folder.count_unreadable(&error.to_string()),
+                Err(error) => folder.count_unreadable(error.to_string()),
                 Ok(None) => folder.census.other_files += 1,
                 Ok(Some(instance)) => folder.insert(instance),
             }
@@ -76,8 +79,7 @@ impl Folder {
 
     fn insert(&mut self, instance: Instance) {
         if instance.problem.is_some() && instance.series.is_empty() {
-            let reason = instance.problem.as_ref().map(ToString::to_string).unwrap_or_default();
-            self.count_unreadable(&format!("{}: {reason}", instance.path.display()));
+            self.count_unreadable(problem_of(&instance).to_string());
         } else if instance.problem.is_none() && instance.is_image() && instance.is_localizer() {
             self.census.localizers += 1;
         } else if instance.problem.is_none() && instance.is_image() && instance.is_placed() {
@@ -87,21 +89,30 @@ impl Folder {
         }
     }
 
-    fn count_unreadable(&mut self, what: &str) {
+    fn count_unreadable(&mut self, reason: String) {
         self.census.unreadable += 1;
-        if self.census.unreadable <= MOST_NAMED {
-            tracing::warn!("passed over: {what}");
+        if self.unreadable.len() < MOST_NAMED {
+            self.unreadable.push(reason);
+        }
+    }
+
+    /// Names the first few files that are passed over because they cannot be read.
+    pub(super) fn warn_of_unreadable(&self) {
+        let damaged = self.unusable.iter().filter(|file| file.problem.is_some());
+        let damaged = damaged.map(|file| problem_of(file).to_string());
+        for reason in self.unreadable.iter().cloned().chain(damaged).take(MOST_NAMED) {
+            tracing::warn!("passed over: {reason}");
         }
     }
 
     /// The slices of the series `uid`, or of the only volume; says what it passes over.
     ///
     /// # Errors
-    /// An [`IoError`] that names the file: there is no such series or are several, or a file of the series cannot be used.
+    /// An [`IoError`] that names the file: the series is missing, there are several, or a file of the series cannot be used.
     pub(super) fn choose(mut self, uid: Option<&str>) -> Result<Vec<Instance>, IoError> {
         let chosen = self.chosen_series(uid)?;
         let members = self.series.remove(&chosen).unwrap_or_default();
-        // Of the same class as the slices, or cut off before that was said: a slice, and the volume is not whole without it.
+        // A file of the same class as the slices, or truncated before its class, is a slice: the volume is incomplete without it.
         let is_member = |file: &Instance| {
             file.series == chosen
                 && (file.sop_class.is_empty()
@@ -110,6 +121,7 @@ impl Folder {
         if let Some(at) = self.unusable.iter().position(is_member) {
             return Err(unusable_member(self.unusable.swap_remove(at)));
         }
+        self.warn_of_unreadable();
         let (members, copies) = without_copies(members)?;
         let census = Census { copies, ..self.survey().passed_over };
         if census.copies + census.unreadable > 0 {
@@ -212,7 +224,9 @@ fn unusable_member(mut file: Instance) -> IoError {
         None if !file.has_pixels => DicomError::AttributeMissing { name: "PixelData" },
         None if file.rows.is_none() => DicomError::AttributeMissing { name: "Rows" },
         None if file.columns.is_none() => DicomError::AttributeMissing { name: "Columns" },
-        None if file.position.is_none() => DicomError::AttributeMissing { name: "ImagePositionPatient" },
+        None if file.plane.position.is_none() => {
+            DicomError::AttributeMissing { name: "ImagePositionPatient" }
+        }
         None => DicomError::AttributeMissing { name: "ImageOrientationPatient" },
     };
     DicomError::MemberUnusable { problem: Box::new(problem) }.at(&file.path)
@@ -227,7 +241,7 @@ fn problem_of(file: &Instance) -> IoError {
 /// The files without those that are, byte for byte, copies of another one, and how many those were.
 fn without_copies(members: Vec<Instance>) -> Result<(Vec<Instance>, usize), IoError> {
     let key = |file: &Instance| {
-        let position = file.position.unwrap_or_default().map(f64::to_bits);
+        let position = file.plane.position.unwrap_or_default().map(f64::to_bits);
         (file.sop_instance.clone(), position, file.largest_bytes)
     };
     let mut counts = BTreeMap::new();

@@ -31,7 +31,7 @@ impl Stack {
             check_alike(first, slice).map_err(|error| failed(slice, error))?;
         }
         let normal = cross(directions[0], directions[1]);
-        let along = |slice: &Instance| dot(slice.position.unwrap_or_default(), normal);
+        let along = |slice: &Instance| dot(slice.plane.position.unwrap_or_default(), normal);
         slices.sort_by(|a, b| along(a).total_cmp(&along(b)));
         let positions: Vec<f64> = slices.iter().map(along).collect();
         check_distances(&slices, &positions).map_err(|error| failed(&slices[0], error))?;
@@ -44,8 +44,8 @@ impl Stack {
 /// Unit vectors along which the column and the row index grow, LPS.
 fn directions(slice: &Instance) -> Result<[[f64; 3]; 2], DicomError> {
     let missing = |name| DicomError::AttributeMissing { name };
-    slice.position.ok_or_else(|| missing("ImagePositionPatient"))?;
-    let [a, b, c, d, e, f] = slice.orientation.ok_or_else(|| missing("ImageOrientationPatient"))?;
+    slice.plane.position.ok_or_else(|| missing("ImagePositionPatient"))?;
+    let [a, b, c, d, e, f] = slice.plane.orientation.ok_or_else(|| missing("ImageOrientationPatient"))?;
     let ([x, y], [length_x, length_y]) =
         ([[a, b, c], [d, e, f]], [[a, b, c], [d, e, f]].map(|v| dot(v, v).sqrt()));
     let is_unit = |length: f64| (length - 1.0).abs() < 10.0 * ROUNDING;
@@ -62,14 +62,14 @@ fn check_alike(first: &Instance, slice: &Instance) -> Result<(), DicomError> {
     let close = |a: &[f64], b: &[f64]| {
         a.iter().zip(b).all(|(a, b)| (a - b).abs() <= ROUNDING * f64::max(1.0, a.abs()))
     };
-    if slice.position.is_none() {
+    if slice.plane.position.is_none() {
         return Err(DicomError::AttributeMissing { name: "ImagePositionPatient" });
     }
-    match (slice.orientation, first.orientation) {
+    match (slice.plane.orientation, first.plane.orientation) {
         (Some(a), Some(b)) if close(&a, &b) => {}
         _ => return unlike("ImageOrientationPatient"),
     }
-    match (slice.pixel_spacing, first.pixel_spacing) {
+    match (slice.plane.pixel_spacing, first.plane.pixel_spacing) {
         (None, None) => {}
         (Some(a), Some(b)) if close(&a, &b) => {}
         _ => return unlike("PixelSpacing"),
@@ -134,10 +134,10 @@ fn check_distances(slices: &[Instance], positions_mm: &[f64]) -> Result<(), Dico
 
 /// The vector from one slice to the next, LPS.
 fn step(slices: &[Instance], normal: [f64; 3]) -> Result<[f64; 3], DicomError> {
-    let position = |slice: &Instance| slice.position.unwrap_or_default();
+    let position = |slice: &Instance| slice.plane.position.unwrap_or_default();
     let [first, last] = [position(&slices[0]), position(&slices[slices.len() - 1])];
     if slices.len() == 1 {
-        let length = slices[0].spacing_between_slices.or(slices[0].slice_thickness).map(f64::abs);
+        let length = slices[0].plane.spacing_between_slices.or(slices[0].plane.slice_thickness).map(f64::abs);
         let length = length.filter(|length| *length > 0.0).unwrap_or_else(|| {
             tracing::warn!(path = %slices[0].path.display(), "a single slice without SliceThickness: taken as 1 mm thick");
             1.0
@@ -158,11 +158,11 @@ fn step(slices: &[Instance], normal: [f64; 3]) -> Result<[f64; 3], DicomError> {
 fn grid(slices: &[Instance], [x, y]: [[f64; 3]; 2], step: [f64; 3]) -> Result<Grid, IoError> {
     let first = &slices[0];
     let failed = |name| DicomError::AttributeMissing { name }.at(&first.path);
-    let [between_rows, between_columns] = first.pixel_spacing.ok_or_else(|| failed("PixelSpacing"))?;
+    let [between_rows, between_columns] = first.plane.pixel_spacing.ok_or_else(|| failed("PixelSpacing"))?;
     let size =
         |size: Option<u16>, name| size.filter(|size| *size > 0).map(usize::from).ok_or_else(|| failed(name));
     let shape = [size(first.columns, "Columns")?, size(first.rows, "Rows")?, slices.len()];
-    let origin = first.position.unwrap_or_default();
+    let origin = first.plane.position.unwrap_or_default();
     let rows = std::array::from_fn(|row| {
         let sign = if row < 2 { -1.0 } else { 1.0 };
         [x[row] * between_columns, y[row] * between_rows, step[row], origin[row]]

@@ -8,6 +8,7 @@ use super::{
     file::DicomFile,
     frames::{self, FrameGroup},
     parser::Token,
+    plane::PlaneAttributes,
     value,
 };
 use crate::{IoError, Rescale};
@@ -15,7 +16,7 @@ use crate::{IoError, Rescale};
 /// No attribute that is read here needs more.
 const MOST_VALUE_BYTES: u64 = 4096;
 
-/// What a file of a series says of itself: what its place and its values need, and nothing that describes a person.
+/// The attributes of a file that its place and values need; nothing that describes a person.
 #[derive(Debug, Default)]
 pub(super) struct Instance {
     pub(super) path: PathBuf,
@@ -24,12 +25,7 @@ pub(super) struct Instance {
     pub(super) series: String,
     pub(super) modality: String,
     pub(super) image_type: Vec<String>,
-    pub(super) position: Option<[f64; 3]>,
-    pub(super) orientation: Option<[f64; 6]>,
-    /// Distance of rows, then of columns.
-    pub(super) pixel_spacing: Option<[f64; 2]>,
-    pub(super) slice_thickness: Option<f64>,
-    pub(super) spacing_between_slices: Option<f64>,
+    pub(super) plane: PlaneAttributes,
     pub(super) rows: Option<u16>,
     pub(super) columns: Option<u16>,
     pub(super) frames: Option<f64>,
@@ -119,16 +115,10 @@ impl Instance {
         if bytes.is_empty() || !is_binary(tag) && value::text(bytes).is_empty() {
             return Ok(());
         }
-        let invalid = |name, expected| DicomError::AttributeInvalid { name, expected };
-        let number = |name| {
-            value::decimals(bytes)
-                .and_then(|all| all.first().copied())
-                .ok_or(invalid(name, "a number"))
-                .map(Some)
-        };
+        let number = |name| value::number(name, bytes).map(Some);
         let short = |name| {
             let found = value::unsigned_short(bytes, big_endian);
-            found.ok_or(invalid(name, "a 16-bit number")).map(Some)
+            found.ok_or(DicomError::AttributeInvalid { name, expected: "a 16-bit number" }).map(Some)
         };
         match tag {
             tags::SOP_CLASS_UID => self.sop_class = uid("SOPClassUID", bytes)?,
@@ -138,21 +128,6 @@ impl Instance {
             tags::MODALITY => self.modality = code("Modality", bytes)?,
             tags::IMAGE_TYPE => self.image_type = value::texts(bytes),
             tags::PHOTOMETRIC_INTERPRETATION => self.photometric = code("PhotometricInterpretation", bytes)?,
-            tags::IMAGE_POSITION_PATIENT => {
-                let position = value::decimal_array(bytes);
-                self.position = Some(position.ok_or(invalid("ImagePositionPatient", "three numbers"))?);
-            }
-            tags::IMAGE_ORIENTATION_PATIENT => {
-                let orientation = value::decimal_array(bytes);
-                self.orientation =
-                    Some(orientation.ok_or(invalid("ImageOrientationPatient", "six numbers"))?);
-            }
-            tags::PIXEL_SPACING => {
-                let spacing = value::decimal_array(bytes).filter(|mm| mm.iter().all(|mm| *mm > 0.0));
-                self.pixel_spacing = Some(spacing.ok_or(invalid("PixelSpacing", "two positive numbers"))?);
-            }
-            tags::SLICE_THICKNESS => self.slice_thickness = number("SliceThickness")?,
-            tags::SPACING_BETWEEN_SLICES => self.spacing_between_slices = number("SpacingBetweenSlices")?,
             tags::NUMBER_OF_FRAMES => self.frames = number("NumberOfFrames")?,
             tags::RESCALE_SLOPE => self.slope = number("RescaleSlope")?,
             tags::RESCALE_INTERCEPT => self.intercept = number("RescaleIntercept")?,
@@ -163,7 +138,7 @@ impl Instance {
             tags::BITS_STORED => self.bits_stored = short("BitsStored")?,
             tags::HIGH_BIT => self.high_bit = short("HighBit")?,
             tags::PIXEL_REPRESENTATION => self.signed = short("PixelRepresentation")? == Some(1),
-            _ => {}
+            _ => self.plane.set(tag, bytes)?,
         }
         Ok(())
     }
@@ -185,7 +160,7 @@ impl Instance {
         !is_derived && self.has_pixels && self.rows.is_some() && self.columns.is_some()
     }
 
-    /// Whether it is one of the overview pictures that a scan is planned on, which have a place of their own.
+    /// Whether it is a localizer: an overview image that a scan is planned on.
     pub(super) fn is_localizer(&self) -> bool {
         self.image_type.iter().skip(2).any(|kind| kind == "LOCALIZER")
     }
@@ -197,13 +172,12 @@ impl Instance {
 
     /// Whether its slice, or each of its frames, has a place in the patient.
     pub(super) fn is_placed(&self) -> bool {
+        let is_placed = |plane: &PlaneAttributes| plane.position.is_some() && plane.orientation.is_some();
         if self.frame_groups.is_empty() {
-            return self.frame_count() == 1 && self.position.is_some() && self.orientation.is_some();
+            return self.frame_count() == 1 && is_placed(&self.plane);
         }
-        self.frame_groups.iter().all(|group| {
-            let group = group.over(&self.shared_group);
-            (group.position.or(self.position).is_some()) && group.orientation.or(self.orientation).is_some()
-        })
+        let shared = self.shared_group.plane.over(&self.plane);
+        self.frame_groups.iter().all(|group| is_placed(&group.plane.over(&shared)))
     }
 
     /// Its path, with the number of the frame in a file of several.
@@ -235,22 +209,17 @@ fn is_wanted(tag: Tag) -> bool {
         tags::SOP_CLASS_UID,
         tags::SOP_INSTANCE_UID,
         tags::MODALITY,
-        tags::SLICE_THICKNESS,
-        tags::SPACING_BETWEEN_SLICES,
         tags::SERIES_INSTANCE_UID,
         tags::FRAME_OF_REFERENCE_UID,
-        tags::IMAGE_POSITION_PATIENT,
-        tags::IMAGE_ORIENTATION_PATIENT,
         tags::PHOTOMETRIC_INTERPRETATION,
         tags::NUMBER_OF_FRAMES,
-        tags::PIXEL_SPACING,
         tags::RESCALE_INTERCEPT,
         tags::RESCALE_SLOPE,
     ];
-    texts.contains(&tag) || is_binary(tag)
+    texts.contains(&tag) || PlaneAttributes::TAGS.contains(&tag) || is_binary(tag)
 }
 
-/// A UID, which is told in errors and so must not be anything else that somebody put there.
+/// A UID; checked because errors quote it.
 pub(super) fn uid(name: &'static str, bytes: &[u8]) -> Result<String, DicomError> {
     let uid = value::text(bytes);
     let sound = uid.len() <= 64 && uid.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');

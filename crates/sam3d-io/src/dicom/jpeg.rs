@@ -1,4 +1,4 @@
-//! JPEG and JPEG 2000 frames of one component.
+//! JPEG, JPEG-LS and JPEG 2000 frames of one component.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -13,7 +13,7 @@ pub(super) fn decode_jpeg(frame: &[u8], [columns, rows]: [usize; 2]) -> Result<V
         let mut decoder = jpeg_decoder::Decoder::new(frame);
         // Its own size is checked before memory is taken for it.
         decoder.read_info().map_err(|error| damaged(error.to_string()))?;
-        let info = decoder.info().ok_or_else(|| damaged("there is no frame header".into()))?;
+        let info = decoder.info().ok_or_else(|| damaged("the frame header is missing".into()))?;
         check_size("JPEG", [info.width.into(), info.height.into()], [columns, rows])?;
         decoder.set_max_decoding_buffer_size(2 * columns * rows);
         let bytes = decoder.decode().map_err(|error| damaged(error.to_string()))?;
@@ -27,6 +27,20 @@ pub(super) fn decode_jpeg(frame: &[u8], [columns, rows]: [usize; 2]) -> Result<V
         };
         check_count("JPEG", values.len(), columns * rows)?;
         Ok(values)
+    })
+}
+
+/// Values of a frame, lossless or nearly so, in the order of its rows.
+pub(super) fn decode_jpeg_ls(frame: &[u8], [columns, rows]: [usize; 2]) -> Result<Vec<i32>, DicomError> {
+    const CODEC: &str = "JPEG-LS";
+    let damaged = |reason: String| DicomError::PixelsDamaged { codec: CODEC, reason };
+    let [width, height] = [columns, rows].map(|size| u32::try_from(size).unwrap_or(u32::MAX));
+    guarded(CODEC, || {
+        // Takes memory only for a frame whose own header has this size.
+        let (values, ..) =
+            jpegls::decode(frame, width, height).map_err(|error| damaged(error.to_string()))?;
+        check_count(CODEC, values.len(), columns * rows)?;
+        Ok(values.into_iter().map(i32::from).collect())
     })
 }
 
@@ -65,11 +79,10 @@ fn first_component(codestream: &[u8]) -> Option<Component> {
     (is_codestream && is_single && bits <= 16).then_some(Component { signed: precision & 0x80 != 0, bits })
 }
 
-/// A decoder is a large program of others: what it makes of a hostile file shall be an error at worst.
+/// Turns a panic of a decoder, on a hostile file, into an error.
 fn guarded<T>(codec: &'static str, decode: impl FnOnce() -> Result<T, DicomError>) -> Result<T, DicomError> {
-    catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|_| {
-        Err(DicomError::PixelsDamaged { codec, reason: "the decoder gave up".to_owned() })
-    })
+    catch_unwind(AssertUnwindSafe(decode))
+        .unwrap_or_else(|_| Err(DicomError::PixelsDamaged { codec, reason: "the decoder failed".to_owned() }))
 }
 
 fn check_size(codec: &'static str, found: [usize; 2], expected: [usize; 2]) -> Result<(), DicomError> {

@@ -19,6 +19,7 @@ mod jpeg;
 mod parser;
 mod person;
 mod pixels;
+mod plane;
 mod read;
 mod rle;
 mod segmentation;

@@ -235,7 +235,7 @@ impl<R: BufRead> Parser<R> {
 
     fn enter(&mut self, is_item: bool, length: Length, implicit: bool) -> Result<(), DicomError> {
         if self.frames.len() >= 2 * MOST_LEVELS {
-            return Err(self.damaged(&format!("no more than {MOST_LEVELS} sequences inside each other")));
+            return Err(self.damaged(&format!("at most {MOST_LEVELS} nested sequences")));
         }
         let end = match length.get() {
             None => None,

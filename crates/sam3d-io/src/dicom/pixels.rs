@@ -170,6 +170,7 @@ fn decode_frame(
     let numbers = match codec {
         Codec::Jpeg => jpeg::decode_jpeg(frame, format.size)?,
         Codec::Jpeg2000 => jpeg::decode_jpeg2000(frame, format.size)?,
+        Codec::JpegLs => jpeg::decode_jpeg_ls(frame, format.size)?,
         Codec::Rle | Codec::None => {
             let stored = rle::decode(frame, format.count(), format.bytes)?;
             fill(plane, &stored, format, false, value);
@@ -188,6 +189,7 @@ pub(super) enum Codec {
     Rle,
     Jpeg,
     Jpeg2000,
+    JpegLs,
 }
 
 impl Codec {
@@ -203,6 +205,7 @@ impl Codec {
             | uids::JPEG_LOSSLESS
             | uids::JPEG_LOSSLESS_SV1 => Some(Self::Jpeg),
             uids::JPEG2000_LOSSLESS | uids::JPEG2000 => Some(Self::Jpeg2000),
+            uids::JPEGLS_LOSSLESS | uids::JPEGLS_NEAR_LOSSLESS => Some(Self::JpegLs),
             _ => None,
         }
     }

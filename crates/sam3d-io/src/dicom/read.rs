@@ -22,7 +22,7 @@ use crate::{Grid, IoError, ReadLimits, ValueType, Volume};
 /// UID, it must hold one volume; a series of a single slice does not count beside others. Localizers, pictures without a
 /// place in the patient, files of other kinds, unreadable files that do not belong to the series, and copies are passed
 /// over; a damaged slice of the series is an error. The frames of an enhanced (multi-frame) image are slices by their
-/// functional groups. Uncompressed, deflated, RLE, JPEG (baseline and lossless) and JPEG 2000; signed and unsigned, with
+/// functional groups. Uncompressed, deflated, RLE, JPEG (baseline and lossless), JPEG-LS and JPEG 2000; signed and unsigned, with
 /// the scaling of each slice.
 ///
 /// The grid is that of the slices' positions, k along the normal of rows and columns; it is rounded to `f32` as a NIfTI
@@ -76,7 +76,7 @@ pub(crate) fn files(path: &Path) -> Result<Vec<PathBuf>, IoError> {
     Ok(files)
 }
 
-/// The series in a directory, and what it holds beside them.
+/// The series in a directory, and its other files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Survey {
     /// Series with a place in the patient, by UID.
@@ -88,9 +88,10 @@ pub struct Survey {
 /// The series in the directory `path` and those below it, or the series of the slice `path`.
 ///
 /// # Errors
-/// An [`IoError`] that names the file: it cannot be read, or is damaged, or is no slice.
+/// An [`IoError`] that names the file: it cannot be read, is damaged, or is not a slice.
 pub fn survey(path: &Path) -> Result<Survey, IoError> {
     let folder = if path.is_dir() { Folder::scan(path)? } else { Folder::around(path)? };
+    folder.warn_of_unreadable();
     Ok(folder.survey())
 }
 

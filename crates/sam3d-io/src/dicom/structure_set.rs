@@ -134,8 +134,11 @@ impl StructureSet {
 
     fn parse(file: &mut DicomFile) -> Result<Self, DicomError> {
         file.check_supported()?;
-        let mut reading =
-            Reading { text: SpecificCharacterSet::default(), set: Self::default(), item: Item::default() };
+        let mut reading = StructureSetReader {
+            text: SpecificCharacterSet::default(),
+            set: Self::default(),
+            item: Item::default(),
+        };
         let mut path: Vec<Tag> = Vec::new();
         loop {
             match file.parser.next()? {
@@ -164,7 +167,7 @@ impl StructureSet {
     /// not matter; a name goes before a number.
     ///
     /// # Errors
-    /// [`DicomError::RoiMissing`], [`DicomError::SeveralRois`], which list what there is.
+    /// [`DicomError::RoiMissing`], [`DicomError::SeveralRois`], which list the structures.
     pub fn choose(&self, wanted: Option<&str>) -> Result<&Roi, DicomError> {
         let names = || self.rois.iter().map(Roi::label).collect();
         let Some(wanted) = wanted else {
@@ -212,7 +215,7 @@ fn is_followed(path: &[Tag], tag: Tag) -> bool {
     }
 }
 
-struct Reading {
+struct StructureSetReader {
     text: SpecificCharacterSet,
     set: StructureSet,
     item: Item,
@@ -228,7 +231,7 @@ struct Item {
     contour: Contour,
 }
 
-impl Reading {
+impl StructureSetReader {
     fn element(&mut self, file: &mut DicomFile, path: &[Tag], tag: Tag) -> Result<(), DicomError> {
         let number = |name, bytes: &[u8]| {
             value::text(bytes)

@@ -1,5 +1,7 @@
 //! Values of elements from their bytes.
 
+use super::DicomError;
+
 /// Text without the padding that makes its length even.
 pub(super) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).trim_matches([' ', '\0', '\n', '\r', '\t']).to_owned()
@@ -10,7 +12,7 @@ pub(super) fn texts(bytes: &[u8]) -> Vec<String> {
     bytes.split(|byte| *byte == b'\\').map(text).collect()
 }
 
-/// Numbers in text form; `None` if one of them is none or not finite.
+/// Numbers in text form; `None` if one of them is not a finite number.
 pub(super) fn decimals(bytes: &[u8]) -> Option<Vec<f64>> {
     bytes
         .split(|byte| *byte == b'\\')
@@ -22,6 +24,12 @@ pub(super) fn decimals(bytes: &[u8]) -> Option<Vec<f64>> {
 /// `N` numbers in text form.
 pub(super) fn decimal_array<const N: usize>(bytes: &[u8]) -> Option<[f64; N]> {
     decimals(bytes)?.try_into().ok()
+}
+
+/// The first number of the attribute `name`, in text form.
+pub(super) fn number(name: &'static str, bytes: &[u8]) -> Result<f64, DicomError> {
+    let first = decimals(bytes).and_then(|all| all.first().copied());
+    first.ok_or(DicomError::AttributeInvalid { name, expected: "a number" })
 }
 
 /// The first 16-bit number.

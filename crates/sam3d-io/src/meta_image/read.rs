@@ -4,7 +4,7 @@ use super::header::Header;
 use crate::{
     IoError, ReadLimits, Volume,
     data_file::start_of_last,
-    source::Source,
+    source::UnpackedFile,
     values::{Encoding, read_volume},
 };
 
@@ -26,7 +26,7 @@ pub fn read(path: &Path, limits: ReadLimits) -> Result<Volume, IoError> {
         None => start_of_last(&data_path, (count as u64).saturating_mul(value_type.bytes() as u64), 0)?,
     };
     grid.warn_of_oddities(path);
-    let mut source = Source::open_at(&data_path, offset, packing)?;
+    let mut source = UnpackedFile::open_at(&data_path, offset, packing)?;
     read_volume(&mut source, 0, Encoding { value_type, big_endian, rescale }, grid, limits)
 }
 

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use nifti::NiftiHeader;
 
-use crate::{Format, IoError, Rescale, ValueType, header_geometry::HeaderGeometry, source::Source};
+use crate::{Format, IoError, Rescale, ValueType, header_geometry::HeaderGeometry, source::UnpackedFile};
 
 const NIFTI1_BYTES: usize = 348;
 const NIFTI2_BYTES: usize = 540;
@@ -25,7 +25,7 @@ pub(super) struct Header {
 
 impl Header {
     /// Reads and checks the header at the start of `source`.
-    pub(super) fn read(source: &mut Source) -> Result<Self, IoError> {
+    pub(super) fn read(source: &mut UnpackedFile) -> Result<Self, IoError> {
         let mut bytes = [0; NIFTI2_BYTES];
         let path = source.path().to_owned();
         let not_nifti =

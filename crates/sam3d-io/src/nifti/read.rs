@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use super::header::Header;
 use crate::{
     Grid, IoError, ReadLimits, Volume,
-    source::Source,
+    source::UnpackedFile,
     values::{Encoding, read_volume},
 };
 
@@ -18,10 +18,10 @@ use crate::{
 /// holds several frames or voxels that are not single numbers, or has an invalid geometry.
 pub fn read(path: &Path, limits: ReadLimits) -> Result<Volume, IoError> {
     let header_path = header_path(path)?;
-    let mut source = Source::open(&header_path)?;
+    let mut source = UnpackedFile::open(&header_path)?;
     let header = Header::read(&mut source)?;
     if header.separate_data {
-        source = Source::open(&data_path(&header_path)?)?;
+        source = UnpackedFile::open(&data_path(&header_path)?)?;
     }
     let grid = grid(&header, path)?;
     let Header { value_type, big_endian, rescale, .. } = header;
@@ -32,7 +32,7 @@ pub fn read(path: &Path, limits: ReadLimits) -> Result<Volume, IoError> {
 /// The files that [`read`] opens for the volume at `path`.
 pub(crate) fn files(path: &Path) -> Result<Vec<PathBuf>, IoError> {
     let header_path = header_path(path)?;
-    let header = Header::read(&mut Source::open(&header_path)?)?;
+    let header = Header::read(&mut UnpackedFile::open(&header_path)?)?;
     let data_path = if header.separate_data { Some(data_path(&header_path)?) } else { None };
     Ok(std::iter::once(header_path).chain(data_path).collect())
 }

@@ -41,7 +41,7 @@ pub(super) fn grid(fields: &Fields) -> Result<Grid, IoError> {
 /// What the header says of each axis, the fastest first.
 struct Axes {
     sizes: Vec<usize>,
-    /// In the file's space; `None` for an axis that is not one of space.
+    /// In the file's space; `None` for an axis that is not spatial.
     directions: Option<Vec<Option<[f64; 3]>>>,
     kinds: Vec<String>,
 }
@@ -97,7 +97,7 @@ impl Axes {
         }
     }
 
-    /// Why `axis`, which has several entries and is not one of space, cannot be read.
+    /// Why `axis`, which is not spatial and has several entries, cannot be read.
     fn not_scalar(&self, axis: usize, fields: &Fields) -> IoError {
         let (size, path) = (self.sizes[axis], fields.path.clone());
         let kind = self.kinds.get(axis).map_or("???", String::as_str);

@@ -9,7 +9,7 @@ use crate::{
     source::{open_file, read_failed},
 };
 
-/// Headers are text, and what segments say of themselves is part of it; a header beyond this size is none.
+/// The largest header, which is text and describes the segments, too.
 const MOST_HEADER_BYTES: u64 = 1 << 23;
 
 /// The lines of a header, not yet understood.

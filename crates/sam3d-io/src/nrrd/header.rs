@@ -10,12 +10,12 @@ pub(super) struct Header {
     pub(super) value_type: ValueType,
     pub(super) big_endian: bool,
     pub(super) packing: Packing,
-    pub(super) data: Data,
+    pub(super) data: VoxelData,
 }
 
 /// Where the voxels are.
 #[derive(Debug)]
-pub(super) struct Data {
+pub(super) struct VoxelData {
     pub(super) path: PathBuf,
     /// Where the header ends, 0 in a file of its own.
     pub(super) offset: u64,
@@ -33,12 +33,12 @@ impl Header {
             value_type,
             big_endian: is_big_endian(fields, value_type)?,
             packing: packing(fields)?,
-            data: Data::new(fields)?,
+            data: VoxelData::new(fields)?,
         })
     }
 }
 
-impl Data {
+impl VoxelData {
     fn new(fields: &Fields) -> Result<Self, IoError> {
         let (path, offset) = match fields.get("data file") {
             None => (fields.path.clone(), fields.header_bytes),

@@ -13,5 +13,4 @@ mod write;
 pub(crate) use read::files;
 pub use read::{read, segments};
 pub use segment::Segment;
-pub use write::encode_segmentation;
 pub(crate) use write::write;

@@ -6,13 +6,13 @@ use std::{
 use super::{
     Segment,
     fields::Fields,
-    header::{Data, Header},
+    header::{Header, VoxelData},
     segment,
 };
 use crate::{
     IoError, ReadLimits, Volume,
     data_file::start_of_last,
-    source::{Source, open_file, read_failed},
+    source::{UnpackedFile, open_file, read_failed},
     values::{Encoding, read_volume},
 };
 
@@ -32,7 +32,7 @@ pub fn read(path: &Path, limits: ReadLimits) -> Result<Volume, IoError> {
     let data_bytes = (count as u64).saturating_mul(value_type.bytes() as u64);
     let (file_offset, offset) = offsets(&data, data_bytes)?;
     grid.warn_of_oddities(path);
-    let mut source = Source::open_at(&data.path, file_offset, packing)?;
+    let mut source = UnpackedFile::open_at(&data.path, file_offset, packing)?;
     read_volume(&mut source, offset, Encoding { value_type, big_endian, rescale: None }, grid, limits)
 }
 
@@ -51,7 +51,7 @@ pub fn segments(path: &Path) -> Result<Vec<Segment>, IoError> {
 }
 
 /// Where the voxels' bytes begin in their file, and how many bytes to pass over once they are unpacked.
-fn offsets(data: &Data, data_bytes: u64) -> Result<(u64, u64), IoError> {
+fn offsets(data: &VoxelData, data_bytes: u64) -> Result<(u64, u64), IoError> {
     let failed = |source| read_failed(&data.path, source);
     let Some(bytes) = data.bytes else {
         return Ok((start_of_last(&data.path, data_bytes, data.offset)?, 0));

@@ -26,22 +26,6 @@ pub(crate) fn write<T: Voxel>(
     atomic::write(path, overwrite, |file| encode(file, values, grid, segments))
 }
 
-/// The bytes of a `.seg.nrrd` file with `mask`, indexed `[k, j, i]`, for a receiver that is no file.
-///
-/// # Errors
-/// [`IoError::ShapeMismatch`] if the mask is not of the grid's shape.
-pub fn encode_segmentation(
-    mask: ArrayView3<'_, u8>,
-    grid: &Grid,
-    segments: &[Segment],
-) -> Result<Vec<u8>, IoError> {
-    check_shape(grid.shape_kji(), mask.dim().into())?;
-    let mut bytes = Vec::new();
-    encode(&mut bytes, mask, grid, Some(segments))
-        .map_err(|_| IoError::OutOfMemory { voxels: mask.len() })?;
-    Ok(bytes)
-}
-
 fn encode<T: Voxel>(
     writer: &mut impl Write,
     values: ArrayView3<'_, T>,

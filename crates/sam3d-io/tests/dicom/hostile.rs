@@ -12,7 +12,7 @@ use super::{
     slices::{Slice, write},
 };
 
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 10] = [
     "deflated_signed.dcm",
     "rle_signed.dcm",
     "rle_unsigned.dcm",
@@ -20,7 +20,9 @@ const NAMES: [&str; 8] = [
     "jpeg_lossless_unsigned.dcm",
     "jpeg2000_signed.dcm",
     "jpeg2000_unsigned.dcm",
-    "jpeg_ls.dcm",
+    "jpeg_ls_signed.dcm",
+    "jpeg_ls_unsigned.dcm",
+    "jpeg_ls_near.dcm",
 ];
 
 fn read_bytes(bytes: &[u8]) -> Result<sam3d_io::Volume, IoError> {
@@ -45,7 +47,7 @@ fn plain() -> Vec<u8> {
 #[test]
 fn truncated_at_every_length() {
     let mut files = vec![plain()];
-    files.extend(NAMES[..7].iter().map(|name| fs::read(fixture(name)).unwrap()));
+    files.extend(NAMES.iter().map(|name| fs::read(fixture(name)).unwrap()));
     for (which, bytes) in files.iter().enumerate() {
         assert!(read_bytes(bytes).is_ok(), "{which}");
         // Deflate's own end is not asked for once the pixels are there, nor is the delimiter of JPEG's padding.
@@ -58,7 +60,8 @@ fn truncated_at_every_length() {
 /// A slice of 65535 x 65535 in some hundred bytes: plain, deflated or compressed.
 #[test]
 fn claimed_sizes_are_checked_before_memory_is_taken() {
-    for syntax in [uids::EXPLICIT_VR_LITTLE_ENDIAN, uids::RLE_LOSSLESS, uids::JPEG2000] {
+    for syntax in [uids::EXPLICIT_VR_LITTLE_ENDIAN, uids::RLE_LOSSLESS, uids::JPEG2000, uids::JPEGLS_LOSSLESS]
+    {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.dcm");
         let mut object = Slice::number(0).object();
@@ -104,7 +107,7 @@ fn deep_nesting() {
     let mut deep = bytes[..at].to_vec();
     deep.extend(sequence.repeat(200_000));
     let error = read_bytes(&deep).unwrap_err().to_string();
-    assert!(error.contains("no more than 64 sequences inside each other"), "{error}");
+    assert!(error.contains("at most 64 nested sequences"), "{error}");
 }
 
 proptest! {

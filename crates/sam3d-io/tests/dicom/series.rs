@@ -133,7 +133,7 @@ fn what_is_no_slice_is_passed_over() {
     }
     let error = read(directory.path()).unwrap_err().to_string();
     assert!(
-        error.contains("found none (2 localizers, 1 images without a position in the patient, 1 DICOM files that are no images, 2 files that are not DICOM)"),
+        error.contains("found none (2 localizers, 1 image without a position in the patient, 1 DICOM file that is not an image, 2 files that are not DICOM)"),
         "{error}"
     );
     let error = read(&directory.path().join("more/report")).unwrap_err().to_string();

@@ -118,7 +118,7 @@ fn a_file_that_is_not_of_the_series_is_passed_over() {
         assert_is_base(&read(directory.path()).unwrap(), file);
         let found = survey(directory.path()).unwrap();
         assert_eq!((found.series.len(), found.passed_over.unreadable), (1, 1), "{file}");
-        assert!(found.passed_over.to_string().contains("1 DICOM files that cannot be read"), "{file}");
+        assert!(found.passed_over.to_string().contains("1 DICOM file that cannot be read"), "{file}");
     }
     // All at once, beside a structure set, a segmentation and what is not DICOM; then as files named by themselves.
     let directory = with("zz.dcm", "truncated_report.dcm");

@@ -58,7 +58,6 @@ fn the_header_of_a_segmentation() {
     assert_eq!(back.data, mask.mapv(f32::from));
     assert_eq!(back.grid.world_from_ijk(), grid.world_from_ijk());
     assert_eq!(nrrd::segments(&path).unwrap(), [Segment::new("Tumour: left lobe", 3)]);
-    assert_eq!(nrrd::encode_segmentation(mask.view(), &grid, &segments).unwrap(), fs::read(&path).unwrap());
 }
 
 #[test]

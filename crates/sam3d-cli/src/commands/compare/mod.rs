@@ -69,13 +69,13 @@ struct Cell {
     dataset: String,
     cases: usize,
     failed: usize,
-    dice: Measured,
-    nsd: Measured,
+    dice: MetricEstimate,
+    nsd: MetricEstimate,
 }
 
 /// One metric, as a share of 1.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-struct Measured {
+struct MetricEstimate {
     mean: f64,
     interval: Interval,
     published: Option<f64>,
@@ -175,14 +175,14 @@ fn cell(scores: &Scores, points: usize, at: usize, tolerance: Tolerance) -> anyh
         dataset: dataset.clone(),
         cases: summary.dice.cases.count,
         failed: scores.failures.len(),
-        dice: Measured {
+        dice: MetricEstimate {
             mean: summary.dice.cases.mean,
             interval: summary.dice.interval,
             published: published.map(|[dice, _]| dice),
             test: None,
             by_case: owned(case_means(&scores.cases, points, &|score| score.dice)),
         },
-        nsd: Measured {
+        nsd: MetricEstimate {
             mean: summary.nsd[at].cases.mean,
             interval: summary.nsd[at].interval,
             published: published.map(|[_, nsd]| nsd).filter(|_| tolerance == Tolerance::PUBLISHED),
@@ -205,14 +205,14 @@ fn area_cell(scores: &Scores, at: usize) -> Option<(usize, Cell)> {
         dataset: scores.identity.dataset.clone(),
         cases: dice.cases.count,
         failed: scores.failures.len(),
-        dice: Measured {
+        dice: MetricEstimate {
             mean: dice.cases.mean,
             interval: dice.interval,
             published: None,
             test: None,
             by_case: by_case(&|score| score.dice),
         },
-        nsd: Measured {
+        nsd: MetricEstimate {
             mean: nsd.cases.mean,
             interval: nsd.interval,
             published: None,

@@ -3,7 +3,7 @@
 use sam3d_metrics::statistics::{holm, wilcoxon_signed_rank};
 use serde::Serialize;
 
-use super::{Cell, Comparison, Measured, Row, RowKind};
+use super::{Cell, Comparison, MetricEstimate, Row, RowKind};
 
 /// Wilcoxon's signed-rank test of a row against the reference, on the cases both have.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -56,16 +56,16 @@ pub(super) fn add_tests(comparison: &mut Comparison, (name, points): &(String, O
     comparison.reference = Some(points.map_or_else(|| name.clone(), |points| format!("{name}:{points}")));
 }
 
-fn dice(cell: &mut Cell) -> &mut Measured {
+fn dice(cell: &mut Cell) -> &mut MetricEstimate {
     &mut cell.dice
 }
 
-fn nsd(cell: &mut Cell) -> &mut Measured {
+fn nsd(cell: &mut Cell) -> &mut MetricEstimate {
     &mut cell.nsd
 }
 
 /// `None` if the two share no case.
-fn test(row: &Measured, reference: &Measured) -> Option<Test> {
+fn test(row: &MetricEstimate, reference: &MetricEstimate) -> Option<Test> {
     let value_of =
         |case: &str| reference.by_case.iter().find(|(name, _)| name == case).map(|(_, value)| *value);
     let pairs: Vec<(f64, f64)> =

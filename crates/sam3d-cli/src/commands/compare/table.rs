@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Cell, Comparison, Measured, Row, RowKind};
+use super::{Cell, Comparison, MetricEstimate, Row, RowKind};
 
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -61,12 +61,12 @@ fn clicks(row: &Row) -> String {
     }
 }
 
-fn score(metric: &Measured) -> String {
+fn score(metric: &MetricEstimate) -> String {
     let mean = format!("{:.2}", 100.0 * metric.mean);
     metric.published.map_or_else(|| mean.clone(), |share| format!("{mean} ({:.2})", 100.0 * share))
 }
 
-fn p_value(metric: &Measured) -> String {
+fn p_value(metric: &MetricEstimate) -> String {
     match metric.test {
         None => "-".to_owned(),
         Some(test) => {

@@ -47,7 +47,7 @@ pub(super) fn config(args: &EvalArgs) -> anyhow::Result<Option<CorrectionConfig>
         bail!("corrections need --method sam3d: other methods do not answer clicks one after another");
     }
     if config.first != FirstPrompt::Click && args.clicks.get() > 1 {
-        bail!("--clicks {} needs --first click: there is no other first prompt to draw", args.clicks);
+        bail!("--clicks {} needs --first click: no other first prompt is drawn at random", args.clicks);
     }
     Ok(Some(config))
 }

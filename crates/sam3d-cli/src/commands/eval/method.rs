@@ -12,14 +12,14 @@ use sam3d_model::{Precision, Provenance, sam2d::Sam2d};
 use sam3d_pickle::Limits;
 use tch::Device;
 
-use super::source::Source;
+use super::inputs::EvaluationInputs;
 use crate::{
     args::{EvalArgs, FirstArg, MethodName, WindowWeights},
     commands::{segmenter, weights},
 };
 
 /// A method with its weights.
-pub(super) struct Opened {
+pub(super) struct OpenedMethod {
     pub(super) method: Box<dyn Method>,
     pub(super) weights_sha256: String,
     pub(super) provenance: Provenance,
@@ -29,7 +29,11 @@ pub(super) struct Opened {
 ///
 /// # Errors
 /// If the weights cannot be read or are not those of the method.
-pub(super) fn open(args: &EvalArgs, source: &Source, device: Device) -> anyhow::Result<Opened> {
+pub(super) fn open(
+    args: &EvalArgs,
+    source: &EvaluationInputs,
+    device: Device,
+) -> anyhow::Result<OpenedMethod> {
     let weights = &source.weights;
     let (method, provenance): (Box<dyn Method>, Provenance) = match args.method {
         MethodName::Sam3d => {
@@ -70,7 +74,7 @@ pub(super) fn open(args: &EvalArgs, source: &Source, device: Device) -> anyhow::
         MethodName::UxNet => comparison(Comparison::UxNet, args, file(args, weights)?, device)?,
     };
     let hashes = weights.iter().map(Weights::sha256).collect::<Result<Vec<_>, _>>()?;
-    Ok(Opened { method, weights_sha256: hashes.join(" and "), provenance })
+    Ok(OpenedMethod { method, weights_sha256: hashes.join(" and "), provenance })
 }
 
 /// What the first weights say of themselves.

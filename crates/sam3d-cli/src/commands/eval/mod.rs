@@ -1,8 +1,8 @@
 //! `sam3d eval`: a method scored on a dataset's cases by the published protocol.
 
 mod corrections;
+mod inputs;
 mod method;
-mod source;
 mod table;
 
 use std::{
@@ -38,7 +38,7 @@ use crate::{
     commands::weights,
     output, runtime,
 };
-use source::Source;
+use inputs::EvaluationInputs;
 use table::Table;
 
 /// Scores every case of the split, or of this job's share of it, and prints the summary.
@@ -46,7 +46,7 @@ use table::Table;
 /// # Errors
 /// If weights or data cannot be read, or results cannot be written; after all cases are done, if any of them failed.
 pub fn run(args: &EvalArgs, global: &GlobalArgs) -> anyhow::Result<()> {
-    let source = Source::of(args, global)?;
+    let source = EvaluationInputs::of(args, global)?;
     let prepared = PreparedDataset::open(&source.data)?;
     let part = match args.split {
         Split::Train => Part::Train,
@@ -96,7 +96,7 @@ pub fn run(args: &EvalArgs, global: &GlobalArgs) -> anyhow::Result<()> {
         limits: ReadLimits::default(),
         readers: args.readers.get(),
     };
-    let out = args.out.as_deref().map(|path| Out::open(path, &identity, args)).transpose()?;
+    let out = args.out.as_deref().map(|path| OutputDirectory::open(path, &identity, args)).transpose()?;
     let mine: Vec<&Case> = match args.shard {
         Some(shard) => shard.of(cases.iter().copied()),
         None => cases.clone(),
@@ -142,14 +142,14 @@ fn finish(failures: &[Failure], cases: usize) -> anyhow::Result<()> {
 }
 
 /// Where results go.
-struct Out<'a> {
+struct OutputDirectory<'a> {
     path: &'a Path,
     directory: EvaluationDirectory,
     masks: KeepMasks,
     is_corrected: bool,
 }
 
-impl<'a> Out<'a> {
+impl<'a> OutputDirectory<'a> {
     fn open(path: &'a Path, identity: &Identity, args: &EvalArgs) -> anyhow::Result<Self> {
         let existing = match (args.force, args.resume || args.shard.is_some()) {
             (true, _) => Existing::Replace,
@@ -213,7 +213,7 @@ impl<'a> Out<'a> {
 fn evaluate(
     pipeline: &Pipeline<'_>,
     cases: &[&Case],
-    out: Option<&Out<'_>>,
+    out: Option<&OutputDirectory<'_>>,
 ) -> anyhow::Result<(Vec<Evaluated>, Vec<Failure>)> {
     let mut outcomes: Vec<Option<Result<Evaluated, Failure>>> = Vec::with_capacity(cases.len());
     for case in cases {

@@ -92,7 +92,7 @@ impl fmt::Display for DirectoryReport {
             write!(f, "{series}")?;
         }
         if !self.passed_over.is_empty() {
-            writeln!(f, "beside them  {}", self.passed_over)?;
+            writeln!(f, "other files  {}", self.passed_over)?;
         }
         Ok(())
     }

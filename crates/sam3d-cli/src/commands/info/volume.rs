@@ -1,7 +1,12 @@
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use sam3d_geom::Orientation;
-use sam3d_io::{Format, Grid, Volume, dicom::survey, nrrd, orient::AxisMap};
+use sam3d_io::{
+    Format, Grid, Volume,
+    dicom::{SeriesSummary, series_of},
+    nrrd,
+    orient::AxisMap,
+};
 use serde::Serialize;
 
 use super::dicom::SeriesReport;
@@ -45,7 +50,7 @@ impl VolumeReport {
         let path = &args.path;
         let format = Format::recognise(path)?;
         let volume = args.reading.read(path)?;
-        let dicom = if format == Format::Dicom { described_series(args)? } else { None };
+        let dicom = if format == Format::Dicom { Some(described_series(args, &volume.grid)?) } else { None };
         let segments = if format == Format::Nrrd { nrrd::segments(path)? } else { Vec::new() };
         let names = segments.into_iter().map(|segment| (segment.label, segment.name)).collect();
         Ok(Self { dicom, ..Self::new(path.to_owned(), format, &volume, names) })
@@ -80,15 +85,10 @@ impl VolumeReport {
     }
 }
 
-/// The series that was read: the named one, the only one, or the only one with more than one slice.
-fn described_series(args: &InfoArgs) -> anyhow::Result<Option<SeriesReport>> {
-    let mut all = survey(&args.path)?.series;
-    match &args.reading.series {
-        Some(uid) => all.retain(|series| series.uid == *uid),
-        None if all.len() > 1 => all.retain(|series| series.images > 1),
-        None => {}
-    }
-    Ok(all.first().map(|series| SeriesReport::new(series, args.phi)).transpose()?)
+/// The series that was read, with the slices that its volume has: copies of slices do not count.
+fn described_series(args: &InfoArgs, grid: &Grid) -> anyhow::Result<SeriesReport> {
+    let series = series_of(&args.path, args.reading.series.as_deref())?;
+    Ok(SeriesReport::new(&SeriesSummary { images: grid.shape_ijk()[2], ..series }, args.phi)?)
 }
 
 /// The body directions nearest to i, j and k.
@@ -125,21 +125,29 @@ fn labels(volume: &Volume) -> Option<BTreeMap<i64, u64>> {
     (counts.len() <= MOST_LABELS).then_some(counts)
 }
 
+/// A number of millimetres with four decimals, or with four digits of a power of ten where those would not show it.
+fn decimal(mm: f64) -> String {
+    let is_shown = mm == 0.0 || (1e-3..1e9).contains(&mm.abs());
+    if is_shown { format!("{mm:.4}") } else { format!("{mm:.3e}") }
+}
+
 impl fmt::Display for VolumeReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [i, j, k] = self.shape_ijk;
-        let [x, y, z] = self.spacing_ijk_mm;
+        let [x, y, z] = self.spacing_ijk_mm.map(decimal);
         writeln!(f, "{}", self.path.display())?;
         writeln!(f, "format       {}", self.format)?;
         if let Some(series) = &self.dicom {
             write!(f, "{series}")?;
         }
         writeln!(f, "voxels       {i} x {j} x {k} (i, j, k)")?;
-        writeln!(f, "spacing      {x:.4} x {y:.4} x {z:.4} mm")?;
+        writeln!(f, "spacing      {x} x {y} x {z} mm")?;
         let sheared = if self.sheared { "; the axes are not orthogonal" } else { "" };
         writeln!(f, "orientation  {} (from the {}{sheared})", self.orientation, self.affine_source)?;
-        for (row, name) in self.affine_ras_mm.iter().zip(["affine (RAS)", "", ""]) {
-            let numbers: String = row.iter().map(|value| format!(" {value:>11.4}")).collect();
+        let affine = self.affine_ras_mm.map(|row| row.map(decimal));
+        let width = affine.iter().flatten().map(String::len).fold(11, usize::max);
+        for (row, name) in affine.iter().zip(["affine (RAS)", "", ""]) {
+            let numbers: String = row.iter().map(|value| format!(" {value:>width$}")).collect();
             writeln!(f, "{name:<12}{numbers}")?;
         }
         write!(f, "type         {}", self.value_type)?;
@@ -156,5 +164,58 @@ impl fmt::Display for VolumeReport {
             writeln!(f, "label {label:<6} {count} voxels{name}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array3;
+    use proptest::prelude::*;
+    use sam3d_geom::Affine;
+    use sam3d_io::ValueType;
+
+    use super::*;
+
+    proptest! {
+        /// Each line has the numbers it should, with a space between them and as large as they are.
+        #[test]
+        fn columns_stay_apart_for_any_spacing(
+            exponents in proptest::array::uniform3(-7.0..12.0f64),
+            offsets in proptest::array::uniform3(-1e11..1e11f64),
+            shear in -0.9..0.9f64,
+        ) {
+            let [x, y, z] = exponents.map(|exponent| 10f64.powf(exponent));
+            let [a, b, c] = offsets;
+            let rows = [[-x, shear * y, 0.0, a], [shear * x, -y, 0.0, b], [0.0, 0.0, z, c]];
+            let grid = Grid::from_affine([1, 1, 1], Affine::new(rows).unwrap()).unwrap();
+            let volume = Volume {
+                data: Array3::zeros([1, 1, 1]),
+                grid,
+                nan_voxels: 0,
+                value_type: ValueType::Uint8,
+                rescale: None,
+            };
+            let report = VolumeReport::new(PathBuf::from("a.nii"), Format::Nifti, &volume, BTreeMap::new());
+            let text = report.to_string();
+            let numbers_of = |line: &str| -> Vec<f64> {
+                line.split_whitespace().filter_map(|word| word.parse().ok()).collect()
+            };
+            let line = |start: &str| text.lines().position(|line| line.starts_with(start)).unwrap();
+            let lines: Vec<&str> = text.lines().collect();
+            let spacing = numbers_of(lines[line("spacing")]);
+            prop_assert_eq!(spacing.len(), 3, "{}", text);
+            let near = |found: f64, expected: f64| {
+                (found - expected).abs() <= 5e-5f64.max(5e-4 * expected.abs()) && (found == 0.0) == (expected == 0.0)
+            };
+            let expected = volume.grid.spacing_ijk_mm();
+            prop_assert!(spacing.iter().zip(expected).all(|(found, mm)| near(*found, mm)), "{}", text);
+            let affine = &lines[line("affine")..][..3];
+            for (line, row) in affine.iter().zip(volume.grid.world_from_ijk().rows()) {
+                let found = numbers_of(line.trim_start_matches("affine (RAS)"));
+                prop_assert_eq!(found.len(), 4, "{}", text);
+                prop_assert!(found.iter().zip(row).all(|(found, mm)| near(*found, mm)), "{}", text);
+                prop_assert_eq!(line.len(), affine[0].len(), "{}", text);
+            }
+        }
     }
 }

@@ -6,7 +6,7 @@ mod table;
 
 use std::path::Path;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail};
 use ndarray::Array3;
 use sam3d_geom::Spacing;
 use sam3d_io::{
@@ -66,7 +66,7 @@ fn compare(args: &MetricsArgs, pair: &Pair) -> anyhow::Result<Vec<Report>> {
     let contours = MaskOptions { fill_gaps: args.fill_gaps };
     let options = LabelOptions { threshold: args.threshold, contours };
     let limits = args.reading.limits();
-    let advice = |error: IoError| with_advice(error, "--threshold P makes a mask from it");
+    let advice = |error: IoError| output::with_threshold(error, "--threshold");
     let labels = |path: &Path| {
         sam3d_io::read(path, limits)
             .and_then(|volume| volume.into_labels(path, args.threshold))
@@ -110,14 +110,6 @@ fn compare(args: &MetricsArgs, pair: &Pair) -> anyhow::Result<Vec<Report>> {
     }
     let report = |(label, comparison)| Report::new(pair, label, &comparison, spacing, &args.tolerance);
     Ok(compared.into_iter().map(report).collect())
-}
-
-/// The error, with advice if the volume is not a mask.
-fn with_advice(error: IoError, advice: &str) -> anyhow::Error {
-    match error {
-        IoError::NotWholeNumbers { .. } => anyhow!("{error}: {advice}"),
-        other => other.into(),
-    }
 }
 
 /// Labels as whole numbers; other values, and values above the largest label, become 0.

@@ -7,7 +7,7 @@ use sam3d_metrics::{Comparison, Percentile, Tolerance};
 use serde::Serialize;
 
 use super::pairs::Pair;
-use crate::output::Measured;
+use crate::output::MetricValue;
 
 /// All metrics of one pair and label; the spacing in the files' own axis order.
 #[derive(Serialize)]
@@ -18,16 +18,16 @@ pub(super) struct Report {
     pub(super) prediction: Mask,
     pub(super) label: Option<u16>,
     spacing_ijk_mm: [f64; 3],
-    pub(super) dice: Measured,
-    pub(super) iou: Measured,
+    pub(super) dice: MetricValue,
+    pub(super) iou: MetricValue,
     pub(super) volume_error_mm3: f64,
-    pub(super) relative_volume_error: Measured,
+    pub(super) relative_volume_error: MetricValue,
     pub(super) surface_dice: Vec<SurfaceDice>,
-    pub(super) hausdorff_95_mm: Measured,
-    pub(super) hausdorff_mm: Measured,
-    pub(super) average_symmetric_distance_mm: Measured,
-    pub(super) average_distance_truth_to_prediction_mm: Measured,
-    pub(super) average_distance_prediction_to_truth_mm: Measured,
+    pub(super) hausdorff_95_mm: MetricValue,
+    pub(super) hausdorff_mm: MetricValue,
+    pub(super) average_symmetric_distance_mm: MetricValue,
+    pub(super) average_distance_truth_to_prediction_mm: MetricValue,
+    pub(super) average_distance_prediction_to_truth_mm: MetricValue,
 }
 
 #[derive(Serialize)]
@@ -41,9 +41,9 @@ pub(super) struct Mask {
 #[derive(Serialize)]
 pub(super) struct SurfaceDice {
     pub(super) tolerance_mm: f64,
-    pub(super) value: Measured,
-    overlap_truth: Measured,
-    overlap_prediction: Measured,
+    pub(super) value: MetricValue,
+    overlap_truth: MetricValue,
+    overlap_prediction: MetricValue,
 }
 
 impl Report {
@@ -63,9 +63,9 @@ impl Report {
         let (to_prediction, to_truth) = (distances.truth_to_prediction(), distances.prediction_to_truth());
         let surface_dice = |tolerance: &Tolerance| SurfaceDice {
             tolerance_mm: tolerance.mm(),
-            value: Measured(distances.nsd(*tolerance)),
-            overlap_truth: Measured(to_prediction.overlap(*tolerance)),
-            overlap_prediction: Measured(to_truth.overlap(*tolerance)),
+            value: MetricValue(distances.nsd(*tolerance)),
+            overlap_truth: MetricValue(to_prediction.overlap(*tolerance)),
+            overlap_prediction: MetricValue(to_truth.overlap(*tolerance)),
         };
         let [k, j, i] = spacing.mm();
         Self {
@@ -74,16 +74,16 @@ impl Report {
             prediction: described(&pair.prediction, overlap.prediction_voxels),
             label,
             spacing_ijk_mm: [i, j, k],
-            dice: Measured(overlap.dice()),
-            iou: Measured(overlap.iou()),
+            dice: MetricValue(overlap.dice()),
+            iou: MetricValue(overlap.iou()),
             volume_error_mm3: overlap.volume_error_mm3(spacing),
-            relative_volume_error: Measured(overlap.relative_volume_error()),
+            relative_volume_error: MetricValue(overlap.relative_volume_error()),
             surface_dice: tolerances.iter().map(surface_dice).collect(),
-            hausdorff_95_mm: Measured(distances.hausdorff_mm(Percentile::P95)),
-            hausdorff_mm: Measured(distances.hausdorff_mm(Percentile::MAX)),
-            average_symmetric_distance_mm: Measured(distances.average_symmetric_mm()),
-            average_distance_truth_to_prediction_mm: Measured(to_prediction.average_mm()),
-            average_distance_prediction_to_truth_mm: Measured(to_truth.average_mm()),
+            hausdorff_95_mm: MetricValue(distances.hausdorff_mm(Percentile::P95)),
+            hausdorff_mm: MetricValue(distances.hausdorff_mm(Percentile::MAX)),
+            average_symmetric_distance_mm: MetricValue(distances.average_symmetric_mm()),
+            average_distance_truth_to_prediction_mm: MetricValue(to_prediction.average_mm()),
+            average_distance_prediction_to_truth_mm: MetricValue(to_truth.average_mm()),
         }
     }
 }
@@ -116,7 +116,7 @@ pub(super) struct Means {
 /// A mean and the number of values in it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(super) struct Mean {
-    pub(super) mean: Measured,
+    pub(super) mean: MetricValue,
     pub(super) count: usize,
 }
 
@@ -128,11 +128,11 @@ pub(super) struct MeanAt {
 }
 
 impl Mean {
-    fn of(values: impl Iterator<Item = Measured>) -> Self {
+    fn of(values: impl Iterator<Item = MetricValue>) -> Self {
         let defined: Vec<f64> =
             values.filter_map(|value| value.0).filter(|value| value.is_finite()).collect();
         let count = defined.len();
-        Self { mean: Measured((count > 0).then(|| defined.iter().sum::<f64>() / count as f64)), count }
+        Self { mean: MetricValue((count > 0).then(|| defined.iter().sum::<f64>() / count as f64)), count }
     }
 }
 

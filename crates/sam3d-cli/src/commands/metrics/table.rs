@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::report::{BatchReport, Report};
-use crate::output::Measured;
+use crate::output::MetricValue;
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -14,7 +14,7 @@ impl fmt::Display for Report {
         let mut row = |name: &str, value: String| writeln!(f, "{name:<34}{value}");
         row("dice", self.dice.text(4, ""))?;
         row("iou", self.iou.text(4, ""))?;
-        let percent = Measured(self.relative_volume_error.0.map(|share| 100.0 * share)).text(1, " %");
+        let percent = MetricValue(self.relative_volume_error.0.map(|share| 100.0 * share)).text(1, " %");
         row("volume error", format!("{:+.2} ml ({percent})", self.volume_error_mm3 / 1000.0))?;
         for at in &self.surface_dice {
             row(&format!("surface dice at {} mm", at.tolerance_mm), at.value.text(4, ""))?;
@@ -76,7 +76,7 @@ impl BatchReport {
             };
             let label = report.label.map_or_else(String::new, |label| label.to_string());
             let volumes =
-                [report.truth.volume_mm3, report.prediction.volume_mm3].map(|mm3| Measured(Some(mm3)));
+                [report.truth.volume_mm3, report.prediction.volume_mm3].map(|mm3| MetricValue(Some(mm3)));
             let values = volumes
                 .into_iter()
                 .chain([report.dice, report.iou, report.relative_volume_error])

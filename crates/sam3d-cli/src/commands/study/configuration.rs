@@ -36,7 +36,7 @@ pub(super) struct Base {
 }
 
 /// One training: what, where, and for how long.
-pub(super) struct Wanted {
+pub(super) struct TrainingJob {
     pub(super) training: Training,
     pub(super) size: Size,
     pub(super) fold: usize,
@@ -76,7 +76,7 @@ impl Base {
     ///
     /// # Errors
     /// If the base and the change do not make a configuration.
-    pub(super) fn of_training(&self, wanted: &Wanted) -> anyhow::Result<String> {
+    pub(super) fn of_training(&self, wanted: &TrainingJob) -> anyhow::Result<String> {
         let mut table = match wanted.training {
             Training::Own { is_interactive, settings, .. } => self.own(is_interactive, settings)?,
             Training::Comparison(name) => self.comparison(name, wanted.size)?,
@@ -171,7 +171,7 @@ mod tests {
     }
 
     fn config(base: &Base, training: Training, budget: Budget) -> TrainConfig {
-        let wanted = Wanted { training, size: Size::Small, fold: 2, seed: 7, budget, cases: 5 };
+        let wanted = TrainingJob { training, size: Size::Small, fold: 2, seed: 7, budget, cases: 5 };
         let config: TrainConfig = toml::from_str(&base.of_training(&wanted).unwrap()).unwrap();
         config.validate().unwrap();
         config

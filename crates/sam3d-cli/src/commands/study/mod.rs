@@ -19,7 +19,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use sam3d_data::{dataset::PreparedDataset, splits::Part};
-use sam3d_eval::study::{Budget, Plan, Study, StudyRow, UnitResult};
+use sam3d_eval::study::{Budget, Study, StudyPlan, StudyRow, UnitResult};
 use sam3d_metrics::Tolerance;
 
 use self::{configuration::Base, rows_table::RowsTable, unit::Unit};
@@ -60,7 +60,7 @@ pub fn run(args: &StudyArgs, global: &GlobalArgs) -> anyhow::Result<()> {
             );
         }
     }
-    let plan = Plan {
+    let plan = StudyPlan {
         program: concat!("sam3d ", env!("CARGO_PKG_VERSION")).to_owned(),
         dataset: prepared.dataset.name.clone(),
         title: prepared.dataset.title.clone(),
@@ -88,7 +88,7 @@ pub fn run(args: &StudyArgs, global: &GlobalArgs) -> anyhow::Result<()> {
 fn work(
     units: &[Unit],
     rows: &[&'static StudyRow],
-    plan: &Plan,
+    plan: &StudyPlan,
     out: &Path,
     runner: &child::Runner<'_>,
 ) -> anyhow::Result<Study> {
@@ -128,7 +128,7 @@ fn work(
 fn gather(
     units: &[Unit],
     rows: &[&'static StudyRow],
-    plan: &Plan,
+    plan: &StudyPlan,
     failures: &[(usize, String)],
 ) -> anyhow::Result<Study> {
     let mut results: Vec<UnitResult> = Vec::new();
@@ -142,7 +142,7 @@ fn gather(
 fn finish(study: &Study, stop: &AtomicBool, units: &[Unit]) -> anyhow::Result<()> {
     let failed: Vec<_> = study.failures().collect();
     if stop.load(Ordering::Relaxed) {
-        tracing::warn!("stopped by a signal, and saved; the same command goes on");
+        tracing::warn!("stopped by a signal, and saved; the same command resumes it");
         return Ok(());
     }
     let Some((unit, failure)) = failed.first() else { return Ok(()) };

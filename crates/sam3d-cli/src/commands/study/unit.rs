@@ -14,7 +14,7 @@ use sam3d_data::{dataset::PreparedDataset, splits::Part};
 use sam3d_eval::{
     records::{read_json, write_json},
     scores::Scores,
-    study::{Evaluation, Plan, StudyRow, Training, TrainingRecord, UnitResult, UnitScores},
+    study::{Evaluation, StudyPlan, StudyRow, Training, TrainingRecord, UnitResult, UnitScores},
 };
 use sam3d_io::{
     IoError,
@@ -25,7 +25,7 @@ use serde::Deserialize;
 
 use super::{
     child::{End, Runner},
-    configuration::{Base, Wanted},
+    configuration::{Base, TrainingJob},
 };
 
 /// A training and its evaluations.
@@ -70,7 +70,7 @@ impl Unit {
     /// If a configuration is not valid, or the directory has a unit with another one.
     pub(super) fn all(
         rows: &[&'static StudyRow],
-        plan: &Plan,
+        plan: &StudyPlan,
         base: &Base,
         prepared: &PreparedDataset,
         out: &Path,
@@ -88,7 +88,7 @@ impl Unit {
                         continue;
                     }
                     let wanted =
-                        Wanted { training, size, fold: *fold, seed: *seed, budget: plan.budget, cases };
+                        TrainingJob { training, size, fold: *fold, seed: *seed, budget: plan.budget, cases };
                     let name = format!("fold{fold}-seed{seed}");
                     let unit = Self {
                         number: units.len(),
@@ -145,7 +145,7 @@ impl Unit {
     ///
     /// # Errors
     /// If a process fails, or its results cannot be read.
-    pub(super) fn run(&self, plan: &Plan, runner: &Runner<'_>) -> anyhow::Result<()> {
+    pub(super) fn run(&self, plan: &StudyPlan, runner: &Runner<'_>) -> anyhow::Result<()> {
         fs::create_dir_all(&self.directory)
             .with_context(|| format!("cannot create {}", self.directory.display()))?;
         let written: Result<(), IoError> = atomic::write(&self.config_path(), Overwrite::Replace, |file| {
@@ -168,7 +168,7 @@ impl Unit {
         Ok(())
     }
 
-    /// Trains, or goes on with an interrupted training; `false` if it was stopped.
+    /// Trains, or resumes an interrupted training; `false` if it was stopped.
     fn train(&self, runner: &Runner<'_>) -> anyhow::Result<bool> {
         let run = RunDirectory::at(&self.run_path());
         self.wait_for(&run, runner)?;
@@ -223,7 +223,7 @@ impl Unit {
         Ok(())
     }
 
-    fn evaluate(&self, evaluation: &Evaluation, plan: &Plan, runner: &Runner<'_>) -> anyhow::Result<()> {
+    fn evaluate(&self, evaluation: &Evaluation, plan: &StudyPlan, runner: &Runner<'_>) -> anyhow::Result<()> {
         if self.scores(evaluation, plan)?.is_some_and(|scores| scores.failures.is_empty()) {
             return Ok(());
         }
@@ -269,7 +269,7 @@ impl Unit {
     }
 
     /// The scores of an evaluation, if it is done.
-    fn scores(&self, evaluation: &Evaluation, plan: &Plan) -> anyhow::Result<Option<Scores>> {
+    fn scores(&self, evaluation: &Evaluation, plan: &StudyPlan) -> anyhow::Result<Option<Scores>> {
         let path = self.scores_path(evaluation);
         if !path.exists() {
             return Ok(None);
@@ -291,7 +291,7 @@ impl Unit {
     ///
     /// # Errors
     /// If a result cannot be read.
-    pub(super) fn results(&self, plan: &Plan, failure: Option<&str>) -> anyhow::Result<Vec<UnitResult>> {
+    pub(super) fn results(&self, plan: &StudyPlan, failure: Option<&str>) -> anyhow::Result<Vec<UnitResult>> {
         let training = self.record()?;
         let of_row = |row: &&'static StudyRow| {
             let mut found = Vec::new();

@@ -41,7 +41,7 @@ pub enum SegmentationEncoding {
 
 /// Writes `segments`, numbered from 1, as a segmentation of `source`. Slices without voxels are left out.
 ///
-/// Frames of a binary segmentation whose pixels are no multiple of 8 are followed by empty ones until all of them together fill
+/// Frames of a binary segmentation whose pixels are not a multiple of 8 are followed by empty ones until all of them together fill
 /// whole 16-bit words, as far as there are slices for that: OHIF's reader misplaces the bits otherwise.
 ///
 /// # Errors

@@ -92,7 +92,7 @@ impl SourceSeries {
         };
         let mut found = Vec::with_capacity(slices.len());
         for slice in &slices {
-            let position_mm = slice.position.unwrap_or_default();
+            let position_mm = slice.plane.position.unwrap_or_default();
             let position = match slice.frame {
                 None => Values::read(&slice.path)?.text(tags::IMAGE_POSITION_PATIENT),
                 Some(_) => numbers(&position_mm),
@@ -111,9 +111,15 @@ impl SourceSeries {
             study_uid: required(tags::STUDY_INSTANCE_UID, "StudyInstanceUID")?,
             frame_of_reference: required(tags::FRAME_OF_REFERENCE_UID, "FrameOfReferenceUID")?,
             slices: found,
-            orientation: text_or(tags::IMAGE_ORIENTATION_PATIENT, first.orientation.map(|o| numbers(&o))),
-            pixel_spacing: text_or(tags::PIXEL_SPACING, first.pixel_spacing.map(|s| numbers(&s))),
-            slice_thickness: text_or(tags::SLICE_THICKNESS, first.slice_thickness.map(|t| numbers(&[t]))),
+            orientation: text_or(
+                tags::IMAGE_ORIENTATION_PATIENT,
+                first.plane.orientation.map(|o| numbers(&o)),
+            ),
+            pixel_spacing: text_or(tags::PIXEL_SPACING, first.plane.pixel_spacing.map(|s| numbers(&s))),
+            slice_thickness: text_or(
+                tags::SLICE_THICKNESS,
+                first.plane.slice_thickness.map(|t| numbers(&[t])),
+            ),
             grid,
             copied,
             character_set,

@@ -127,7 +127,7 @@ impl Segmentation {
     /// before a number.
     ///
     /// # Errors
-    /// [`DicomError::SegmentMissing`], [`DicomError::SeveralSegments`], which list what there is.
+    /// [`DicomError::SegmentMissing`], [`DicomError::SeveralSegments`], which list the segments.
     pub fn choose(&self, wanted: Option<&str>) -> Result<&SegmentDescription, DicomError> {
         let names = || self.segments.iter().map(SegmentDescription::name).collect();
         let Some(wanted) = wanted else {
@@ -159,7 +159,7 @@ impl Segmentation {
     /// of the maximum is above `threshold`, 0.5 unless given.
     ///
     /// # Errors
-    /// [`DicomError::FrameOffGrid`] if the pixels of a frame are no voxels of `grid`.
+    /// [`DicomError::FrameOffGrid`] if the pixels of a frame do not lie on voxels of `grid`.
     pub fn mask(&self, number: u16, grid: &Grid, threshold: Option<f32>) -> Result<Array3<u8>, DicomError> {
         let mut mask = Array3::zeros(grid.shape_kji());
         self.for_voxels(grid, threshold, |at, segment| {

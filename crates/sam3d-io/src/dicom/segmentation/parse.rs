@@ -8,7 +8,9 @@ use super::{
     SegmentDescription, Segmentation, StoredAs, StoredFrame,
     pixels::{self, Layout},
 };
-use crate::dicom::{DicomError, file::DicomFile, instance::uid, parser::Token, value};
+use crate::dicom::{
+    DicomError, file::DicomFile, instance::uid, parser::Token, plane::PlaneAttributes, value,
+};
 
 const MOST_VALUE_BYTES: u64 = 1 << 16;
 /// A hundred organs in some thousand slices.
@@ -39,7 +41,7 @@ impl Header {
 /// Reads up to the pixels.
 pub(super) fn read_header(file: &mut DicomFile) -> Result<Header, DicomError> {
     file.check_supported()?;
-    let mut reading = Reading::default();
+    let mut reading = SegmentationReader::default();
     let mut path: Vec<Tag> = Vec::new();
     loop {
         match file.parser.next()? {
@@ -77,19 +79,15 @@ fn is_followed(path: &[Tag], tag: Tag) -> bool {
     }
 }
 
-/// What all frames, or one, say of themselves.
+/// Segment and place of a frame, or of all frames.
 #[derive(Debug, Clone, Copy, Default)]
 struct Group {
     segment: Option<u16>,
-    position: Option<[f64; 3]>,
-    orientation: Option<[f64; 6]>,
-    spacing: Option<[f64; 2]>,
-    between_slices: Option<f64>,
-    thickness: Option<f64>,
+    plane: PlaneAttributes,
 }
 
 #[derive(Default)]
-struct Reading {
+struct SegmentationReader {
     text: SpecificCharacterSet,
     segments: Vec<SegmentDescription>,
     shared: Group,
@@ -105,7 +103,7 @@ struct Reading {
     frame_count: Option<usize>,
 }
 
-impl Reading {
+impl SegmentationReader {
     fn item_start(&mut self, path: &[Tag]) -> Result<(), DicomError> {
         match path {
             [tags::SEGMENT_SEQUENCE] => self.segments.push(SegmentDescription::default()),
@@ -214,7 +212,7 @@ impl Reading {
         let frames = self
             .frames
             .iter()
-            .map(|group| group.over(&self.shared).frame(stored_as == StoredAs::LabelMap))
+            .map(|group| group.frame(&self.shared, stored_as == StoredAs::LabelMap))
             .collect::<Result<Vec<_>, _>>()?;
         let mut segments = self.segments;
         segments.retain(|segment| segment.number > 0);
@@ -241,58 +239,30 @@ impl Reading {
 
 impl Group {
     fn set(&mut self, tag: Tag, bytes: &[u8], big_endian: bool) -> Result<(), DicomError> {
-        let invalid = |name, expected| DicomError::AttributeInvalid { name, expected };
-        let number =
-            || value::decimal_array(bytes).map(|[number]: [f64; 1]| number.abs()).filter(|n| *n > 0.0);
-        match tag {
-            tags::REFERENCED_SEGMENT_NUMBER => {
-                let found = value::unsigned_short(bytes, big_endian);
-                self.segment = Some(found.ok_or(invalid("ReferencedSegmentNumber", "a 16-bit number"))?);
-            }
-            tags::IMAGE_POSITION_PATIENT => {
-                let position = value::decimal_array(bytes);
-                self.position = Some(position.ok_or(invalid("ImagePositionPatient", "three numbers"))?);
-            }
-            tags::IMAGE_ORIENTATION_PATIENT => {
-                let orientation = value::decimal_array(bytes);
-                self.orientation =
-                    Some(orientation.ok_or(invalid("ImageOrientationPatient", "six numbers"))?);
-            }
-            tags::PIXEL_SPACING => {
-                let spacing =
-                    value::decimal_array(bytes).filter(|mm: &[f64; 2]| mm.iter().all(|mm| *mm > 0.0));
-                self.spacing = Some(spacing.ok_or(invalid("PixelSpacing", "two positive numbers"))?);
-            }
-            tags::SPACING_BETWEEN_SLICES => self.between_slices = number(),
-            _ => self.thickness = number(),
+        if tag != tags::REFERENCED_SEGMENT_NUMBER {
+            return self.plane.set(tag, bytes);
         }
+        let (name, expected) = ("ReferencedSegmentNumber", "a 16-bit number");
+        let found = value::unsigned_short(bytes, big_endian);
+        self.segment = Some(found.ok_or(DicomError::AttributeInvalid { name, expected })?);
         Ok(())
     }
 
-    /// This group, and what it lacks from `shared`.
-    fn over(&self, shared: &Self) -> Self {
-        Self {
-            segment: self.segment.or(shared.segment),
-            position: self.position.or(shared.position),
-            orientation: self.orientation.or(shared.orientation),
-            spacing: self.spacing.or(shared.spacing),
-            between_slices: self.between_slices.or(shared.between_slices),
-            thickness: self.thickness.or(shared.thickness),
-        }
-    }
-
-    fn frame(&self, is_label_map: bool) -> Result<StoredFrame, DicomError> {
+    fn frame(&self, shared: &Self, is_label_map: bool) -> Result<StoredFrame, DicomError> {
         let missing = |name| DicomError::AttributeMissing { name };
-        if self.segment.is_none() && !is_label_map {
+        let segment = self.segment.or(shared.segment);
+        if segment.is_none() && !is_label_map {
             return Err(missing("ReferencedSegmentNumber"));
         }
+        let plane = self.plane.over(&shared.plane);
+        let length = |mm: Option<f64>| mm.map(f64::abs).filter(|mm| *mm > 0.0);
         Ok(StoredFrame {
-            segment: self.segment.filter(|_| !is_label_map),
-            position: self.position.ok_or_else(|| missing("ImagePositionPatient"))?,
-            orientation: self.orientation.ok_or_else(|| missing("ImageOrientationPatient"))?,
-            spacing: self.spacing.ok_or_else(|| missing("PixelSpacing"))?,
-            between_slices: self.between_slices,
-            thickness: self.thickness,
+            segment: segment.filter(|_| !is_label_map),
+            position: plane.position.ok_or_else(|| missing("ImagePositionPatient"))?,
+            orientation: plane.orientation.ok_or_else(|| missing("ImageOrientationPatient"))?,
+            spacing: plane.pixel_spacing.ok_or_else(|| missing("PixelSpacing"))?,
+            between_slices: length(plane.spacing_between_slices),
+            thickness: length(plane.slice_thickness),
         })
     }
 }

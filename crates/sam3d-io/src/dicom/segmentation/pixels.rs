@@ -34,7 +34,7 @@ pub(super) fn read(
     let is_known = match codec {
         Codec::None => !in_fragments,
         Codec::Rle => in_fragments && layout.bits > 1,
-        Codec::Jpeg | Codec::Jpeg2000 => return Err(unsupported(&file.transfer_syntax)),
+        Codec::Jpeg | Codec::JpegLs | Codec::Jpeg2000 => return Err(unsupported(&file.transfer_syntax)),
     };
     if !is_known {
         let reason = "expected pixels in the form of the file's transfer syntax".to_owned();

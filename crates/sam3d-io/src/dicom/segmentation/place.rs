@@ -48,7 +48,7 @@ impl Segmentation {
         let heights: Vec<f64> = self.frames.iter().map(|frame| height(frame) - height(lowest)).collect();
         let highest = heights.iter().copied().fold(0.0, f64::max);
         let step = between_slices(&heights, first)
-            .ok_or_else(|| uneven("their distances are no multiples of one"))?;
+            .ok_or_else(|| uneven("their distances are not multiples of one distance"))?;
         for (frame, height) in self.frames.iter().zip(&heights) {
             let offset: [f64; 3] = std::array::from_fn(|axis| frame.position[axis] - lowest.position[axis]);
             let sideways = dot(offset, offset) - height * height;
@@ -91,7 +91,7 @@ impl Segmentation {
                 if f32::from(value) <= least {
                     return Ok(());
                 }
-                // Of empty frames nobody asks where they lie.
+                // The place of an empty frame does not matter.
                 if placement.is_none() {
                     placement = Some(place(frame, self.size, grid).ok_or_else(|| off_grid(number))?);
                 }

@@ -13,13 +13,13 @@ use crate::{
 };
 
 /// Weights and data of an evaluation.
-pub(super) struct Source {
+pub(super) struct EvaluationInputs {
     pub(super) weights: Vec<Weights>,
     pub(super) data: PathBuf,
     pub(super) fold: usize,
 }
 
-impl Source {
+impl EvaluationInputs {
     /// What was typed, with a run's own weights, data and fold where it names a run.
     pub(super) fn of(args: &EvalArgs, global: &GlobalArgs) -> anyhow::Result<Self> {
         if let Some(directory) = &args.run {
