@@ -14,15 +14,15 @@ use sam3d_io::IoError;
 /// Where prepared volumes are kept.
 #[derive(Debug, Clone, Default)]
 pub struct Storage {
-    /// On the disk; `None` keeps them in memory only.
+    /// The cache on disk; `None` keeps cases in memory only.
     pub cache: Option<Arc<VolumeCache>>,
-    /// Memory for those that the cache does not hold, in bytes. What has no room is prepared whenever it is asked for.
+    /// Memory in bytes for cases that the cache does not hold. Cases without room are prepared at every request.
     pub memory_bytes: usize,
 }
 
-/// The cases of a split, prepared when they are first asked for, and kept.
+/// The cases of a split, prepared at the first request and kept.
 ///
-/// Where they are kept changes no result. Threads may share a store.
+/// The place where they are kept does not affect results. Threads may share a store.
 pub struct CaseStore {
     cases: Vec<Case>,
     target_class: u32,
@@ -66,7 +66,7 @@ impl CaseStore {
         &self.preprocessing
     }
 
-    /// Case number `index`, as it is kept or prepared now.
+    /// Case number `index`, kept or prepared now.
     ///
     /// # Errors
     /// As [`PreparedCase::read`].
@@ -100,7 +100,7 @@ impl CaseStore {
         Ok(voxels)
     }
 
-    /// Gives up what is kept of case number `index`, if `error`, which came of reading it, is the cache's fault: it can
+    /// Discards what is kept of case number `index` if `error`, from reading it, is the cache's fault: the case can
     /// be requested again, and is recreated. `false` if the fault lies elsewhere.
     pub(crate) fn discard(&self, index: usize, error: &IoError) -> bool {
         let discarded = self.cache.as_ref().is_some_and(|cache| cache.discard(error));
@@ -110,7 +110,7 @@ impl CaseStore {
         discarded
     }
 
-    /// What is kept. A poisoned lock is harmless: entries are written whole.
+    /// The kept cases. A poisoned lock is harmless: entries are written completely.
     fn kept(&self) -> MutexGuard<'_, LoadedCases> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,7 +1,7 @@
-//! Samples drawn ahead of their use, by worker threads, in the order in which they were asked for.
+//! Samples drawn ahead of their use by worker threads, in the order of the requests.
 //!
 //! A [`Loader`] runs tasks on threads of its own and gives out their results in the order of the tasks, so that neither
-//! the number of workers nor their speed changes what comes out. It holds no tensor and knows nothing of training:
+//! the number of workers nor their speed affects the result. It holds no tensors and is independent of training:
 //! [`crate::crops`] makes tasks of cases and draws.
 
 use std::{
@@ -12,12 +12,12 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-/// How many threads draw, and how far ahead.
+/// The number of threads, and how far ahead they draw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LoaderConfig {
-    /// Worker threads; 0 runs each task when its result is asked for, on the thread that asks.
+    /// Worker threads; 0 runs each task when its result is requested, on the requesting thread.
     pub workers: usize,
-    /// The most results that are ready or being made ahead of the one asked for next; at least 1.
+    /// The most results that are ready or in progress ahead of the next one; at least 1.
     pub ahead: usize,
 }
 
@@ -41,7 +41,7 @@ type Task<T> = Box<dyn FnOnce() -> T + Send>;
 
 /// The results of tasks, in the order of the tasks.
 ///
-/// Dropping it stops the workers: each ends the task it has in hand, and the rest is not begun. A task that panics panics
+/// Dropping it stops the workers: each finishes its task, and the rest are not started. A task that panics panics
 /// again in [`next`](Iterator::next), in its turn.
 pub struct Loader<T> {
     shared: Arc<Shared<T>>,
@@ -64,7 +64,7 @@ struct State<T> {
     /// Results given out so far: the number of the next one.
     given: u64,
     results: BTreeMap<u64, thread::Result<T>>,
-    /// No task is left, or none is wanted.
+    /// No task is left, or the loader was dropped.
     closed: bool,
 }
 
@@ -150,7 +150,7 @@ impl<T> std::fmt::Debug for Loader<T> {
 }
 
 impl<T> Shared<T> {
-    /// The state. A lock that a panic poisoned is whole: it is never held while a task runs.
+    /// The state. A poisoned lock is harmless: it is never held while a task runs.
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

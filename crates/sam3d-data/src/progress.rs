@@ -1,8 +1,8 @@
-//! How far a long task is: told to a callback, so that each program shows it in its own way.
+//! Progress of long tasks, reported to a callback so that each program shows it in its own way.
 
 use std::{fmt, path::Path};
 
-/// Is told how far a task is, from any thread.
+/// Receives the progress of a task, from any thread.
 pub type OnProgress<'a> = &'a (dyn Fn(Progress<'_>) + Sync);
 
 /// An event of a long task.
@@ -12,9 +12,9 @@ pub enum Progress<'a> {
     Begins {
         /// What is done in it.
         stage: Stage<'a>,
-        /// How much was done before, in the stage's unit.
+        /// The amount done so far, in the stage's unit.
         done: u64,
-        /// How much there is to do, if that is known.
+        /// The total amount, if known.
         total: Option<u64>,
     },
     /// So much more is done.

@@ -17,7 +17,7 @@ pub const VALIDATION_POINTS: usize = 10;
 /// The generator for one case in one epoch.
 ///
 /// Its 32-byte ChaCha8 seed is SHA-256 over `seed` and `epoch` (8 bytes each, little endian) and the UTF-8 bytes of
-/// `case_id`. Nothing else enters, so the number of workers and the order of cases change no draw. Evaluation, which has
+/// `case_id`. Nothing else is used, so the number of workers and the order of cases do not affect draws. Evaluation, which has
 /// no epochs, passes 0.
 pub fn rng_for(seed: u64, epoch: u64, case_id: &str) -> ChaCha8Rng {
     let mut hash = Sha256::new();

@@ -1,4 +1,4 @@
-//! One job's cases, of a list that several jobs work through.
+//! Shards: the part of a list of cases that one of several jobs works on.
 
 use std::{fmt, str::FromStr};
 

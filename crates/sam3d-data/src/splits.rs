@@ -107,7 +107,7 @@ pub fn random(ids: &[CaseId], seed: u64, counts: Option<SplitCounts>) -> Split {
 ///
 /// The test parts differ in size by at most one. Of a fold's other cases, 10 % of all cases (at least one, as long as one
 /// is left to train) are for validation and the rest for training. A count of 0 counts as 1; with one fold every case is
-/// tested and none trains, which is what one fold means.
+/// tested and none trains.
 pub fn folds(ids: &[CaseId], seed: u64, count: usize) -> Vec<Split> {
     let (ids, mut rng) = shuffled(ids, seed);
     let count = count.max(1);

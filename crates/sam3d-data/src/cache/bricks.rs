@@ -59,7 +59,7 @@ impl Voxel for u8 {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub(super) enum Brick {
-    /// All its voxels have this value: air is clipped to one, and most of a label is 0.
+    /// All voxels have this value: as in clipped air, and in most of a label.
     Constant(f64),
     /// Its first byte in the file, and the CRC-32 of its bytes.
     Stored(u64, u32),
@@ -106,7 +106,7 @@ pub(super) fn to_bytes<T: Voxel>(brick: ArrayView3<'_, T>) -> Vec<u8> {
     bytes
 }
 
-/// Puts the voxels of the brick at `place` that `region` asks for into `output`, the array of `region`.
+/// Copies the voxels of the brick at `place` that lie in `region` into `output`, the array of `region`.
 pub(super) fn copy_rows<T: Voxel>(bytes: &[u8], place: Region, region: Region, output: &mut Array3<T>) {
     let shared = place.intersection(region);
     let [in_brick, in_output] = [place.start, region.start].map(|origin| shared.relative_to(origin));
@@ -123,7 +123,7 @@ pub(super) fn copy_rows<T: Voxel>(bytes: &[u8], place: Region, region: Region, o
     }
 }
 
-/// Fills the voxels of the brick at `place` that `region` asks for with `value`.
+/// Fills the voxels of the brick at `place` that lie in `region` with `value`.
 pub(super) fn fill<T: Voxel>(value: T, place: Region, region: Region, output: &mut Array3<T>) {
     slice_mut(output, place.intersection(region).relative_to(region.start)).fill(value);
 }

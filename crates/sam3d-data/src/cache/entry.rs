@@ -23,7 +23,7 @@ const TRAILER_BYTES: usize = 20;
 /// The most bytes of a table: that of 2^30 voxels has some two millions.
 const MAX_TABLE_BYTES: u64 = 64 << 20;
 
-/// What an entry's file says of itself.
+/// The table of an entry's file.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {

@@ -56,7 +56,7 @@ impl Stamps {
     /// The files are read in full only if they are new or have changed.
     ///
     /// # Errors
-    /// [`IoError`] that names the file which cannot be read, or whose header is invalid.
+    /// [`IoError`] that names the unreadable file, or the one with an invalid header.
     pub(super) fn key(
         &self,
         case: &Case,

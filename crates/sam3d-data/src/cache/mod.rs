@@ -1,16 +1,16 @@
-//! Prepared volumes on the disk, so that no volume is resampled twice: not in the next epoch, and not in the next run.
+//! Prepared volumes on disk, so that a volume is resampled once, not in every epoch and every run.
 //!
-//! An entry is a file named after the SHA-256 of all that decides it: the content of image and label, the target class,
+//! An entry is a file named after the SHA-256 of everything that affects it: the content of image and label, the target class,
 //! spacing, orientation and clip range, and the version of the program. A changed file, description or program therefore
-//! never meets an old entry. Whether a file has changed is seen from its size, times and inode; only then is it read
+//! never uses an old entry. Whether a file has changed is seen from its size, times and inode; only then is it read
 //! again to be hashed.
 //!
-//! Entries are cut into bricks of 32 x 32 x 32 voxels, each with a checksum, and bricks of one value take no room. A crop
+//! Entries are cut into bricks of 32 x 32 x 32 voxels, each with a checksum, and bricks of one value take no space. A crop
 //! reads the bricks it touches through ordinary reads, which the system's page cache serves from memory as it would a
-//! mapping; unlike a mapping, a file that another process truncates is an error and not the end of the program.
+//! mapping; unlike a mapping, a file that another process truncates is an error and does not end the program.
 //!
 //! Any number of threads and processes may share a cache: an entry appears whole or not at all, and one of them makes it
-//! while the others wait. An entry that is damaged or gone is made again. The directory may be removed at any time.
+//! while the others wait. A damaged or missing entry is recreated. The directory may be removed at any time.
 
 mod bricks;
 mod entry;
@@ -49,7 +49,7 @@ pub struct VolumeCache {
     directory: PathBuf,
     stamps: Stamps,
     limit_bytes: u64,
-    /// Keys this process has asked for, which it does not remove to make room.
+    /// Keys that this process uses, which it does not remove to make room.
     used: Mutex<BTreeSet<String>>,
     /// Held while a case is prepared: one at a time, because that takes several times the memory of the result.
     preparing: Mutex<()>,
@@ -64,11 +64,11 @@ pub(crate) enum CachedCase {
 }
 
 impl VolumeCache {
-    /// The cache in `directory`, which is made if need be. It grows to about `limit_bytes`: entries that have not been
+    /// The cache in `directory`, which is created if missing. It grows to about `limit_bytes`: entries that have not been
     /// used for longest make room for new ones, but none that this process uses.
     ///
     /// # Errors
-    /// [`IoError::Write`] if the directory cannot be made or written to.
+    /// [`IoError::Write`] if the directory cannot be created or written to.
     pub fn open(directory: &Path, limit_bytes: u64) -> Result<Self, IoError> {
         let stamps = directory.join("stamps");
         let made = fs::create_dir_all(&stamps).and_then(|()| fs::write(directory.join(TAG.0), TAG.1));
@@ -124,7 +124,7 @@ impl VolumeCache {
         }
     }
 
-    /// Removes the entry that `error` speaks of; `false` if it speaks of none.
+    /// Removes the entry that `error` is about; `false` if it is about none.
     pub(crate) fn discard(&self, error: &IoError) -> bool {
         let (IoError::CacheDamaged { path, .. } | IoError::Read { path, .. }) = error else { return false };
         let of_this_cache =
@@ -157,12 +157,12 @@ fn existing(path: &Path, key: &str) -> Option<Entry> {
     }
 }
 
-/// What a mutex holds. One that a panic poisoned is whole: nothing is half done while it is held.
+/// Locks a mutex. After a panic its content is still consistent: nothing is half done while it is held.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The right to make an entry, among all processes. Where the file system knows no locks two may make it, which takes
+/// The right to create an entry, among all processes. On a file system without locks two may create it, which takes
 /// time twice and gives the same.
 struct KeyLock {
     path: PathBuf,

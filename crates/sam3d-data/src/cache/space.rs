@@ -1,4 +1,4 @@
-//! What a cache takes on the disk. Nothing here fails: what cannot be removed stays.
+//! The size of a cache on disk. Nothing here fails: files that cannot be removed stay.
 
 use std::{
     collections::BTreeSet,
@@ -12,7 +12,7 @@ use super::ENDING;
 /// Age after which a temporary file is left over from a process that has ended.
 const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Removes temporary and lock files that a process which was killed left behind.
+/// Removes temporary and lock files of killed processes.
 pub(super) fn remove_abandoned(directory: &Path) {
     for file in files(directory) {
         let name = file.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();

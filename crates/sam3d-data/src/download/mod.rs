@@ -1,7 +1,7 @@
-//! Files over HTTP(S): resumed where an earlier attempt ended, checked, and put in place when complete.
+//! Downloads over HTTP(S): resumed, checked, and moved to their place when complete.
 //!
 //! Beside the target lie, while it is not complete, `NAME.part` with what has arrived and `NAME.part.from` with the address
-//! and the version (ETag or date) it belongs to. Another version at the address is fetched from its beginning.
+//! and the version (ETag or date) it belongs to. Another version at the address is downloaded from the start.
 
 mod checksum;
 mod error;
@@ -22,7 +22,7 @@ use crate::progress::OnProgress;
 /// How long a download is tried.
 #[derive(Debug, Clone, Copy)]
 struct Patience {
-    /// Attempts in a row that bring nothing.
+    /// Attempts in a row without any data.
     attempts: u32,
     /// Pause after the first of them; it doubles from one to the next.
     pause: Duration,
@@ -97,7 +97,7 @@ fn fetch_with(
     partial.finish(target)
 }
 
-/// The text at `url`: a short one, of which nothing is kept.
+/// The short text at `url`, not stored on disk.
 ///
 /// # Errors
 /// [`DownloadError`] if the server does not give it, or it is longer than [`LONGEST_TEXT`] bytes.

@@ -1,4 +1,4 @@
-//! What has arrived of a file, and which version of it that belongs to.
+//! A partial download and the version of the file it belongs to.
 
 use std::{
     ffi::OsString,
@@ -11,7 +11,7 @@ use sam3d_io::IoError;
 
 use super::DownloadError;
 
-/// The bytes that have arrived, on the disk. One process at a time has the file open.
+/// A partial download on disk. One process at a time has the file open.
 #[derive(Debug)]
 pub(super) struct Partial {
     path: PathBuf,
@@ -23,12 +23,12 @@ pub(super) struct Partial {
 }
 
 impl Partial {
-    /// What an earlier attempt left beside `target`, if it is a known version of what is at `url`; else nothing.
+    /// The partial download of an earlier attempt beside `target`, if its version of `url` is known; else an empty one.
     ///
-    /// A version that the server never named is only gone on with if the whole is checked in the end.
+    /// Without a version named by the server it is resumed only if the complete file is checked in the end.
     ///
     /// # Errors
-    /// If the directory takes no file, or another process is at work on the same target.
+    /// If the directory cannot be written to, or another process downloads the same target.
     pub(super) fn open(target: &Path, url: &str, checked_in_the_end: bool) -> Result<Self, DownloadError> {
         if let Some(directory) = target.parent() {
             fs::create_dir_all(directory).map_err(IoError::write(directory))?;
@@ -76,7 +76,7 @@ impl Partial {
         self.version.as_deref()
     }
 
-    /// Throws away what has arrived and begins with `version`.
+    /// Discards the partial download and starts over with `version`.
     pub(super) fn restart(&mut self, version: Option<String>) -> Result<(), DownloadError> {
         self.file.set_len(0).map_err(IoError::write(&self.path))?;
         self.length = 0;
@@ -96,7 +96,7 @@ impl Partial {
         Ok(())
     }
 
-    /// Puts the complete file in its place.
+    /// Moves the complete file to its place.
     pub(super) fn finish(self, target: &Path) -> Result<(), DownloadError> {
         self.file.sync_all().map_err(IoError::write(&self.path))?;
         fs::rename(&self.path, target).map_err(IoError::write(target))?;

@@ -1,4 +1,4 @@
-//! One request for what is still missing of a file.
+//! A request for the missing part of a file.
 
 use std::{io::Read, path::Path, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::progress::{OnProgress, Progress, Stage};
 /// Why a transfer ended before the file was complete.
 #[derive(Debug)]
 pub(super) enum TransferFailure {
-    /// The connection broke or the server is busy: another attempt may go on.
+    /// The connection broke or the server is busy: another attempt may continue.
     Interrupted(DownloadError),
     /// Another attempt would end the same way.
     Refused(DownloadError),
@@ -34,7 +34,7 @@ impl<'a> Client<'a> {
         Self { agent: agent(), url, target, on_progress }
     }
 
-    /// Appends what is missing to `partial`.
+    /// Appends the missing bytes to `partial`.
     pub(super) fn transfer(&self, partial: &mut Partial) -> Result<(), TransferFailure> {
         let mut request = self.agent.get(self.url);
         if partial.length() > 0 {

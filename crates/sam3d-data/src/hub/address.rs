@@ -2,7 +2,7 @@ use std::{fmt, str::FromStr};
 
 use super::HubError;
 
-/// How an address of a hub's file begins.
+/// The scheme of an address of a hub's file.
 pub const SCHEME: &str = "hf://";
 
 /// The revision of a repository where none is named.
@@ -25,7 +25,7 @@ pub struct HubFile {
 }
 
 impl HubFile {
-    /// The commit, if the revision is one in full.
+    /// The commit, if the revision is a full commit hash.
     pub(super) fn commit(&self) -> Option<&str> {
         is_commit(&self.revision).then_some(self.revision.as_str())
     }
@@ -36,7 +36,7 @@ impl HubFile {
     }
 }
 
-/// Whether `text` is a commit in full.
+/// Whether `text` is a full commit hash.
 pub(super) fn is_commit(text: &str) -> bool {
     is_hexadecimal(text, COMMIT_DIGITS)
 }

@@ -59,7 +59,7 @@ pub struct CachedFile {
     pub path: PathBuf,
     /// SHA-256 in hexadecimal.
     pub sha256: String,
-    /// Whether commit and hash were recorded just now, so that nothing had been known to compare them with.
+    /// Whether commit and hash were recorded just now, so that there was nothing to compare them with.
     pub newly_pinned: bool,
 }
 
@@ -154,7 +154,7 @@ impl Hub {
         Ok(CachedFile { address: file.pinned(commit, &sha256), path, sha256, newly_pinned: false })
     }
 
-    /// The commit that the revision stands for, as far as is known without the hub.
+    /// The commit of the revision, if known without the hub.
     fn known_commit(&self, file: &HubFile) -> Result<Option<String>, HubError> {
         if let Some(commit) = file.commit() {
             return Ok(Some(commit.to_owned()));

@@ -1,4 +1,4 @@
-//! Which cases can be used, and why the others cannot.
+//! Checked cases: usable ones, and the reasons why others are not.
 
 use std::{fmt::Write as _, io::Write as _, path::Path};
 
@@ -45,7 +45,7 @@ impl CheckedCase {
 /// Checks each case. The result is in the order of `cases`.
 ///
 /// # Errors
-/// [`PreparationError::Threads`]. What is wrong with a case is in its [`Outcome`].
+/// [`PreparationError::Threads`]. The problem of a case is part of its [`Outcome`].
 pub fn check(
     dataset: &Dataset,
     cases: Vec<Case>,

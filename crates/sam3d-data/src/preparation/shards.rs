@@ -1,4 +1,4 @@
-//! Checking divided among jobs, and their results put together.
+//! Checks divided among jobs, and the merging of their results.
 
 use std::{
     fs,
@@ -23,7 +23,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 struct CheckedShard {
     dataset: Dataset,
-    /// All cases there are, so that shards of different downloads are told apart.
+    /// All cases, to distinguish shards of different downloads.
     all: Vec<CaseId>,
     checked: Vec<CheckedCase>,
 }

@@ -1,4 +1,4 @@
-//! Archives from anywhere, unpacked: nothing is written outside the directory, nothing beyond a limit, and the directory
+//! Unpacks untrusted archives: nothing is written outside the directory or beyond a limit, and the directory
 //! appears whole or not at all.
 
 use std::{
@@ -21,7 +21,7 @@ use crate::progress::{OnProgress, Progress, Stage};
 
 /// The most entries of an archive: KiTS21 has a hundred for each of 300 cases.
 const MAX_ENTRIES: usize = 1_000_000;
-/// What an unpacked directory says of the archive it was.
+/// The record of the archive in an unpacked directory.
 const STAMP: &str = ".unpacked.json";
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -87,7 +87,7 @@ pub fn unpack(
     Ok(target)
 }
 
-/// Where entries are written, and what is still allowed.
+/// The directory that entries are written to, and the remaining limits.
 struct Unpacker<'a> {
     root: &'a Path,
     left: u64,

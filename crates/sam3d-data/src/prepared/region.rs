@@ -2,7 +2,7 @@ use std::{array::from_fn, ops::Range};
 
 use serde::{Deserialize, Serialize};
 
-/// A box of voxels inside a volume, `[D, H, W]`: unlike a crop it never sticks out, and it may be empty.
+/// A box of voxels inside a volume, `[D, H, W]`: unlike a crop it lies inside the volume, and it may be empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Region {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Region;
 
-/// What drawing a crop needs to know of a whole volume, so that it need not be read for it.
+/// Properties of a whole volume that drawing a crop needs, so that the volume itself is not read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Summary {
