@@ -36,7 +36,7 @@ impl fmt::Display for AffineSource {
         f.write_str(match self {
             Self::Sform => "sform",
             Self::Qform => "qform",
-            Self::Pixdim => "pixdim",
+            Self::Pixdim => "spacing",
             Self::SpaceDirections => "space directions",
             Self::TransformMatrix => "transform matrix",
             Self::ImagePositions => "image positions",

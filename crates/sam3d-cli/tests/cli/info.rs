@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::Read,
+    path::Path,
     process::{Command, Stdio},
 };
 
@@ -96,4 +97,11 @@ fn threads_do_not_change_the_answer() {
     let info =
         |threads: &str| stdout_of(sam3d(directory.path()).args(["info", "labels.nii", "--threads", threads]));
     assert_eq!(info("1"), info("2"));
+}
+
+#[test]
+fn a_volume_without_orientation_has_axes_by_its_spacing_alone() {
+    let file_cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sam3d-io/tests/fixtures/file_cases");
+    let text = stdout_of(sam3d(&file_cases).args(["info", "n30_nocode.nii.gz"]));
+    assert!(text.contains("orientation  LPS (from the spacing)"), "{text}");
 }
