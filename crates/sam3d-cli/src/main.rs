@@ -11,7 +11,7 @@ use sam3d_cli::{args::Cli, logging, output};
 /// Exit codes: 0 success, 1 failure, 2 wrong usage (clap's own).
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let outcome = logging::init(&cli.global).and_then(|()| sam3d_cli::run(&cli));
+    let outcome = logging::init(&cli.global, cli.logs_json()).and_then(|()| sam3d_cli::run(&cli));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         // The reader of our output has closed the pipe: `sam3d ... | head` is not a failure.

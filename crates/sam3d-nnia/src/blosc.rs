@@ -88,11 +88,11 @@ pub(crate) fn unpack(chunk: &[u8], out: &mut [u8]) -> Result<(), ArrayError> {
     if layout.codec != ZSTD && layout.codec != LZ4 {
         return unsupported("codec of a chunk", layout.codec, "1 (LZ4) or 4 (zstd)");
     }
-    if !layout.has_one_stream && block % element != 0 {
+    if !layout.has_one_stream && !block.is_multiple_of(element) {
         return Err(ArrayError::damaged("a block is not a whole number of elements"));
     }
     let count = out.len().div_ceil(block);
-    let table = bytes.take(count.checked_mul(4).unwrap_or(usize::MAX))?;
+    let table = bytes.take(count.saturating_mul(4))?;
     let (offsets, _) = table.as_chunks::<4>();
     let first = bytes.at;
     out.par_chunks_mut(block).zip(offsets).try_for_each_init(Decoders::default, |decoders, (out, offset)| {
@@ -175,7 +175,7 @@ fn unpack_stream(
 }
 
 fn repeat(out: &mut [u8], value: &[u8]) -> Result<(), ArrayError> {
-    if out.len() % value.len() != 0 {
+    if !out.len().is_multiple_of(value.len()) {
         return Err(ArrayError::damaged("a chunk is not a whole number of elements"));
     }
     out.chunks_mut(value.len()).for_each(|element| element.copy_from_slice(value));

@@ -160,6 +160,7 @@ mod tests {
             allowed_origins: origins.iter().map(|origin| (*origin).to_owned()).collect(),
             studies: None,
             labels: None,
+            sessions: None,
             target: "target".to_owned(),
             limits: Limits::default(),
         })

@@ -29,12 +29,19 @@ pub(crate) async fn answer(
     threshold: f64,
 ) -> Result<Answer, Refusal> {
     let pending = shared.model.ask(Arc::clone(&image), prompts::steps(prompts))?;
-    finish(image, pending, threshold).await
+    finish(shared, image, pending, threshold).await
 }
 
 /// The mask, once the network has answered.
-pub(crate) async fn finish(image: Arc<Image>, pending: Pending, threshold: f64) -> Result<Answer, Refusal> {
-    let answered = pending.answered().await?;
+pub(crate) async fn finish(
+    shared: &Shared,
+    image: Arc<Image>,
+    pending: Pending,
+    threshold: f64,
+) -> Result<Answer, Refusal> {
+    let answered = pending.answered().await.inspect_err(|refusal| shared.metrics.not_predicted(refusal))?;
+    let change = answered.change;
+    shared.metrics.predicted(change.and_then(|change| change.encoding), change.map(|change| change.decoding));
     let work = move || {
         let mask = answered.answer.mask(image.frame(), threshold);
         let mask = mask.map_err(|error| Refusal::of_prediction(&error))?;

@@ -15,6 +15,8 @@ pub struct Config {
     pub studies: Option<PathBuf>,
     /// Directory for the labels that viewers save; `None` refuses them.
     pub labels: Option<PathBuf>,
+    /// Directory for uploads, which then outlive a restart; `None` for a temporary one.
+    pub sessions: Option<PathBuf>,
     /// What the network finds, as viewers shall call it.
     pub target: String,
     /// Bounds on what clients can ask for.
@@ -30,10 +32,14 @@ pub struct Limits {
     pub uploads_bytes: u64,
     /// Number of uploads kept at a time.
     pub uploads: usize,
+    /// Of which so many from one address.
+    pub uploads_per_client: usize,
     /// How long an upload that nobody uses is kept.
     pub idle: Duration,
     /// How long nobody may have used an upload before it gives way to a new one, if there is no room for both.
     pub gives_way: Duration,
+    /// The same for a new one of the same address, if that holds all it may.
+    pub gives_way_to_own: Duration,
     /// Largest volume in voxels.
     pub voxels: usize,
     /// Requests that wait for the network.
@@ -46,6 +52,8 @@ pub struct Limits {
     pub runs: usize,
     /// Open connections.
     pub connections: usize,
+    /// Of which so many from one address.
+    pub connections_per_client: usize,
     /// Memory for prepared images, bytes; one image is kept however large it is.
     pub image_cache_bytes: usize,
     /// Memory for reading volumes, bytes, shared by all readers.
@@ -75,14 +83,17 @@ impl Default for Limits {
             upload_bytes: 2 * GIB,
             uploads_bytes: 16 * GIB,
             uploads: 64,
+            uploads_per_client: 16,
             idle: Duration::from_secs(3600),
             gives_way: Duration::from_secs(900),
+            gives_way_to_own: Duration::from_secs(60),
             voxels: 1 << 28,
             queue: 16,
             prompts: 100,
             corners: 5000,
             runs: 100_000,
             connections: 128,
+            connections_per_client: 64,
             image_cache_bytes: 2 * GIB as usize,
             reading_bytes: 8 * GIB,
             leases: 3,

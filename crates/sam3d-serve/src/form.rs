@@ -22,6 +22,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 
 use crate::{
+    names::Peer,
     received::{Received, receive},
     refusal::{Refusal, sentence},
     room::Purpose,
@@ -56,6 +57,7 @@ impl Form {
     pub(crate) async fn read(server: &Core, request: Request, purpose: Purpose) -> Result<Self, Refusal> {
         let held = Arc::new(AtomicUsize::new(0));
         let pieces = |body: Body| Body::from_stream(Pieces::new(body, Arc::clone(&held)));
+        let client = request.extensions().get::<Peer>().map(|peer| peer.0);
         let multipart = Multipart::from_request(request.map(pieces), &()).await;
         let mut multipart = multipart.map_err(|error| Refusal::new(error.status(), error.body_text()))?;
         let mut form = Self::default();
@@ -70,7 +72,7 @@ impl Form {
             let name = field.name().unwrap_or_default().to_owned();
             match field.file_name().map(str::to_owned) {
                 Some(file_name) => {
-                    let place = server.uploads.reserve(purpose)?;
+                    let place = server.uploads.reserve(purpose, client)?;
                     let chunks = field.map(|chunk| {
                         held.store(0, Ordering::Relaxed);
                         chunk.map_err(|error| malformed(&error))

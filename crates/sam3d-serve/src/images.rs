@@ -1,22 +1,24 @@
 //! The images clients name, and those that were prepared lately.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::SystemTime,
 };
 
 use sam3d_geom::Preprocessing;
 use sam3d_infer::{Image, Lru};
-use sam3d_io::{IoError, ReadLimits};
-use tokio::sync::Mutex as AsyncMutex;
+use sam3d_io::{IoError, ReadLimits, Volume};
+use tokio::sync::{Mutex as AsyncMutex, OwnedSemaphorePermit};
 
 use crate::{
     Config,
+    memory::Memory,
     names::{Asker, Names},
     refusal::Refusal,
+    series::Surveys,
     studies,
     studies::Study,
     uploads::{UploadInfo, Uploads},
@@ -37,6 +39,8 @@ pub(crate) enum ImageName {
 #[derive(Debug, Clone)]
 pub(crate) struct Located {
     pub(crate) path: PathBuf,
+    /// Series Instance UID, if the directory holds several series.
+    pub(crate) series: Option<String>,
     /// The file's name as its owner knows it.
     pub(crate) file_name: String,
 }
@@ -44,7 +48,11 @@ pub(crate) struct Located {
 impl Located {
     /// What a viewer shall call the file it gets: a DICOM series is sent as NIfTI.
     pub(crate) fn sent_name(&self) -> String {
-        if self.path.is_dir() { format!("{}.nii", self.file_name) } else { self.file_name.clone() }
+        match &self.series {
+            Some(uid) => format!("{uid}.nii"),
+            None if self.path.is_dir() => format!("{}.nii", self.file_name),
+            None => self.file_name.clone(),
+        }
     }
 }
 
@@ -65,14 +73,19 @@ pub(crate) struct Images {
     prepared: Mutex<Lru<Source, Arc<Image>>>,
     /// What clients call their uploads.
     pub(crate) names: Names,
-    /// One image is read at a time, which bounds the memory that takes; who waits finds it prepared.
-    reading: AsyncMutex<()>,
+    /// The series of the studies' directories.
+    surveys: Arc<Surveys>,
+    /// Memory for reading.
+    memory: Arc<Memory>,
+    /// Volumes that are being read: who waits for one finds it prepared.
+    turns: Mutex<HashMap<PathBuf, Weak<AsyncMutex<()>>>>,
 }
 
 /// A volume in the state it was read in: one that was replaced since, in whole or in part, is read again.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Source {
     path: PathBuf,
+    series: Option<String>,
     files: Vec<FileState>,
 }
 
@@ -86,13 +99,16 @@ struct FileState {
     identity: [i64; 3],
 }
 
+/// Memory for each voxel of a volume while it is read: as `f32`, as it is kept, and what a reader needs beside it.
+const VOXEL_BYTES: u64 = 9;
+
 /// Levels of directories below a series, as many as the reader of DICOM looks into.
 const LEVELS: usize = 8;
 
 impl Source {
     /// The state of the files that may belong to the volume at `path`: of a header with a detached data file those beside
     /// it, of a directory all.
-    fn of(path: PathBuf) -> io::Result<Self> {
+    fn of(path: PathBuf, series: Option<String>) -> io::Result<Self> {
         let is_directory = fs::metadata(&path)?.is_dir();
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
         let is_header = [".mhd", ".nhdr", ".hdr", ".hdr.gz"].iter().any(|ending| name.ends_with(ending));
@@ -105,7 +121,7 @@ impl Source {
             files.push(FileState::of(path.clone())?);
         }
         files.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(Self { path, files })
+        Ok(Self { path, series, files })
     }
 }
 
@@ -138,14 +154,31 @@ fn collect(directory: &Path, levels: usize, files: &mut Vec<FileState>) -> io::R
 }
 
 impl Images {
-    pub(crate) fn new(config: &Config, preprocessing: Preprocessing) -> Self {
+    pub(crate) fn new(
+        config: &Config,
+        preprocessing: Preprocessing,
+        memory: Arc<Memory>,
+        names: Names,
+    ) -> Self {
         Self {
             preprocessing,
             limits: ReadLimits { max_voxels: config.limits.voxels },
             prepared: Mutex::new(Lru::new(config.limits.image_cache_bytes)),
-            names: Names::default(),
-            reading: AsyncMutex::new(()),
+            names,
+            surveys: Arc::default(),
+            memory,
+            turns: Mutex::default(),
         }
+    }
+
+    /// The studies there are; none without a directory.
+    pub(crate) async fn listed(&self, config: &Config) -> Result<BTreeMap<String, Study>, Refusal> {
+        let Some(directory) = config.studies.clone() else { return Ok(BTreeMap::new()) };
+        let (labels, surveys) = (config.labels.clone(), Arc::clone(&self.surveys));
+        tokio::task::spawn_blocking(move || studies::list(&directory, labels.as_deref(), &surveys))
+            .await
+            .map_err(|error| Refusal::internal("list the studies", &error))?
+            .map_err(|error| Refusal::internal("list the studies", &error))
     }
 
     /// How images are prepared.
@@ -161,7 +194,7 @@ impl Images {
         asker: &Asker,
     ) -> Result<BTreeMap<String, Known>, Refusal> {
         let mut known: BTreeMap<String, Known> =
-            listed(config).await?.into_iter().map(|(id, study)| (id, Known::of_study(study))).collect();
+            self.listed(config).await?.into_iter().map(|(id, study)| (id, Known::of_study(study))).collect();
         for name in self.names.of(asker) {
             let Ok(Some(id)) = self.names.find(&name, asker) else { continue };
             match uploads.get(&id, false) {
@@ -182,7 +215,7 @@ impl Images {
         if let Some(id) = self.names.find(name, asker)? {
             return uploads.get(&id, true).map(Known::of_upload);
         }
-        let study = listed(config).await?.remove(name);
+        let study = self.listed(config).await?.remove(name);
         study.map(Known::of_study).ok_or_else(|| Refusal::not_found(format!("there is no study {name:?}")))
     }
 
@@ -196,7 +229,7 @@ impl Images {
         let known = match name {
             ImageName::Upload(id) => Known::of_upload(uploads.get(id, true)?),
             ImageName::Study(id) => {
-                let study = listed(config).await?.remove(id);
+                let study = self.listed(config).await?.remove(id);
                 let missing = || Refusal::not_found(format!("there is no study {id:?}"));
                 Known::of_study(study.ok_or_else(missing)?)
             }
@@ -205,29 +238,53 @@ impl Images {
         Ok(known.located)
     }
 
-    /// Waits for the turn to read a volume.
-    pub(crate) async fn reading(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.reading.lock().await
+    /// The lock of those who read the volume at `path`.
+    fn turn(&self, path: &Path) -> Arc<AsyncMutex<()>> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.retain(|_, turn| turn.strong_count() > 0);
+        let known = turns.get(path).and_then(Weak::upgrade);
+        known.unwrap_or_else(|| {
+            let turn = Arc::default();
+            turns.insert(path.to_owned(), Arc::downgrade(&turn));
+            turn
+        })
+    }
+
+    /// Memory for reading a volume of `voxels`.
+    pub(crate) async fn memory_of(&self, voxels: u64) -> Result<OwnedSemaphorePermit, Refusal> {
+        self.memory.take(voxels.saturating_mul(VOXEL_BYTES)).await
     }
 
     /// The prepared image in the file `located`.
     pub(crate) async fn open(&self, located: Located) -> Result<Arc<Image>, Refusal> {
-        let Located { path, file_name } = located;
-        let source = source(path).await.map_err(|_| {
+        let Located { path, series, file_name } = located;
+        let source = source(path, series).await.map_err(|_| {
             Refusal::not_found(format!("{file_name}: the file is no longer there, or cannot be read"))
         })?;
         if let Some(image) = self.prepared(&source) {
             return Ok(image);
         }
-        let _reading = self.reading().await;
+        let turn = self.turn(&source.path);
+        let _turn = turn.lock().await;
         if let Some(image) = self.prepared(&source) {
             return Ok(image);
         }
-        let (limits, preprocessing, path) = (self.limits, self.preprocessing, source.path.clone());
+        let (limits, preprocessing) = (self.limits, self.preprocessing);
+        let (path, series) = (source.path.clone(), source.series.clone());
+        let sizing = tokio::task::spawn_blocking({
+            let (path, series) = (path.clone(), series.clone());
+            move || voxels(&path, series.as_deref())
+        });
+        let voxels = sizing.await.map_err(|error| Refusal::internal("read the volume", &error))?;
+        // What is beyond the limit is refused by the reader, which needs no memory for it.
+        let needed = if voxels > limits.max_voxels as u64 { 0 } else { voxels };
+        let memory = self.memory_of(needed).await?;
         let loaded = tokio::task::spawn_blocking(move || {
-            load(&path, limits, &preprocessing).map_err(|error| Refusal::of_volume(&error, &path, &file_name))
+            load((&path, series.as_deref()), limits, &preprocessing)
+                .map_err(|error| Refusal::of_volume(&error, &path, &file_name))
         });
         let image = Arc::new(loaded.await.map_err(|error| Refusal::internal("read the volume", &error))??);
+        drop(memory);
         let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
         prepared.insert(source, Arc::clone(&image), image.bytes());
         Ok(image)
@@ -238,40 +295,50 @@ impl Images {
     }
 }
 
+/// The voxels that the header of the volume at `path` claims; 0 if it cannot be read, which its reader will say.
+fn voxels(path: &Path, series: Option<&str>) -> u64 {
+    match read(path, series, ReadLimits { max_voxels: 0 }) {
+        Err(IoError::TooLarge { voxels, .. }) => u64::try_from(voxels).unwrap_or(u64::MAX),
+        _ => 0,
+    }
+}
+
 /// Reads the volume at `path`. Its content is hashed here, so that the network's thread need not wait for it.
-fn load(path: &Path, limits: ReadLimits, preprocessing: &Preprocessing) -> Result<Image, IoError> {
-    let volume = sam3d_io::read(path, limits)?;
+fn load(
+    (path, series): (&Path, Option<&str>),
+    limits: ReadLimits,
+    preprocessing: &Preprocessing,
+) -> Result<Image, IoError> {
+    let volume = read(path, series, limits)?;
     let image = Image::new(volume, preprocessing).map_err(|error| error.of_file(path))?.compact();
     image.sha256();
     Ok(image)
 }
 
+fn read(path: &Path, series: Option<&str>, limits: ReadLimits) -> Result<Volume, IoError> {
+    match series {
+        Some(series) => sam3d_io::dicom::read(path, Some(series), limits),
+        None => sam3d_io::read(path, limits),
+    }
+}
+
 impl Known {
     fn of_study(study: Study) -> Self {
         let ending = studies::ending(&study.file_name);
-        Self { stem: study.id, ending, located: Located { path: study.path, file_name: study.file_name } }
+        let Study { id, file_name, path, series, .. } = study;
+        Self { stem: id, ending, located: Located { path, series, file_name } }
     }
 
     fn of_upload(upload: UploadInfo) -> Self {
         let ending = studies::ending(&upload.name);
         // By content: the same volume has the same labels, whoever sends it under whatever name.
         let stem = format!("upload-{}", &upload.sha256[..32]);
-        Self { stem, ending, located: Located { path: upload.path, file_name: upload.name } }
+        Self { stem, ending, located: Located { path: upload.path, series: None, file_name: upload.name } }
     }
 }
 
-/// The studies there are; none without a directory.
-pub(crate) async fn listed(config: &Config) -> Result<BTreeMap<String, Study>, Refusal> {
-    let Some(directory) = config.studies.clone() else { return Ok(BTreeMap::new()) };
-    let labels = config.labels.clone();
-    tokio::task::spawn_blocking(move || studies::list(&directory, labels.as_deref()))
-        .await
-        .map_err(|error| Refusal::internal("list the studies", &error))?
-        .map_err(|error| Refusal::internal("list the studies", &error))
-}
-
-async fn source(path: PathBuf) -> io::Result<Source> {
-    tokio::task::spawn_blocking(move || Source::of(path)).await.map_err(io::Error::other)?
+async fn source(path: PathBuf, series: Option<String>) -> io::Result<Source> {
+    tokio::task::spawn_blocking(move || Source::of(path, series)).await.map_err(io::Error::other)?
 }
 
 #[cfg(test)]
@@ -286,7 +353,7 @@ mod tests {
         let names = ["ct.nii", "ct.mhd", "ct.raw", "series/deep/slice"];
         names.iter().for_each(|name| fs::write(root.join(name), "old").unwrap());
         for (image, part) in [("ct.nii", "ct.nii"), ("ct.mhd", "ct.raw"), ("series", "series/deep/slice")] {
-            let state = || Source::of(root.join(image)).unwrap();
+            let state = || Source::of(root.join(image), None).unwrap();
             let (before, part) = (state(), root.join(part));
             assert_eq!(before, state());
             // Of the same size and time, as a copy that keeps the times makes it.
@@ -296,6 +363,6 @@ mod tests {
             fs::rename(root.join("new"), &part).unwrap();
             assert_ne!(before, state(), "{image}");
         }
-        assert!(Source::of(root.join("missing")).is_err());
+        assert!(Source::of(root.join("missing"), None).is_err());
     }
 }

@@ -17,6 +17,7 @@
 pub mod access;
 mod answer;
 mod api;
+mod clients;
 mod config;
 mod error;
 mod form;
@@ -24,6 +25,7 @@ mod images;
 mod labels;
 mod mask_file;
 mod memory;
+mod metrics;
 mod model;
 mod monai;
 mod names;
@@ -36,9 +38,11 @@ mod received;
 mod refusal;
 mod room;
 mod routes;
+mod series;
 mod server;
 mod state;
 mod studies;
+mod truths;
 mod uploads;
 
 pub use config::{Config, Limits};

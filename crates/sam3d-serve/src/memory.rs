@@ -40,7 +40,6 @@ impl Memory {
     }
 
     /// Bytes that readers have taken.
-    #[cfg(test)]
     pub(crate) fn taken(&self) -> u64 {
         u64::from(self.units).saturating_sub(self.left.available_permits() as u64) * UNIT
     }

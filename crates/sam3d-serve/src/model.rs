@@ -2,7 +2,10 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::{self, JoinHandle},
 };
 
@@ -77,6 +80,8 @@ pub(crate) struct Facts {
 #[derive(Debug)]
 pub(crate) struct Model {
     jobs: mpsc::Sender<Job>,
+    /// Whether the segmenter is open.
+    is_open: Arc<AtomicBool>,
 }
 
 impl Model {
@@ -87,6 +92,8 @@ impl Model {
     ) -> Result<(Self, Facts, JoinHandle<()>), ServeError> {
         let (jobs, mut waiting) = mpsc::channel::<Job>(queue);
         let (ready, opened) = std::sync::mpsc::channel();
+        let is_open = Arc::new(AtomicBool::new(true));
+        let is_open_now = Arc::clone(&is_open);
         let thread = thread::Builder::new()
             .name("network".to_owned())
             .spawn(move || {
@@ -106,6 +113,7 @@ impl Model {
                         return;
                     }
                     drop(worker);
+                    is_open_now.store(false, Ordering::Release);
                     tracing::error!("the network's thread panicked; the weights are loaded again");
                     segmenter = match open() {
                         Ok(segmenter) => segmenter,
@@ -114,6 +122,7 @@ impl Model {
                             return;
                         }
                     };
+                    is_open_now.store(true, Ordering::Release);
                 }
             })
             .map_err(|source| ServeError::System { action: "start the network's thread", source })?;
@@ -122,7 +131,12 @@ impl Model {
             source: std::io::Error::other("it ended before the weights were loaded"),
         };
         let facts = opened.recv().map_err(|_| ended())??;
-        Ok((Self { jobs }, facts, thread))
+        Ok((Self { jobs, is_open }, facts, thread))
+    }
+
+    /// Whether a request would be answered: not while the segmenter is opened again.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.is_open.load(Ordering::Acquire) && !self.jobs.is_closed()
     }
 
     /// Requests that wait for the network.
@@ -277,7 +291,7 @@ mod tests {
     #[test]
     fn a_full_queue_refuses() {
         let (jobs, mut waiting) = mpsc::channel(2);
-        let model = Model { jobs };
+        let model = Model { jobs, is_open: Arc::default() };
         let image = image();
         let kept = [0, 1].map(|ahead| {
             let pending = model.ask(Arc::clone(&image), click()).unwrap();
@@ -295,7 +309,7 @@ mod tests {
     #[test]
     fn a_client_that_has_gone_is_not_answered_and_a_session_goes_on() {
         let (jobs, mut waiting) = mpsc::channel(4);
-        let model = Model { jobs };
+        let model = Model { jobs, is_open: Arc::default() };
         let image = image();
         drop(model.ask(Arc::clone(&image), click()).unwrap());
         let twice: Vec<LogStep> = click().into_iter().chain(click()).collect();

@@ -16,6 +16,8 @@ use axum::{
     http::{StatusCode, request::Parts},
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::{refusal::Refusal, uploads::Uploads};
 
 /// Most names that are remembered.
@@ -26,13 +28,18 @@ const MOST: usize = 4096;
 pub(crate) struct Peer(pub(crate) IpAddr);
 
 /// Who asks: an address, and what the client calls itself (MONAI Label's `client_id`), which many requests leave out.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Asker {
     address: Option<IpAddr>,
     client: String,
 }
 
 impl Asker {
+    /// Where it asks from.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        self.address
+    }
+
     /// The same with the `client_id` of a form's or query's parameters.
     pub(crate) fn with_client(mut self, client: &str) -> Self {
         if !client.is_empty() {
@@ -49,6 +56,13 @@ impl<S: Sync> FromRequestParts<S> for Asker {
         let address = parts.extensions.get::<Peer>().map(|peer| peer.0);
         Ok(Self { address, client: String::new() })
     }
+}
+
+/// What a client called an upload.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Called {
+    pub(crate) name: String,
+    pub(crate) giver: Asker,
 }
 
 #[derive(Debug, Clone)]
@@ -95,8 +109,20 @@ impl Names {
         if entries.len() >= MOST {
             entries.pop_front();
         }
+        uploads.called(&upload, Called { name: name.to_owned(), giver: giver.clone() });
         entries.push_back(Entry { name: name.to_owned(), giver: giver.clone(), sha256, upload });
         Ok(())
+    }
+
+    /// The names that clients gave the uploads of an earlier run.
+    pub(crate) fn of_earlier(uploads: &Uploads) -> Self {
+        let entries = uploads.names().into_iter().map(|(Called { name, giver }, upload, sha256)| Entry {
+            name,
+            giver,
+            sha256,
+            upload,
+        });
+        Self(Mutex::new(entries.take(MOST).collect()))
     }
 
     /// The upload that `asker` means by `name`; `None` if it has not given that name to any.

@@ -8,9 +8,12 @@ use std::{
 
 use tempfile::TempDir;
 
-/// A temporary directory that only this user can enter; removed when dropped, on a thread that may wait for the disk.
+/// A directory that only this user can enter; removed when dropped, on a thread that may wait for the disk.
 #[derive(Debug)]
-pub(crate) struct PrivateDirectory(Option<TempDir>, PathBuf);
+pub(crate) struct PrivateDirectory {
+    path: PathBuf,
+    stays: bool,
+}
 
 impl PrivateDirectory {
     /// A new directory in `parent` with a generated name.
@@ -19,23 +22,41 @@ impl PrivateDirectory {
         builder.prefix(prefix).rand_bytes(16);
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
-        let directory = builder.tempdir_in(parent)?;
-        let path = directory.path().to_owned();
-        Ok(Self(Some(directory), path))
+        Ok(Self::existing(builder.tempdir_in(parent)?.keep()))
+    }
+
+    /// The directory at `path`, which was made as a new one.
+    pub(crate) fn existing(path: PathBuf) -> Self {
+        Self { path, stays: false }
     }
 
     /// Where it is.
     pub(crate) fn path(&self) -> &Path {
-        &self.1
+        &self.path
+    }
+
+    /// Leaves it on the disk.
+    pub(crate) fn stay(&mut self) {
+        self.stays = true;
     }
 }
 
 impl Drop for PrivateDirectory {
     fn drop(&mut self) {
-        let directory = self.0.take();
+        if self.stays {
+            return;
+        }
+        let path = std::mem::take(&mut self.path);
+        let remove = move || {
+            if let Err(error) = fs::remove_dir_all(&path)
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                tracing::warn!("a client's file stays on the disk: {error}");
+            }
+        };
         match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn_blocking(move || drop(directory))),
-            Err(_) => drop(directory),
+            Ok(runtime) => drop(runtime.spawn_blocking(remove)),
+            Err(_) => remove(),
         }
     }
 }
@@ -52,7 +73,9 @@ pub(crate) fn new_file(path: &Path) -> io::Result<File> {
 /// The directory of one running server. Its lock says that the server runs: the system takes it back from a killed one.
 #[derive(Debug)]
 pub(crate) struct Root {
-    directory: TempDir,
+    path: PathBuf,
+    /// Removes a temporary one when dropped.
+    temporary: Option<TempDir>,
     _lock: File,
 }
 
@@ -75,12 +98,35 @@ impl Root {
                 Err(error) => tracing::warn!("the uploads of a server that was killed stay: {error}"),
             }
         }
-        Ok(Self { directory, _lock: lock })
+        Ok(Self { path: directory.path().to_owned(), temporary: Some(directory), _lock: lock })
+    }
+
+    /// The directory at `path`, which is made if it is not there, and stays with what lies in it.
+    pub(crate) fn kept(path: &Path) -> io::Result<Self> {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(path)?;
+        let lock = match new_file(&path.join(LOCK)) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                OpenOptions::new().write(true).open(path.join(LOCK))?
+            }
+            lock => lock?,
+        };
+        let in_use = |_| io::Error::other("another server is using it");
+        lock.try_lock().map_err(in_use)?;
+        Ok(Self { path: path.to_owned(), temporary: None, _lock: lock })
+    }
+
+    /// Whether it stays when the server ends.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.temporary.is_none()
     }
 
     /// Where it is.
     pub(crate) fn path(&self) -> &Path {
-        self.directory.path()
+        &self.path
     }
 }
 

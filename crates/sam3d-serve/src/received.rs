@@ -21,14 +21,14 @@ const GATHERED: usize = 1 << 20;
 /// A file that was received, alone in a directory of its own; it is removed when dropped.
 #[derive(Debug)]
 pub(crate) struct Received {
-    directory: PrivateDirectory,
+    pub(crate) directory: PrivateDirectory,
     /// The file, under a name of the server's.
-    file: String,
+    pub(crate) file: String,
     /// What the client calls it.
     pub(crate) name: String,
     /// SHA-256 of its content, in hexadecimal.
     pub(crate) sha256: String,
-    place: Place,
+    pub(crate) place: Place,
 }
 
 impl Received {

@@ -1,16 +1,15 @@
 //! Which request goes where, and what all of them go through.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
-    Json, Router,
+    Router,
     extract::{DefaultBodyLimit, Request},
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::{from_fn_with_state, map_request, map_response},
     response::Response,
     routing::{delete, get, post, put},
 };
-use serde_json::{Value, json};
 use tower_http::{
     cors::{AllowOrigin, CorsLayer},
     timeout::RequestBodyTimeoutLayer,
@@ -18,7 +17,7 @@ use tower_http::{
 
 use crate::{
     access::{Access, same_origin, with_token},
-    api, monai, nninteractive,
+    api, metrics, monai, nninteractive,
     pace::paced,
     page,
     refusal::Refusal,
@@ -36,7 +35,8 @@ pub(crate) fn router(shared: Shared) -> Router {
     let open = Router::new()
         .route("/", get(page::index))
         .route("/page/{*name}", get(page::asset))
-        .route("/healthz", get(healthy))
+        .route("/healthz", get(metrics::healthy))
+        .route("/readyz", get(metrics::ready))
         .route("/auth/", get(monai::enabled))
         .route("/auth/token", post(monai::token));
     let closed = api_routes()
@@ -48,12 +48,13 @@ pub(crate) fn router(shared: Shared) -> Router {
         .merge(closed)
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_this_way)
-        .with_state(shared)
+        .with_state(Arc::clone(&shared))
         .layer(RequestBodyTimeoutLayer::new(BODY_SILENCE))
         .layer(map_request(move |request: Request| async move { paced(request, first) }))
         .layer(cors(&access))
         .layer(from_fn_with_state(access, same_origin))
         .layer(map_response(guarded))
+        .layer(from_fn_with_state(shared, metrics::counted))
 }
 
 fn api_routes() -> Router<Shared> {
@@ -112,11 +113,7 @@ fn nninteractive_routes() -> Router<Shared> {
         .route("/predict", post(nninteractive::predict))
         .layer(map_response(nninteractive::never_busy))
         .route("/claim", post(nninteractive::claim))
-}
-
-/// `GET /healthz`: the server answers.
-async fn healthy() -> Json<Value> {
-    Json(json!({ "ok": true }))
+        .route("/metrics", get(metrics::metrics))
 }
 
 /// What browsers of other origins are told they may do: nothing, unless their origin was allowed.

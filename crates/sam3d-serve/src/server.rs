@@ -29,11 +29,13 @@ use tower::ServiceExt;
 use crate::{
     Config, Limits, ServeError,
     access::Access,
+    clients::{Clients, OfClient},
     images::Images,
     labels::Labels,
     memory::Memory,
+    metrics::Metrics,
     model::{Facts, Model},
-    names::Peer,
+    names::{Names, Peer},
     nninteractive::lease::Leases,
     pace::TimedWrites,
     prompts::PromptRules,
@@ -82,7 +84,7 @@ impl Server {
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let labels = config.labels.as_deref().map(Labels::new).transpose()?;
-        let uploads = Uploads::new(config.limits.clone())?;
+        let uploads = Uploads::new(config.limits.clone(), config.sessions.as_deref())?;
         let limits = &config.limits;
         let (model, Facts { accepts, preprocessing }, network) = Model::start(Arc::new(open), limits.queue)?;
         if !accepts.clicks {
@@ -94,13 +96,15 @@ impl Server {
             most_runs: limits.runs,
             accepts,
         };
+        let memory = Arc::new(Memory::new(limits.reading_bytes));
         let shared = Arc::new(Core {
             access,
             rules,
             model,
             leases: Leases::new(limits),
-            memory: Memory::new(limits.reading_bytes),
-            images: Images::new(&config, preprocessing),
+            images: Images::new(&config, preprocessing, Arc::clone(&memory), Names::of_earlier(&uploads)),
+            memory,
+            metrics: Metrics::default(),
             uploads,
             labels,
             config,
@@ -121,7 +125,9 @@ impl Server {
         let failed = |source: io::Error| ServeError::System { action: "use the listener", source };
         let listener = TcpListener::from_std(self.listener).map_err(failed)?;
         let grace = self.shared.config.limits.grace;
-        let open = Arc::new(Semaphore::new(self.shared.config.limits.connections));
+        let limits = &self.shared.config.limits;
+        let open = Arc::new(Semaphore::new(limits.connections));
+        let clients = Arc::new(Clients::new(limits.connections_per_client));
         let router = routes::router(Arc::clone(&self.shared));
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
@@ -137,6 +143,9 @@ impl Server {
                 }
                 Some(_) = connections.join_next() => {}
                 (stream, permit) = next_connection(&listener, &open) => {
+                    // Beyond its number a client's connection is closed at once, so that others find a free one.
+                    let Some(of_client) = clients.enter(stream.1.0) else { continue };
+                    let permit = (permit, of_client);
                     let limits = &self.shared.config.limits;
                     connections.spawn(serve_connection(stream, permit, (router.clone(), limits), &graceful));
                 }
@@ -182,7 +191,7 @@ async fn next_connection(
 /// Only HTTP/1 is spoken: its deadline for the head of a request counts from the connection's first moment on.
 fn serve_connection(
     (stream, peer): (TcpStream, Peer),
-    permit: Option<OwnedSemaphorePermit>,
+    permit: (Option<OwnedSemaphorePermit>, OfClient),
     (router, limits): (Router, &Limits),
     graceful: &GracefulShutdown,
 ) -> impl Future<Output = ()> + use<> {

@@ -11,6 +11,7 @@ use crate::{
     images::{ImageName, Images, Located},
     labels::Labels,
     memory::Memory,
+    metrics::Metrics,
     model::Model,
     nninteractive::lease::Leases,
     prompts::PromptRules,
@@ -29,7 +30,8 @@ pub(crate) struct Core {
     pub(crate) uploads: Uploads,
     pub(crate) leases: Leases,
     /// Memory for reading volumes.
-    pub(crate) memory: Memory,
+    pub(crate) memory: Arc<Memory>,
+    pub(crate) metrics: Metrics,
     pub(crate) labels: Option<Labels>,
 }
 

@@ -8,6 +8,8 @@ use std::{
 
 use sam3d_io::{Format, volume_ending};
 
+use crate::{series::Surveys, truths};
+
 /// Directories below the studies' own that are looked into.
 const DEPTH: usize = 6;
 /// Files of a directory that are looked into to see whether it holds a DICOM series.
@@ -24,15 +26,21 @@ pub(crate) struct Study {
     pub(crate) file_name: String,
     /// The file, or the directory.
     pub(crate) path: PathBuf,
+    /// Series Instance UID, if the directory holds several series.
+    pub(crate) series: Option<String>,
     pub(crate) bytes: u64,
 }
 
-/// The volumes of `directory` and below by id, without hidden files and without the directory `leave_out`. A directory
-/// with DICOM slices is one volume.
+/// The volumes of `directory` and below by id, without hidden files, without the directory `leave_out`, and without labels that
+/// lie beside their images. A directory with DICOM slices is one volume.
 ///
 /// The listing is made anew for each question, so that files may come and go. A client's id is a key into it and nothing
 /// else: no text of a client becomes a path.
-pub(crate) fn list(directory: &Path, leave_out: Option<&Path>) -> io::Result<BTreeMap<String, Study>> {
+pub(crate) fn list(
+    directory: &Path,
+    leave_out: Option<&Path>,
+    surveys: &Surveys,
+) -> io::Result<BTreeMap<String, Study>> {
     let mut studies = BTreeMap::new();
     // The same directory may be given in several ways.
     let leave_out = leave_out.and_then(|other| fs::canonicalize(other).ok());
@@ -50,6 +58,12 @@ pub(crate) fn list(directory: &Path, leave_out: Option<&Path>) -> io::Result<BTr
             }
         };
         entries.sort_by_key(fs::DirEntry::file_name);
+        let names: Vec<String> =
+            entries.iter().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        let beside = |own: &str| {
+            let own = own.to_owned();
+            names.iter().map(String::as_str).filter(move |name| *name != own && !name.starts_with('.'))
+        };
         let mut others = Vec::new();
         for entry in entries {
             let Ok(name) = entry.file_name().into_string() else { continue };
@@ -60,20 +74,30 @@ pub(crate) fn list(directory: &Path, leave_out: Option<&Path>) -> io::Result<BTr
                 continue;
             }
             if kind.is_dir() && depth < DEPTH && !is_left_out(&path) {
+                if truths::is_of_labels(&name, beside(&name)) {
+                    continue;
+                }
                 waiting.push((path, format!("{prefix}{name}/"), depth + 1));
             } else if metadata.is_file()
                 && let Some(stem) = stem(&name)
             {
+                let is_segments = name.to_ascii_lowercase().ends_with(".seg.nrrd");
+                let has_image = || beside(&name).any(|other| self::stem(other) == Some(stem));
+                if truths::is_label(stem, beside(&name).filter_map(self::stem)) || is_segments && has_image()
+                {
+                    continue;
+                }
                 let short = format!("{prefix}{stem}");
                 // Two files of one name in different formats: the second keeps its ending.
                 let id = if studies.contains_key(&short) { format!("{prefix}{name}") } else { short };
-                let study = Study { id: id.clone(), file_name: name, path, bytes: metadata.len() };
+                let study =
+                    Study { id: id.clone(), file_name: name, path, series: None, bytes: metadata.len() };
                 studies.insert(id, study);
             } else if metadata.is_file() {
                 others.push((path, metadata.len()));
             }
         }
-        if let Some(mut study) = series(&directory, &prefix, &others) {
+        for mut study in series(&directory, &prefix, &others, surveys) {
             // A file beside the directory has its name already.
             if studies.contains_key(&study.id) {
                 study.id.push_str(" (DICOM)");
@@ -84,15 +108,34 @@ pub(crate) fn list(directory: &Path, leave_out: Option<&Path>) -> io::Result<BTr
     Ok(studies)
 }
 
-/// The DICOM series of the files `others` in `directory`, if they begin as such.
-fn series(directory: &Path, prefix: &str, others: &[(PathBuf, u64)]) -> Option<Study> {
+/// The DICOM series of the files `others` in `directory`, if they begin as such: a study of the directory's name, or several
+/// with number and slices of each.
+fn series(directory: &Path, prefix: &str, others: &[(PathBuf, u64)], surveys: &Surveys) -> Vec<Study> {
     let is_slice = |path: &Path| Format::recognise(path).is_ok_and(|format| format == Format::Dicom);
-    others.iter().take(LOOKED_AT).any(|(path, _)| is_slice(path)).then(|| {
-        let name = directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let id = if prefix.is_empty() { name.clone() } else { prefix.trim_end_matches('/').to_owned() };
-        let bytes = others.iter().map(|(_, bytes)| bytes).sum();
-        Study { id, file_name: name, path: directory.to_owned(), bytes }
-    })
+    if !others.iter().take(LOOKED_AT).any(|(path, _)| is_slice(path)) {
+        return Vec::new();
+    }
+    let name = directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let id = if prefix.is_empty() { name.clone() } else { prefix.trim_end_matches('/').to_owned() };
+    let bytes: u64 = others.iter().map(|(_, bytes)| bytes).sum();
+    let path = directory.to_owned();
+    let several = surveys.several(directory, others);
+    if several.is_empty() {
+        return vec![Study { id, file_name: name, path, series: None, bytes }];
+    }
+    // Ids name files of labels: of what the slices say only the UID is used, which has digits and dots.
+    let is_uid = |uid: &str| uid.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    several
+        .into_iter()
+        .filter(|series| is_uid(&series.uid))
+        .map(|series| Study {
+            id: format!("{id} ({})", series.uid),
+            file_name: format!("{name}: {} of {} slices, {}", series.modality, series.images, series.uid),
+            path: path.clone(),
+            bytes: bytes * series.images as u64 / others.len().max(1) as u64,
+            series: Some(series.uid),
+        })
+        .collect()
 }
 
 /// The name without the ending of a volume; `None` if it has none.
@@ -133,7 +176,7 @@ mod tests {
         // A DICOM file begins with 128 bytes of anything and these four letters.
         let slice = [&[0; 128][..], b"DICM", &[0; 16]].concat();
         ["1.2.840.7/a", "1.2.840.7/b"].iter().for_each(|name| fs::write(root.join(name), &slice).unwrap());
-        let studies = list(root, Some(&root.join("labels"))).unwrap();
+        let studies = list(root, Some(&root.join("labels")), &Surveys::default()).unwrap();
         let ids: Vec<&str> = studies.keys().map(String::as_str).collect();
         assert_eq!(ids, ["1.2.840.7", "one", "one.nrrd", "sub/deeper/three", "two"]);
         assert_eq!(studies["two"].file_name, "two.MHA");
@@ -141,7 +184,7 @@ mod tests {
             (studies["1.2.840.7"].path.clone(), studies["1.2.840.7"].bytes),
             (root.join("1.2.840.7"), 296)
         );
-        assert!(list(&root.join("missing"), None).is_err());
+        assert!(list(&root.join("missing"), None, &Surveys::default()).is_err());
     }
 
     #[test]
@@ -163,7 +206,7 @@ mod tests {
         }
         // The administrator can read everything.
         let is_readable = fs::read_dir(root.join("lost+found")).is_ok();
-        let studies = list(root, Some(&root.join("lost+found/../labels"))).unwrap();
+        let studies = list(root, Some(&root.join("lost+found/../labels")), &Surveys::default()).unwrap();
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
@@ -173,6 +216,23 @@ mod tests {
         assert_eq!(ids, ["ct", "ct (DICOM)"]);
         assert_eq!(studies["ct"].file_name, "ct.nii.gz");
         assert_eq!(studies.len(), if is_readable { 3 } else { 2 });
+    }
+
+    #[test]
+    fn labels_beside_their_images_are_not_listed() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        for path in
+            ["case_0/image.nii.gz", "case_0/label.nii.gz", "imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz"]
+        {
+            fs::create_dir_all(root.join(path).parent().unwrap()).unwrap();
+            fs::write(root.join(path), "x").unwrap();
+        }
+        for name in ["lung.nrrd", "lung.seg.nrrd", "lone_label.nii"] {
+            fs::write(root.join(name), "x").unwrap();
+        }
+        let ids: Vec<String> = list(root, None, &Surveys::default()).unwrap().into_keys().collect();
+        assert_eq!(ids, ["case_0/image", "imagesTr/a_0000", "lone_label", "lung"]);
     }
 
     #[test]

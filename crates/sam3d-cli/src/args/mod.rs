@@ -70,6 +70,13 @@ pub struct Cli {
     pub command: Command,
 }
 
+impl Cli {
+    /// Whether log lines are to be JSON.
+    pub fn logs_json(&self) -> bool {
+        matches!(&self.command, Command::Serve(args) if args.log_json)
+    }
+}
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {

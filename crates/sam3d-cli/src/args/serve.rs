@@ -7,9 +7,9 @@ use super::{ReadArgs, WeightsArg};
 const NOTES: &str = "\
 Open the printed address in a browser, or enter it in 3D Slicer, napari or MITK as the address of an
 nnInteractive server, or in 3D Slicer, OHIF or MITK as that of a MONAI Label server. Volumes in
---studies are listed by name; uploads are kept for an hour and removed when the server stops.
-Without a token only this computer is served. Connections from other computers are not encrypted:
-put a proxy with TLS in front of the server. Ctrl-C stops it.
+--studies are listed by name; uploads are kept for an hour and removed when the server stops, or
+with --sessions for a day. Without a token only this computer is served. Connections from other
+computers are not encrypted: put a proxy with TLS in front of the server. Ctrl-C stops it.
 
 Examples:
   The page on this computer:
@@ -74,6 +74,18 @@ pub struct ServeArgs {
     /// Seconds after which such a client that does nothing loses its place
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     pub viewer_idle: u64,
+
+    /// Memory for reading volumes, in MiB, shared by all clients
+    #[arg(long, value_name = "MIB", default_value_t = 8192)]
+    pub reading_memory: u64,
+
+    /// Directory for uploads, which then outlive a restart [default: a temporary one]
+    #[arg(long, value_name = "DIR")]
+    pub sessions: Option<PathBuf>,
+
+    /// Log lines of JSON
+    #[arg(long)]
+    pub log_json: bool,
 
     /// Memory for embeddings of earlier crops, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 2048)]

@@ -14,6 +14,9 @@ use crate::{
     output, runtime,
 };
 
+/// How long uploads in `--sessions` are kept without use.
+const KEPT_IDLE: Duration = Duration::from_secs(24 * 3600);
+
 /// Prints the address and serves until it receives a signal.
 ///
 /// # Errors
@@ -37,11 +40,15 @@ pub fn run(args: &ServeArgs, global: &GlobalArgs) -> anyhow::Result<()> {
         allowed_origins: args.allow_origins.clone(),
         studies: args.studies.clone(),
         labels,
+        sessions: args.sessions.clone(),
         target: args.name.clone(),
         limits: Limits {
             voxels: args.reading.max_voxels,
             leases: args.viewers,
             lease_idle: Duration::from_secs(args.viewer_idle),
+            reading_bytes: args.reading_memory.saturating_mul(1 << 20),
+            // Uploads that outlive a restart are there for more than one sitting.
+            idle: args.sessions.as_ref().map_or(Limits::default().idle, |_| KEPT_IDLE),
             ..Limits::default()
         },
     };

@@ -33,6 +33,26 @@ fn a_signal_ends_the_server_gracefully() {
     }
 }
 
+/// Lines of JSON with time, level and message; none of them has the name of a study.
+#[cfg(unix)]
+#[test]
+fn log_lines_are_json() {
+    let place = Place::new();
+    let mut program = place.serve(&["--log-json", "-v"]);
+    let asked = ureq::get(format!("{}api/image?study=one", program.address)).call().unwrap();
+    assert_eq!(asked.status().as_u16(), 200);
+    let kill = Command::new("kill").args(["-s", "TERM", &program.child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    let mut log = String::new();
+    program.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    let lines: Vec<serde_json::Value> =
+        log.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect();
+    assert!(lines.iter().all(|line| line["timestamp"].is_string() && line["level"].is_string()), "{log}");
+    let request = lines.iter().find(|line| line["message"] == "request").unwrap();
+    assert_eq!((&request["path"], &request["status"]), (&"/api/image".into(), &200.into()));
+    assert!(!log.contains("study=one"), "{log}");
+}
+
 #[test]
 fn what_cannot_be_served_is_one_line() {
     let place = Place::new();

@@ -20,7 +20,7 @@ use crate::{
     model::Pending,
     prompts::{self, Click},
     refusal::Refusal,
-    state::SharedState,
+    state::{Shared, SharedState},
 };
 
 /// What the page asks of one object.
@@ -84,7 +84,7 @@ pub(crate) async fn mask(
     let prompts = prompts::read(clicks, prompts, &image, server.rules)?;
     let pending = server.model.ask(Arc::clone(&image), prompts::steps(&prompts))?;
     let waiting = Line::Waiting { ahead: pending.ahead };
-    let progress = Answering { image, prompts, threshold, next: Next::Say(waiting, Some(pending)) };
+    let progress = Answering { server, image, prompts, threshold, next: Next::Say(waiting, Some(pending)) };
     let lines = stream::unfold(progress, Answering::step);
     let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"))];
     Ok((kind, Body::from_stream(lines)).into_response())
@@ -100,6 +100,7 @@ pub(crate) fn checked_threshold(threshold: f64) -> Result<f64, Refusal> {
 }
 
 struct Answering {
+    server: Shared,
     image: Arc<Image>,
     prompts: Vec<Prompt>,
     threshold: f64,
@@ -141,7 +142,7 @@ impl Answering {
     /// The last line. A large mask takes a while to write down.
     async fn done(&mut self, pending: Pending) -> Result<Bytes, Refusal> {
         let image = Arc::clone(&self.image);
-        let answer = answer::finish(Arc::clone(&image), pending, self.threshold).await?;
+        let answer = answer::finish(&self.server, Arc::clone(&image), pending, self.threshold).await?;
         let prompts = std::mem::take(&mut self.prompts);
         let work = move || {
             let mask = Mask::new(&answer, &prompts, image.grid().shape_kji());

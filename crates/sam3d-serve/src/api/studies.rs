@@ -11,7 +11,7 @@ use super::{Asked, asked};
 use sam3d_infer::Accepts;
 
 use crate::{
-    images::listed, received::receive, refusal::Refusal, refusal::sentence, room::Purpose, state::SharedState,
+    names::Asker, received::receive, refusal::Refusal, refusal::sentence, room::Purpose, state::SharedState,
 };
 
 /// `GET /api/state`: what the page must know of the server.
@@ -42,7 +42,7 @@ pub(crate) struct Listed {
 
 /// `GET /api/studies`: the volumes that are offered.
 pub(crate) async fn studies(State(server): SharedState) -> Result<Json<Vec<Listed>>, Refusal> {
-    let studies = listed(&server.config).await?.into_values();
+    let studies = server.images.listed(&server.config).await?.into_values();
     let listed = studies.map(|study| Listed { id: study.id, name: study.file_name, bytes: study.bytes });
     Ok(Json(listed.collect()))
 }
@@ -57,10 +57,11 @@ pub(crate) struct UploadQuery {
 pub(crate) async fn upload(
     State(server): SharedState,
     query: Asked<UploadQuery>,
+    asker: Asker,
     body: Body,
 ) -> Result<Json<Value>, Refusal> {
     let name = asked(query)?.name;
-    let place = server.uploads.reserve(Purpose::Keep)?;
+    let place = server.uploads.reserve(Purpose::Keep, asker.address())?;
     let broken_off = |error| Refusal::bad_request(format!("the upload broke off: {}", sentence(&error)));
     let chunks = body.into_data_stream().map(|chunk| chunk.map_err(broken_off));
     let received = receive(&server, chunks, &name, place, server.config.limits.upload_bytes).await?;

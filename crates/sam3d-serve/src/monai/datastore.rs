@@ -16,7 +16,7 @@ use super::{
 use crate::{
     api::as_nifti,
     form::Form,
-    images::{self, ImageName, Known},
+    images::{ImageName, Known},
     labels::{Checked, Tag},
     mask_file::MaskFormat,
     names::Asker,
@@ -104,7 +104,7 @@ pub(crate) async fn add_image(
     let asker = asker.with_client(&client_id(&fields, &form));
     let own = crate::studies::stem(&received.name).unwrap_or(&received.name).to_owned();
     let name = field(&fields, "image").map_or(own, str::to_owned);
-    if images::listed(&server.config).await?.contains_key(&name) {
+    if server.images.listed(&server.config).await?.contains_key(&name) {
         return Err(Refusal::new(
             StatusCode::CONFLICT,
             format!("there is a study {name:?} already; choose another name"),
@@ -174,8 +174,9 @@ pub(crate) async fn save_label(
     let known = known_image(&server, &name, &asker).await?;
     let image = server.images.open(known.located).await?;
     let saved = json!({ "image": name, "label": name });
-    // A label is a volume that is read: one at a time, as the images.
-    let reading = server.images.reading().await;
+    // A label is a volume that is read, with the voxels of its image.
+    let voxels: usize = image.grid().shape_ijk().iter().product();
+    let memory = server.images.memory_of(voxels as u64).await?;
     let work = {
         let server = Arc::clone(&server);
         move || {
@@ -185,7 +186,7 @@ pub(crate) async fn save_label(
         }
     };
     spawn_blocking(work).await.map_err(|error| Refusal::internal("keep the label", &error))??;
-    drop(reading);
+    drop(memory);
     Ok(Json(saved))
 }
 

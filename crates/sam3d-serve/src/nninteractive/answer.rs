@@ -130,7 +130,7 @@ pub(super) async fn predict(
     let computing = async move {
         let given = steps.iter().map(|step| LogStep::clone(step)).collect();
         let pending = shared.model.ask_in_turn(Arc::clone(&image), given).await?;
-        let answer = answer::finish(image, pending, THRESHOLD).await?;
+        let answer = answer::finish(&shared, image, pending, THRESHOLD).await?;
         let base = next.base.clone();
         let log = Arc::new(answer.answered.log);
         let mask = answer.mask;

@@ -8,6 +8,7 @@ use sam3d_nnia::{Array, ArrayError, Head};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
+    names::Asker,
     received::{Received, receive},
     refusal::{Refusal, sentence},
     room::Purpose,
@@ -24,8 +25,8 @@ pub(super) struct Unpacked {
 }
 
 /// The packed array in `body`.
-pub(super) async fn read(server: &Core, body: Body) -> Result<Unpacked, Refusal> {
-    let place = server.uploads.reserve(Purpose::Pass)?;
+pub(super) async fn read(server: &Core, asker: &Asker, body: Body) -> Result<Unpacked, Refusal> {
+    let place = server.uploads.reserve(Purpose::Pass, asker.address())?;
     let broken_off = |error| Refusal::bad_request(format!("the body broke off: {}", sentence(&error)));
     let chunks = body.into_data_stream().map(|chunk| chunk.map_err(broken_off));
     let received = receive(server, chunks, "array", place, server.config.limits.upload_bytes).await?;

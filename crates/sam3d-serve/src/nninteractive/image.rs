@@ -23,6 +23,7 @@ use super::{
     meta,
 };
 use crate::{
+    names::Asker,
     refusal::{Refusal, sentence},
     state::SharedState,
 };
@@ -44,15 +45,17 @@ struct Properties {
 pub(crate) async fn set_image(
     State(server): SharedState,
     headers: HeaderMap,
+    asker: Asker,
     body: Body,
 ) -> Result<Json<Value>, Refusal> {
     let lease = server.leases.find(&headers, Sign::Use)?;
+    // Refused after the body has arrived: a client that is still writing might not read why.
+    let unpacked = array::read(&server, &asker, body).await?;
     let ImageMeta { image_properties } = meta(&headers)?;
     if image_properties.spacing.is_none() {
         tracing::info!("an image without spacing: its voxels are taken to be 1 mm apart");
     }
     let spacing = image_properties.spacing.unwrap_or([1.0; 3]);
-    let unpacked = array::read(&server, body).await?;
     let preprocessing = *server.images.preprocessing();
     let (image, shape) = blocking(move || {
         let shape = unpacked.array.shape().to_vec();

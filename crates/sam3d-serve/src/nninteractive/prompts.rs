@@ -24,6 +24,7 @@ use super::{
     mask, meta, yes,
 };
 use crate::{
+    names::Asker,
     prompts::PromptRules,
     refusal::{Refusal, sentence},
     state::{Shared, SharedState},
@@ -98,29 +99,32 @@ struct DrawingMeta {
 pub(crate) async fn add_scribble(
     State(server): SharedState,
     headers: HeaderMap,
+    asker: Asker,
     body: Body,
 ) -> Result<Response, Refusal> {
-    add_drawing(&server, &headers, body, |drawing, label, most| drawing.scribbles(label, most)).await
+    add_drawing(&server, (&headers, &asker), body, |drawing, label, most| drawing.scribbles(label, most))
+        .await
 }
 
 /// `POST /add_lasso_interaction`: an outline as voxels, filled or not.
 pub(crate) async fn add_lasso(
     State(server): SharedState,
     headers: HeaderMap,
+    asker: Asker,
     body: Body,
 ) -> Result<Response, Refusal> {
-    add_drawing(&server, &headers, body, Drawing::regions).await
+    add_drawing(&server, (&headers, &asker), body, Drawing::regions).await
 }
 
 async fn add_drawing(
     server: &Shared,
-    headers: &HeaderMap,
+    (headers, asker): (&HeaderMap, &Asker),
     body: Body,
     prompts_of: impl FnOnce(Drawing, PointLabel, usize) -> Result<Vec<Prompt>, Refusal> + Send + 'static,
 ) -> Result<Response, Refusal> {
     let lease = server.leases.find(headers, Sign::Use)?;
+    let unpacked = array::read(server, asker, body).await?;
     let DrawingMeta { include_interaction, run_prediction, interaction_bbox } = meta(headers)?;
-    let unpacked = array::read(server, body).await?;
     let image = lease.work().await.image.clone().ok_or_else(lease::no_image)?;
     // A row of voxels has two ends.
     let most = server.rules.most_corners / 2;
@@ -150,11 +154,12 @@ struct MaskMeta {
 pub(crate) async fn add_initial_seg(
     State(server): SharedState,
     headers: HeaderMap,
+    asker: Asker,
     body: Body,
 ) -> Result<Response, Refusal> {
     let lease = server.leases.find(&headers, Sign::Use)?;
+    let unpacked = array::read(&server, &asker, body).await?;
     let MaskMeta { run_prediction } = meta(&headers)?;
-    let unpacked = array::read(&server, body).await?;
     let mut work = lease.work().await;
     let (image, _) = work.ready()?;
     let rules = server.rules;

@@ -4,9 +4,11 @@
 
 mod bright;
 mod faults;
+mod kept;
 mod load;
 mod monai;
 mod nninteractive;
+mod operations;
 mod page;
 mod prompts;
 mod support;

@@ -76,6 +76,7 @@ impl Served {
             allowed_origins: vec![],
             labels: Some(studies.join("labels")),
             studies: Some(studies.clone()),
+            sessions: None,
             target: "tumour".to_owned(),
             limits: Limits { grace: Duration::from_secs(2), ..Limits::default() },
         };
@@ -115,6 +116,11 @@ impl Served {
         let request = if method == "PUT" { agent().put(url) } else { agent().post(url) };
         let request = request.header("content-type", format!("multipart/form-data; boundary={BOUNDARY}"));
         reply(request.send(&multipart(parts)[..]))
+    }
+
+    /// Sends a volume under the name that its client gives it.
+    pub(crate) fn send_volume(&self, name: &str, content: &[u8]) -> Reply {
+        self.form("PUT", &format!("/datastore/?image={name}"), &[("file", Some("x.nii.gz"), content)])
     }
 
     /// Stops and waits until it has.
@@ -190,6 +196,32 @@ pub(crate) fn reply(answer: Result<ureq::http::Response<ureq::Body>, ureq::Error
         meta: header("x-meta"),
         body: answer.body_mut().with_config().limit(1 << 30).read_to_vec().unwrap(),
     }
+}
+
+/// What the server at `address` answers to `request`, a whole one that closes the connection, from the address `from` of this
+/// computer.
+#[cfg(target_os = "linux")]
+pub(crate) fn raw_from(from: [u8; 4], address: SocketAddr, request: &str) -> String {
+    use std::io::{Read, Write};
+    let mut stream = connect_from(from, address);
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// A connection from the address `from` of this computer.
+#[cfg(target_os = "linux")]
+pub(crate) fn connect_from(from: [u8; 4], address: SocketAddr) -> std::net::TcpStream {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::from((from, 0))).unwrap();
+        let stream = socket.connect(address).await.unwrap().into_std().unwrap();
+        stream.set_nonblocking(false).unwrap();
+        stream
+    })
 }
 
 /// The mask `sam3d segment` computes for one click: the same volume, read and prepared here, and its own functions.

@@ -26,7 +26,7 @@ fn unfinished(served: &Served, path: &str, kind: &str, body: &[u8]) -> TcpStream
     stream
 }
 
-fn eventually(what: &str, holds: impl Fn() -> bool) {
+pub(crate) fn eventually(what: &str, holds: impl Fn() -> bool) {
     let start = Instant::now();
     while !holds() {
         assert!(start.elapsed() < Duration::from_secs(60), "{what}");
