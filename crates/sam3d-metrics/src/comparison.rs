@@ -78,15 +78,16 @@ where
 }
 
 /// Two volumes of one grid, with their axes in the order of their memory.
-struct Pair<'a, T> {
+pub(crate) struct Pair<'a, T> {
     truth: ArrayView3<'a, T>,
     prediction: ArrayView3<'a, T>,
-    spacing: Spacing,
+    /// In the order of the axes.
+    pub(crate) spacing: Spacing,
 }
 
 impl<'a, T: Copy + PartialEq + Send + Sync> Pair<'a, T> {
     /// No metric depends on the order of the axes, as long as the spacing has the same; time does.
-    fn new(truth: ArrayView3<'a, T>, prediction: ArrayView3<'a, T>, spacing: Spacing) -> Self {
+    pub(crate) fn new(truth: ArrayView3<'a, T>, prediction: ArrayView3<'a, T>, spacing: Spacing) -> Self {
         let mut order = [0, 1, 2];
         order.sort_by_key(|axis| std::cmp::Reverse(truth.strides()[*axis].unsigned_abs()));
         let mm = spacing.mm();
@@ -110,6 +111,15 @@ impl<'a, T: Copy + PartialEq + Send + Sync> Pair<'a, T> {
         let prediction = BitMask::new(self.prediction, bounds, &belongs);
         let distances = SurfaceDistances::of_bits(&truth, &prediction, self.spacing)?;
         Ok(Comparison { overlap, distances })
+    }
+}
+
+impl Pair<'_, u8> {
+    /// Both masks inside the box around them; `None` if both are empty.
+    pub(crate) fn bits(&self) -> Option<[BitMask; 2]> {
+        let surveys = survey(self.truth, self.prediction, |value| u32::from(value != 0));
+        let bounds = surveys.first()?.bounds;
+        Some([self.truth, self.prediction].map(|mask| BitMask::new(mask, bounds, |value| value != 0)))
     }
 }
 

@@ -3,8 +3,6 @@
 //! - [`Comparison`]: everything below for one pair of masks; [`compare_labels`] for every label of a pair of volumes.
 //! - [`Overlap`]: Dice, intersection over union and volume error, from voxel counts.
 //! - [`SurfaceDistances`]: normalized surface dice, surface overlap, Hausdorff and average distances, between surfaces
-//!   whose elements carry an area.
-//! - [`components`]: connected components.
 //! - [`error_components`] and [`corrective_click`]: where a prediction is wrong, and where a simulated user clicks next.
 //! - [`MaskMeasurements`] and [`IntensityStatistics`]: volume, diameters, bounding box and intensities of one mask.
 //! - [`ClickAuc`] and [`ClicksToReach`]: scores over corrective clicks.
@@ -33,6 +31,7 @@ mod components;
 mod correction;
 mod directed;
 mod distance;
+mod elements;
 mod envelope;
 mod error;
 mod error_components;
@@ -51,6 +50,7 @@ pub use components::{Component, Connectivity, components};
 pub use correction::{ClickRule, CorrectiveClick, corrective_click};
 pub use directed::DirectedDistances;
 pub use distance::distance_transform_mm;
+pub use elements::{SurfaceElement, SurfaceElements};
 pub use error::MetricsError;
 pub use error_components::{DeepestVoxel, ErrorComponent, error_components, largest_component};
 pub use measure::{AxialDiameters, Diameter, IntensityStatistics, MaskMeasurements};
