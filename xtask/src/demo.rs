@@ -49,15 +49,6 @@ impl Recipe {
             Self::Published => "configs/demo.toml",
         }
     }
-
-    /// The setting for this time: the learning rate of the interactive recipe falls over it, the published one has a number
-    /// of epochs and stops at the latest then.
-    fn length(self, minutes: u32) -> String {
-        match self {
-            Self::Interactive => format!("train.minutes={minutes}.0"),
-            Self::Published => format!("train.max_minutes={minutes}.0"),
-        }
-    }
 }
 
 /// Corrective clicks after the first.
@@ -78,7 +69,8 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result<()> {
     print!("{}", PrepareDataArgs::demo(data.clone()).run(0, &workspace::program())?);
 
     remove_earlier_run(&run)?;
-    let minutes = arguments.recipe.length(arguments.minutes);
+    // The learning rate falls over the time there is, whatever the machine manages in it.
+    let minutes = format!("train.minutes={}.0", arguments.minutes);
     let configuration = workspace::root().join(arguments.recipe.configuration());
     let mut train = sam3d("train");
     train.arg("--config").arg(&configuration).arg("--data").arg(&data).arg("--out").arg(&run);

@@ -6,7 +6,9 @@
 
 mod bench;
 mod demo;
+mod dist;
 mod performance;
+mod python;
 mod setup;
 mod step;
 mod test;
@@ -34,6 +36,10 @@ enum Task {
     Demo(demo::DemoArguments),
     /// Run every check: format, lints, documentation, tests.
     Test(test::TestArguments),
+    /// Pack the program and its libraries as an archive that runs wherever it is unpacked.
+    Dist(dist::DistArguments),
+    /// Build the Python packages, install them in an environment of their own and test them there.
+    Python(python::PythonArguments),
     /// Run the benches and print one table.
     Bench(bench::BenchArguments),
     /// Measure time and memory of the network against plain PyTorch, layer by layer and as work grows.
@@ -95,6 +101,8 @@ fn main() -> ExitCode {
         Task::Setup(arguments) => setup::run(&arguments),
         Task::Demo(arguments) => demo::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
+        Task::Dist(arguments) => dist::run(&arguments),
+        Task::Python(arguments) => python::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Performance(arguments) => performance::run(&arguments),
         Task::PrepareData { args, seed, output } => {

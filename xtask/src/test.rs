@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::{
+    dist, python,
     setup::{self, SetupArguments},
     step, workspace,
 };
@@ -42,6 +43,9 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<()> {
         tests.env("SAM3D_FULL_TESTS", "1");
     }
     step::run("tests", &mut tests)?;
+    packages()?;
+    dist::trial_of_debug_build()?;
+    python::run_if_possible()?;
     if arguments.full {
         several_processes()?;
     }
@@ -54,6 +58,16 @@ fn fuzz_targets() -> Result<()> {
     // No --locked: the crates below have their lock file, and cargo-fuzz keeps one of its own.
     check.args(["check", "--manifest-path"]).arg(workspace::root().join("fuzz/Cargo.toml"));
     step::run("fuzz targets", &mut check)
+}
+
+/// Every crate that is to be published can be packed: cargo refuses, for one, dependencies without a version.
+fn packages() -> Result<()> {
+    let mut package = workspace::cargo();
+    package.args(["package", "--locked", "--workspace", "--no-verify", "--allow-dirty", "--quiet"]);
+    step::run(
+        "packages",
+        package.args(["--exclude", "xtask", "--exclude", "xtask-start", "--exclude", "sam3d-testkit"]),
+    )
 }
 
 /// Licences and advisories of the dependencies, where cargo-deny is installed.

@@ -25,6 +25,7 @@ const COMMANDS: &str = "sam3d-commands";
 const CLI: &str = "sam3d-cli";
 const TESTKIT: &str = "sam3d-testkit";
 const XTASK: &str = "xtask";
+const START: &str = "xtask-start";
 
 /// For each package, the names of all it needs to be built and tested, directly or not.
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
@@ -92,12 +93,13 @@ fn crates_depend_only_downwards() {
         .collect();
     assert!(broken.is_empty(), "{broken:#?}");
 
+    assert!(dependencies[START].is_empty(), "{START} is there before anything is compiled");
     // The rules would also hold if the names in them were wrong.
     let mut named: Vec<&str> = dependencies.keys().map(String::as_str).collect();
     named.sort_unstable();
     let mut known = [
         GEOM, IO, DATA, METRICS, PICKLE, NNIA, MODEL, BASELINES, INFER, EVAL, TRAIN, SERVE, COMMANDS, CLI,
-        TESTKIT, XTASK,
+        TESTKIT, XTASK, START,
     ];
     known.sort_unstable();
     assert_eq!(named, known, "a new crate needs its rule here");

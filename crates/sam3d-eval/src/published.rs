@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::EvalError;
 
-const TABLE: &str = include_str!("../../../datasets/published.toml");
+const TABLE: &str = include_str!("../published.toml");
 
 /// One row of the published tables.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -284,7 +284,7 @@ fn to_path(at: [f64; 2], path: &[[f64; 2]], is_closed: bool) -> f64 {
         let length = along[0].powi(2) + along[1].powi(2);
         let share = ((at[0] - a[0]) * along[0] + (at[1] - a[1]) * along[1]) / length;
         let share = if length > 0.0 { share.clamp(0.0, 1.0) } else { 0.0 };
-        (at[0] - a[0] - share * along[0]).hypot(at[1] - a[1] - share * along[1])
+        libm::hypot(at[0] - a[0] - share * along[0], at[1] - a[1] - share * along[1])
     };
     let segments = path.windows(2).map(|ends| to_segment(ends[0], ends[1]));
     let ends = path.first().zip(path.last());

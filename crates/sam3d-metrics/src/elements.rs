@@ -139,9 +139,8 @@ fn elements(
     };
     let by_slice: Vec<Vec<SurfaceElement>> = (0..depth).into_par_iter().map(of_slice).collect();
     let mut elements = by_slice.concat();
-    elements.par_sort_unstable_by(|a, b| {
-        a.distance_mm.total_cmp(&b.distance_mm).then(a.size.total_cmp(&b.size))
-    });
+    elements
+        .par_sort_unstable_by(|a, b| a.distance_mm.total_cmp(&b.distance_mm).then(a.size.total_cmp(&b.size)));
     elements
 }
 

@@ -3,6 +3,8 @@
 //! - [`Comparison`]: everything below for one pair of masks; [`compare_labels`] for every label of a pair of volumes.
 //! - [`Overlap`]: Dice, intersection over union and volume error, from voxel counts.
 //! - [`SurfaceDistances`]: normalized surface dice, surface overlap, Hausdorff and average distances, between surfaces
+//!   whose elements carry an area; [`SurfaceElements`] has the elements themselves, also of contours in a slice.
+//! - [`components`]: connected components.
 //! - [`error_components`] and [`corrective_click`]: where a prediction is wrong, and where a simulated user clicks next.
 //! - [`MaskMeasurements`] and [`IntensityStatistics`]: volume, diameters, bounding box and intensities of one mask.
 //! - [`ClickAuc`] and [`ClicksToReach`]: scores over corrective clicks.

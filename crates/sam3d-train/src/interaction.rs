@@ -229,9 +229,11 @@ mod tests {
 
     #[test]
     fn the_interactive_demo_differs_from_the_demo_in_nothing_else() {
-        let read = |text: &str| toml::from_str::<TrainConfig>(text).unwrap();
-        let plain = read(include_str!("../../../configs/demo.toml"));
-        let mut interactive = read(include_str!("../../../configs/demo-interactive.toml"));
+        let configs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs");
+        let text = |name: &str| std::fs::read_to_string(configs.join(name)).unwrap();
+        let read = |name: &str| toml::from_str::<TrainConfig>(&text(name)).unwrap();
+        let plain = read("demo.toml");
+        let mut interactive = read("demo-interactive.toml");
         interactive.validate().unwrap();
         assert!(interactive.train.interaction.take().is_some());
         interactive.variant.dense_prompts = false;

@@ -28,12 +28,12 @@ use crate::{nnunet, splits::SplitCounts};
 
 /// The embedded descriptions, by name.
 const EMBEDDED: [(&str, &str); 6] = [
-    ("demo", include_str!("../../../../datasets/demo.toml")),
-    ("kits21", include_str!("../../../../datasets/kits21.toml")),
-    ("lits17", include_str!("../../../../datasets/lits17.toml")),
-    ("msd-colon", include_str!("../../../../datasets/msd-colon.toml")),
-    ("msd-pancreas", include_str!("../../../../datasets/msd-pancreas.toml")),
-    ("sts-ct", include_str!("../../../../datasets/sts-ct.toml")),
+    ("demo", include_str!("../../datasets/demo.toml")),
+    ("kits21", include_str!("../../datasets/kits21.toml")),
+    ("lits17", include_str!("../../datasets/lits17.toml")),
+    ("msd-colon", include_str!("../../datasets/msd-colon.toml")),
+    ("msd-pancreas", include_str!("../../datasets/msd-pancreas.toml")),
+    ("sts-ct", include_str!("../../datasets/sts-ct.toml")),
 ];
 
 /// What is known of a dataset.

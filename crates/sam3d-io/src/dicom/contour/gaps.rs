@@ -102,7 +102,7 @@ impl SignedDistance {
 /// The distance from each index to the nearest one that is set; large if none is.
 fn distances(set: Array2<bool>, [along_s, along_t]: [f64; 2]) -> Array2<f64> {
     let (height, width) = set.dim();
-    let far = (width as f64 * along_s).hypot(height as f64 * along_t) + 1.0;
+    let far = libm::hypot(width as f64 * along_s, height as f64 * along_t) + 1.0;
     // Along s: forwards, then backwards.
     let mut along = Array2::from_elem([height, width], far);
     for (set, mut row) in set.rows().into_iter().zip(along.rows_mut()) {
@@ -127,7 +127,7 @@ fn distances(set: Array2<bool>, [along_s, along_t]: [f64; 2]) -> Array2<f64> {
             for row in
                 [t.checked_sub(offset), Some(t + offset).filter(|row| *row < height)].into_iter().flatten()
             {
-                nearest = nearest.min(across.hypot(along[[row, s]]));
+                nearest = nearest.min(libm::hypot(across, along[[row, s]]));
             }
         }
         nearest

@@ -141,5 +141,5 @@ fn distance_to_edge(point: [f64; 2], a: [f64; 2], b: [f64; 2]) -> f64 {
     let square = along[0] * along[0] + along[1] * along[1];
     let part =
         if square > 0.0 { ((from[0] * along[0] + from[1] * along[1]) / square).clamp(0.0, 1.0) } else { 0.0 };
-    (from[0] - part * along[0]).hypot(from[1] - part * along[1])
+    libm::hypot(from[0] - part * along[0], from[1] - part * along[1])
 }

@@ -1,0 +1,1 @@
+../../build/libtorch_rpath.rs
