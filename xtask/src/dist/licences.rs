@@ -145,7 +145,7 @@ mod tests {
             of("serde_derive v1.0.229 (proc-macro)\tMIT (*)").as_deref(),
             Some("serde_derive-1.0.229 MIT")
         );
-        assert_eq!(of("sam3d-io v0.1.0 (/work/sam3d/crates/sam3d-io)\tMIT"), None);
+        assert_eq!(of("sam3d-io v0.1.0 (/src/sam3d/crates/sam3d-io)\tMIT"), None);
         assert_eq!(of(""), None);
     }
 

@@ -58,6 +58,7 @@ pub(crate) fn run(arguments: &DistArguments) -> Result<()> {
     stage::lay_out(&tree, &program, &libtorch, stage::Libraries::Stripped)?;
     licences::collect(&tree.join("licenses"), &libtorch)?;
     check::runs_elsewhere(&tree)?;
+    check::runs_on_older_systems(&tree)?;
     check::names_no_directory_of_this_machine(&tree.join("bin/sam3d"), &build::own_directories())?;
     empty_root::prove(&tree, &program, &libtorch)?;
     let archive = archive::pack(&tree)?;
