@@ -108,6 +108,7 @@ fn start(weights: &str, studies: &str, clients: usize, cache_mib: usize) -> Outc
         allowed_origins: Vec::new(),
         studies: Some(studies.into()),
         labels: None,
+        sessions: None,
         target: "target".to_owned(),
         limits: Limits { queue: clients, ..Limits::default() },
     };
