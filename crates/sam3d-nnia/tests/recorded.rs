@@ -88,7 +88,7 @@ fn masks_of_every_type_and_several_blocks_come_back() {
         // Blocks without any voxel, with some, with noise, and a short last one.
         let shape = [7, 100, 123];
         let is_set = |at: usize| {
-            at > 30_000 && (at % 7 == 0 || at > 60_000 && at.wrapping_mul(2_654_435_761) % 64 > 31)
+            at > 30_000 && (at.is_multiple_of(7) || at > 60_000 && at.wrapping_mul(2_654_435_761) % 64 > 31)
         };
         let voxels = 7 * 100 * 123;
         let body = pack(element, shape, (0..voxels).map(is_set));
