@@ -86,7 +86,10 @@ pub struct ClickCounts {
     pub given: usize,
     /// Of these, clicks that the new mask obeys: it has the voxel as the click says.
     pub obeyed: usize,
-    /// Of these, clicks after which Dice was lower than before.
+    /// Of the clicks given, those that the network alone would have contradicted, so that the session made them hold.
+    #[serde(default)]
+    pub held: usize,
+    /// Of the clicks given, those after which Dice was lower than before.
     pub dice_fell: usize,
     /// Clicks that were not given because no error was left.
     pub without_error: usize,
@@ -102,8 +105,9 @@ impl ClickCounts {
             let dice = curve(case, run.click_set, &|score| score.dice);
             for (step, dice) in run.steps.iter().zip(dice.windows(2)) {
                 match step {
-                    CorrectionStep::Click { is_obeyed, .. } => {
+                    CorrectionStep::Click { is_obeyed, is_held, .. } => {
                         counts.given += 1;
+                        counts.held += usize::from(*is_held);
                         counts.obeyed += usize::from(*is_obeyed);
                         counts.dice_fell += usize::from(dice[1] < dice[0]);
                     }
@@ -121,6 +125,7 @@ impl ClickCounts {
         Self {
             given: self.given + other.given,
             obeyed: self.obeyed + other.obeyed,
+            held: self.held + other.held,
             dice_fell: self.dice_fell + other.dice_fell,
             without_error: self.without_error + other.without_error,
             only_excess: self.only_excess + other.only_excess,
@@ -244,6 +249,7 @@ mod tests {
             component_voxels: 1,
             depth_mm: 1.0,
             is_obeyed,
+            is_held: !is_obeyed,
         }
     }
 
@@ -308,7 +314,7 @@ mod tests {
         let summary = summarise_corrections(&config(), &[worse, done]).unwrap();
         assert_eq!(
             summary.clicks,
-            ClickCounts { given: 3, obeyed: 2, dice_fell: 1, without_error: 2, only_excess: 1 }
+            ClickCounts { given: 3, obeyed: 2, held: 1, dice_fell: 1, without_error: 2, only_excess: 1 }
         );
         let Share { share, interval } = summary.obeyed.unwrap();
         // Resamples are both cases, the first one twice (a half), or the second one twice (all of its one click).

@@ -95,6 +95,9 @@ pub enum CorrectionStep {
         depth_mm: f64,
         /// Whether the new mask has the voxel as the click says.
         is_obeyed: bool,
+        /// Whether the network alone would have contradicted it, so that the session made it hold.
+        #[serde(default)]
+        is_held: bool,
     },
     /// The mask was the truth; the score is carried forward.
     NoError,
@@ -106,6 +109,8 @@ pub enum CorrectionStep {
 pub(crate) struct Corrected {
     /// 0 or 1 on the file's grid, `[D, H, W]`.
     pub(crate) mask: Array3<u8>,
+    /// Whether a click had to be made to hold.
+    pub(crate) is_held: bool,
     pub(crate) encoder: Duration,
     pub(crate) total: Duration,
 }
@@ -156,7 +161,7 @@ impl Corrector<'_> {
         let mut mask = Arc::new(Array3::zeros(self.case.truth.raw_dim()));
         let (mut clicks_ijk, mut timings, mut steps) = (Vec::new(), Vec::new(), Vec::new());
         let mut ask = |points: usize, (prompt, voxel_ijk): PlacedPrompt, clicks_ijk: &mut Vec<[usize; 3]>| {
-            let Corrected { mask, encoder, total } = answer(prompt)?;
+            let Corrected { mask, is_held, encoder, total } = answer(prompt)?;
             clicks_ijk.extend(voxel_ijk);
             timings.push(PromptTiming {
                 click_set,
@@ -164,10 +169,10 @@ impl Corrector<'_> {
                 encoder_seconds: encoder.as_secs_f64(),
                 other_seconds: total.saturating_sub(encoder).as_secs_f64(),
             });
-            Ok::<_, EvalError>(Arc::new(mask))
+            Ok::<_, EvalError>((Arc::new(mask), is_held))
         };
         if let Some(first) = first {
-            mask = ask(0, first, &mut clicks_ijk)?;
+            mask = ask(0, first, &mut clicks_ijk)?.0;
         }
         let prompted = |points: usize, clicks_ijk: &[[usize; 3]]| Prompted {
             points,
@@ -187,7 +192,8 @@ impl Corrector<'_> {
             steps.push(match next {
                 Ok(click) => {
                     let (prompt, voxel_ijk) = self.placed(&click);
-                    mask = ask(points, (prompt, Some(voxel_ijk)), &mut clicks_ijk)?;
+                    let is_held;
+                    (mask, is_held) = ask(points, (prompt, Some(voxel_ijk)), &mut clicks_ijk)?;
                     let CorrectiveClick { point, component_voxels, depth_mm } = click;
                     let is_obeyed = (mask[point.index] != 0) == (point.label == PointLabel::Positive);
                     CorrectionStep::Click {
@@ -196,6 +202,7 @@ impl Corrector<'_> {
                         component_voxels,
                         depth_mm,
                         is_obeyed,
+                        is_held,
                     }
                 }
                 Err(carried) => carried,

@@ -193,10 +193,11 @@ fn send(work: &SyncSender<ScoringJob>, item: ScoringJob) -> Result<(), EvalError
 /// The mask of `session` after one more prompt.
 fn corrected(session: &mut Session, prompt: Prompt) -> Result<Corrected, EvalError> {
     let start = Instant::now();
-    let encoder = session.add(prompt)?.encoding.unwrap_or_default();
+    let change = session.add(prompt)?;
+    let (is_held, encoder) = (change.held > 0, change.encoding.unwrap_or_default());
     let stored = session.mask(f64::from(THRESHOLD))?;
     let mask = session.image().frame().axis_map().to_dhw(stored.view())?;
-    Ok(Corrected { mask, encoder, total: start.elapsed() })
+    Ok(Corrected { mask, is_held, encoder, total: start.elapsed() })
 }
 
 /// Scores predictions until the channel closes.

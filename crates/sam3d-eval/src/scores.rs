@@ -101,7 +101,7 @@ impl Scores {
         for dice in DICE_TARGETS {
             text.push_str(&format!(",clicks_to_{dice}"));
         }
-        text.push_str(",given,obeyed,dice_fell,without_error,only_excess\n");
+        text.push_str(",given,obeyed,held,dice_fell,without_error,only_excess\n");
         for case in &self.cases {
             let mut cells: Vec<String> = vec![case.case.clone()];
             let mut area = |value: &dyn Fn(&ClickScore) -> f64| {
@@ -123,9 +123,10 @@ impl Scores {
                     .collect();
                 cells.push(Summary::of(&reached).map_or_else(String::new, |clicks| clicks.mean.to_string()));
             }
-            let ClickCounts { given, obeyed, dice_fell, without_error, only_excess } = ClickCounts::of(case);
+            let ClickCounts { given, obeyed, held, dice_fell, without_error, only_excess } =
+                ClickCounts::of(case);
             cells.extend(
-                [given, obeyed, dice_fell, without_error, only_excess].map(|count| count.to_string()),
+                [given, obeyed, held, dice_fell, without_error, only_excess].map(|count| count.to_string()),
             );
             text.push_str(&cells.join(","));
             text.push('\n');

@@ -1,6 +1,6 @@
 //! The probability that a session predicts, and its resampling to the file's grid.
 
-use ndarray::{Array3, ArrayView3, s};
+use ndarray::{Array3, ArrayView3, ArrayViewMut3, s};
 use sam3d_geom::Extent;
 use sam3d_io::{
     crop::CropWindow,
@@ -77,6 +77,15 @@ impl Answer {
         self.values.get(inside).copied().unwrap_or(0.0)
     }
 
+    /// Whether the resampled voxel `index` lies in the box.
+    pub(crate) fn covers(&self, index: [usize; 3]) -> bool {
+        (0..3).all(|axis| index[axis] >= self.start[axis] && index[axis] < self.end()[axis])
+    }
+
+    pub(crate) fn values_mut(&mut self) -> ArrayViewMut3<'_, f32> {
+        self.values.view_mut()
+    }
+
     /// Whether the probability is above one half in the voxels of the crop `window`: 1 or 0, in C order over (D, H, W).
     pub(crate) fn mask_in(&self, window: CropWindow) -> Vec<f32> {
         let offset =
@@ -116,6 +125,17 @@ impl Answer {
             std::array::from_fn(|axis| a[axis].min(b[axis])),
             std::array::from_fn(|axis| a[axis].max(b[axis]) + 1),
         ])
+    }
+
+    /// The box around the file's voxels that depend on one of two answers; see [`native_box`](Self::native_box).
+    pub(crate) fn native_box_of_both(answers: [Option<&Self>; 2], frame: &Frame) -> Option<[[usize; 3]; 2]> {
+        let boxes = answers.into_iter().flatten().filter_map(|answer| answer.native_box(frame));
+        boxes.reduce(|[low, high], [start, end]| {
+            [
+                std::array::from_fn(|axis| low[axis].min(start[axis])),
+                std::array::from_fn(|axis| high[axis].max(end[axis])),
+            ]
+        })
     }
 
     /// The mask of the voxels whose probability is above `threshold`, in the file's grid.

@@ -12,6 +12,8 @@ pub struct Change {
     pub outside: usize,
     /// Number of crops (windows for the prompt-free variant) that the network processed.
     pub crops: usize,
+    /// Number of clicks of this step that the network alone would have contradicted.
+    pub held: usize,
     /// Whether the mask reaches the border of the crops.
     pub is_cut_off: bool,
     /// Time of the encoder; `None` if the embedding was known.

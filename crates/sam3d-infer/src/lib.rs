@@ -17,6 +17,7 @@
 
 mod answer;
 mod change;
+mod correction;
 mod ensemble;
 mod error;
 pub mod grow;

@@ -14,12 +14,13 @@ use sam3d_model::{DenseChannel, DensePrompts};
 
 use crate::{
     Accepts, Answer, Change, Image, InferError, MaskPart, Progress, Prompt, Segmenter, SessionLog,
+    correction::Places,
     ensemble::CropEmbeddings,
     grow::{self, GrowLimits},
     log::LogStep,
     placement::{self, Placement},
     prompt::Resolved,
-    shape::{Shape, ShapeKind},
+    shape::{Shape, ShapeKind, places},
 };
 
 /// Number of steps whose answers are kept for undo; older ones are computed again from their prompts.
@@ -107,7 +108,8 @@ impl Session {
         }
         let before = self.answer()?;
         let (step, mut change) = self.compute(step, self.done, before.as_deref(), progress)?;
-        change.region = self.region([before.as_deref(), step.answer.as_deref()]);
+        change.region =
+            Answer::native_box_of_both([before.as_deref(), step.answer.as_deref()], self.image.frame());
         self.steps.truncate(self.done);
         self.steps.push(step);
         self.done += 1;
@@ -226,6 +228,7 @@ impl Session {
             region: None,
             outside: 0,
             crops: 1,
+            held: 0,
             is_cut_off: false,
             encoding: None,
             decoding: Duration::ZERO,
@@ -292,10 +295,21 @@ impl Session {
         };
         let grown = grow::grow(extent, placement, &points, limits, &mut predict, &mut tell)?;
         (change.crops, change.is_cut_off) = (grown.crops.len(), grown.is_cut_off);
-        let answer = match before {
-            Some(before) => grown.answer.over(before),
+        let mut answer = match previous {
+            Some(previous) => grown.answer.over(previous),
             None => grown.answer,
         };
+        if self.segmenter.accepts().negative_clicks {
+            let earlier = self.steps[..index].iter().map(|step| (&step.points[..], &step.shapes[..]));
+            let earlier: Vec<Point> =
+                earlier.flat_map(|(clicks, shapes)| places(clicks, shapes, frame)).collect();
+            let is_local =
+                shapes.iter().all(|shape| shape.kind() == ShapeKind::Scribble) && limits.crops == 1;
+            let places = Places { earlier: &earlier, new: &places(&new, &shapes, frame) };
+            let spacing = self.segmenter.preprocessing().spacing_mm;
+            let held = places.correct(&mut answer, previous.filter(|_| is_local), spacing);
+            change.held = held.iter().take(new.len()).filter(|held| **held).count();
+        }
         change.decoding = start.elapsed().saturating_sub(change.encoding.unwrap_or_default());
         Ok((Step { log, points: new, shapes, placed, answer: Some(Arc::new(answer)) }, change))
     }
@@ -358,17 +372,6 @@ impl Session {
         let kept = (!self.segmenter.keeps_embeddings()).then(|| (window, Rc::clone(&embedding)));
         *self.embedded.borrow_mut() = kept;
         Ok(embedding)
-    }
-
-    /// The box around the file's voxels that depend on one of two answers.
-    fn region(&self, answers: [Option<&Answer>; 2]) -> Option<[[usize; 3]; 2]> {
-        let boxes = answers.into_iter().flatten().filter_map(|answer| answer.native_box(self.image.frame()));
-        boxes.reduce(|[low, high], [start, end]| {
-            [
-                std::array::from_fn(|axis| low[axis].min(start[axis])),
-                std::array::from_fn(|axis| high[axis].max(end[axis])),
-            ]
-        })
     }
 }
 

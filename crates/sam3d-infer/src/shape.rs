@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use ndarray::Array3;
-use sam3d_geom::{BoundingBox, PointLabel};
+use sam3d_geom::{BoundingBox, Point, PointLabel};
 use sam3d_io::{crop::CropWindow, prepare::Frame};
 
 use crate::{Answer, InferError, Prompt, run_mask::RunMask};
@@ -186,6 +186,15 @@ impl Shape {
         });
     }
 
+    /// The voxels of a scribble on the resampled grid, as clicks of its label; none of another shape.
+    fn stroke(&self, frame: &Frame) -> Vec<Point> {
+        let mut voxels = Vec::new();
+        if self.kind() == ShapeKind::Scribble {
+            self.for_each_voxel(frame, self.bounds, |index| voxels.push(Point { index, label: self.label }));
+        }
+        voxels
+    }
+
     /// The shape as an answer: certain in it, 0 outside.
     pub(crate) fn answer(&self, frame: &Frame) -> Answer {
         let start = self.bounds.start().map(|n| n as usize);
@@ -195,6 +204,11 @@ impl Shape {
         });
         Answer::new(start, values)
     }
+}
+
+/// Clicks, and the voxels of strokes, on the resampled grid.
+pub(crate) fn places(clicks: &[Point], shapes: &[Shape], frame: &Frame) -> Vec<Point> {
+    clicks.iter().copied().chain(shapes.iter().flat_map(|shape| shape.stroke(frame))).collect()
 }
 
 impl Plane {

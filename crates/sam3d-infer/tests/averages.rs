@@ -15,7 +15,7 @@ use sam3d_testkit::by_name;
 use tch::Tensor;
 
 use self::golden_network::by_name_network;
-use PointLabel::{Negative, Positive};
+use PointLabel::Positive;
 
 const SIDE: usize = 72;
 
@@ -56,7 +56,12 @@ fn flip(values: &[f32], bits: usize) -> Vec<f32> {
 }
 
 /// The mean of eight predictions, each of a mirrored crop with its prompts, mirrored back.
-fn mean_of_eight(config: &ModelConfig, crop: &[f32], clicks: &[Point], previous: &[f32]) -> Vec<f64> {
+fn mean_of_eight(
+    config: &ModelConfig,
+    crop: &[f32],
+    clicks: &[Point],
+    shown: &[(DenseChannel, Vec<f32>)],
+) -> Vec<f64> {
     let network = by_name_network(config);
     let mut mean = vec![0.0; crop.len()];
     for bits in 0..8 {
@@ -65,8 +70,12 @@ fn mean_of_eight(config: &ModelConfig, crop: &[f32], clicks: &[Point], previous:
             .iter()
             .map(|click| Point { index: [0, 1, 2].map(|axis| mirror(axis, click.index[axis])), ..*click });
         let clicks = sam3d_geom::Prompt::new(moved.collect(), Extent::new([64; 3]).unwrap()).ok();
-        let dense = DensePrompts::default().with(DenseChannel::PreviousMask, &flip(previous, bits)).unwrap();
-        let prompts = if clicks.is_none() { vec![] } else { vec![CropPrompt { clicks, dense }] };
+        let is_prompted = clicks.is_some() || !shown.is_empty();
+        let mut dense = DensePrompts::default();
+        for (channel, values) in shown {
+            dense = dense.with(*channel, &flip(values, bits)).unwrap();
+        }
+        let prompts = if is_prompted { vec![CropPrompt { clicks, dense }] } else { vec![] };
         let found = flip(&network.predict(&flip(crop, bits), &prompts).unwrap(), bits);
         mean.iter_mut().zip(found).for_each(|(mean, p)| *mean += f64::from(p) / 8.0);
     }
@@ -81,7 +90,8 @@ fn assert_close(found: &Array3<f32>, expected: &[f64]) {
 
 #[test]
 fn flips_are_the_mean_of_eight_predictions() {
-    let config = dense();
+    // Weights that know no labels: for them clicks are the networks' alone.
+    let config = ModelConfig::tiny();
     let (flipped, plain) = (flipping(&config), Segmenter::new(by_name_network(&config), preprocessing(), 0));
     let [mut session, mut once] = [&flipped, &plain].map(|segmenter| segmenter.session(volume()).unwrap());
     let window = CropWindow::around([36; 3].map(|n| n as i64), 64);
@@ -92,19 +102,34 @@ fn flips_are_the_mean_of_eight_predictions() {
     };
     let answer = |session: &mut sam3d_infer::Session| session.answer().unwrap().unwrap().values().to_owned();
 
-    let (inside, outside) = ([36, 36, 36], [40, 30, 37]);
+    let inside = [36, 36, 36];
     for session in [&mut session, &mut once] {
         session.add(Prompt::click(inside, Positive)).unwrap();
     }
     let first = answer(&mut session);
-    let clicks = [in_crop(inside, Positive), in_crop(outside, Negative)];
-    assert_close(&first, &mean_of_eight(&config, &crop, &clicks[..1], &[0.0; 64 * 64 * 64]));
+    let clicks = [in_crop(inside, Positive)];
+    assert_close(&first, &mean_of_eight(&config, &crop, &clicks, &[]));
     assert_ne!(first, answer(&mut once));
 
-    session.add(Prompt::click(outside, Negative)).unwrap();
+    // Of prompts of weights that know labels, boxes: clicks hold, and the mask far from them stays.
+    let config = dense();
+    let in_box = |low: [usize; 3], high: [usize; 3]| -> Vec<f32> {
+        let corners = [low, high].map(|ijk| in_crop(ijk, Positive).index);
+        let inside =
+            |at: [usize; 3]| (0..3).all(|axis| (corners[0][axis]..=corners[1][axis]).contains(&at[axis]));
+        (0..64 * 64 * 64).map(|n| f32::from(u8::from(inside([n / 4096, n / 64 % 64, n % 64])))).collect()
+    };
+    let (low, high, higher) = ([29, 30, 31], [43, 42, 41], [43, 44, 45]);
+    let mut session = flipping(&config).session(volume()).unwrap();
+    session.add(Prompt::Box { first: low, last: high, label: Positive }).unwrap();
+    let first = answer(&mut session);
+    let region = (DenseChannel::RegionInside, in_box(low, high));
+    assert_close(&first, &mean_of_eight(&config, &crop, &[], &[region]));
+    session.add(Prompt::Box { first: low, last: higher, label: Positive }).unwrap();
     let previous: Vec<f32> = first.iter().map(|p| f32::from(u8::from(*p > 0.5))).collect();
     assert!(previous.contains(&1.0) && previous.contains(&0.0), "the previous mask must matter");
-    assert_close(&answer(&mut session), &mean_of_eight(&config, &crop, &clicks, &previous));
+    let shown = [(DenseChannel::PreviousMask, previous), (DenseChannel::RegionInside, in_box(low, higher))];
+    assert_close(&answer(&mut session), &mean_of_eight(&config, &crop, &[], &shown));
 }
 
 #[test]
@@ -116,7 +141,7 @@ fn flips_of_the_prompt_free_variant() {
     let mut session = flipping(&config).session(small).unwrap();
     session.add_step(LogStep::default(), &mut |_| ()).unwrap();
     let image = session.image().whole().unwrap().into_owned().into_raw_vec_and_offset().0;
-    let expected = mean_of_eight(&config, &image, &[], &[0.0; 64 * 64 * 64]);
+    let expected = mean_of_eight(&config, &image, &[], &[]);
     assert_close(&session.answer().unwrap().unwrap().values().to_owned(), &expected);
 }
 

@@ -267,3 +267,35 @@ fn shapes_thinner_than_a_resampled_voxel_are_drawn() {
         }
     }
 }
+
+/// Whatever the network says: after each step the mask, on the file's grid, is as every click and stroke so far says.
+#[test]
+fn clicks_and_strokes_hold_for_weights_that_know_labels() {
+    let clicks = [
+        ([40, 30, 20], Positive),
+        ([46, 33, 22], Negative),
+        ([34, 25, 17], Positive),
+        ([40, 38, 20], Negative),
+    ];
+    let stroke = [[50, 20, 24], [54, 24, 24]];
+    let mut session = session(&segmenter(true));
+    let mut held = 0;
+    for (number, (voxel, label)) in clicks.into_iter().enumerate() {
+        held += session.add(Prompt::click(voxel, label)).unwrap().held;
+        let mask = session.mask(0.5).unwrap();
+        for ([i, j, k], label) in &clicks[..=number] {
+            assert_eq!(mask[[*k, *j, *i]] == 1, *label == Positive, "{i}, {j}, {k} after click {number}");
+        }
+    }
+    assert!(held > 0, "the network alone obeys every click");
+    session.add(Prompt::Scribble { path: stroke.to_vec(), width: 3.0, label: Positive }).unwrap();
+    let mask = session.mask(0.5).unwrap();
+    for step in 0..=4 {
+        assert_eq!(mask[[24, 20 + step, 50 + step]], 1, "{step} along the stroke");
+    }
+    // The published network knows no labels: two clicks are what it says of two clicks.
+    let mut published = self::session(&segmenter(false));
+    for voxel in [[40, 30, 20], [46, 33, 22]] {
+        assert_eq!(published.add(Prompt::click(voxel, Positive)).unwrap().held, 0);
+    }
+}

@@ -80,6 +80,10 @@ pub struct PromptConfig {
     /// `point_labels`. An extension of this project.
     #[serde(default, skip_serializing_if = "is_false")]
     pub dense_prompts: bool,
+    /// Whether clicks are also drawn into the channels of scribbles, as cubes of 3 voxels, so that the network knows their
+    /// places. Requires `dense_prompts`. An extension of this project.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub clicks_as_scribbles: bool,
 }
 
 impl PromptConfig {
@@ -203,6 +207,10 @@ impl ModelConfig {
                 let rule = "true with prompt.dense_prompts";
                 check(prompt.point_labels, "prompt.point_labels", prompt.point_labels, rule)?;
             }
+            if prompt.clicks_as_scribbles {
+                let rule = "true with prompt.clicks_as_scribbles";
+                check(prompt.dense_prompts, "prompt.dense_prompts", prompt.dense_prompts, rule)?;
+            }
             let width = encoder.neck_channels;
             if prompt.features == PointFeatures::Positional {
                 let rule = "half of encoder.neck_channels with prompt.features = \"positional\"";
@@ -256,7 +264,9 @@ mod tests {
     #[test]
     fn what_older_files_do_not_know_is_off_and_not_written() {
         let text = serde_json::to_string(&ModelConfig::tiny()).unwrap();
-        assert!(!text.contains("dense_prompts") && !text.contains("point_labels"), "{text}");
+        for field in ["dense_prompts", "point_labels", "clicks_as_scribbles"] {
+            assert!(!text.contains(field), "{text}");
+        }
         let mut config: ModelConfig = serde_json::from_str(&text).unwrap();
         let prompt = config.prompt.as_mut().unwrap();
         assert!(!prompt.dense_prompts && !prompt.point_labels);
@@ -305,6 +315,8 @@ mod tests {
         });
         assert!(dense.contains("prompt.levels is [2, 3], expected it to be a list with level 4"), "{dense}");
         let unlabelled = broken(|c| c.prompt.as_mut().unwrap().dense_prompts = true);
+        let drawn = broken(|c| c.prompt.as_mut().unwrap().clicks_as_scribbles = true);
+        assert!(drawn.contains("prompt.dense_prompts is false, expected it to be true"), "{drawn}");
         assert!(unlabelled.contains("prompt.point_labels is false, expected it to be true"), "{unlabelled}");
     }
 }

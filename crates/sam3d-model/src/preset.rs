@@ -85,6 +85,7 @@ impl ModelConfig {
                 features: PointFeatures::VisualSampler,
                 point_labels: false,
                 dense_prompts: false,
+                clicks_as_scribbles: false,
             }),
             decoder: DecoderConfig { head_channels: 16, hidden_channels: 16, levels: all_levels() },
         }
@@ -105,6 +106,7 @@ impl ModelConfig {
                 features: PointFeatures::VisualSampler,
                 point_labels: false,
                 dense_prompts: false,
+                clicks_as_scribbles: false,
             }),
             decoder: DecoderConfig { head_channels: 128, hidden_channels: 128, levels: all_levels() },
         }

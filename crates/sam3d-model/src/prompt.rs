@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use sam3d_geom::Prompt;
+use sam3d_geom::{PointLabel, Prompt};
 
 use crate::ModelError;
 
@@ -66,6 +66,40 @@ impl DensePrompts {
         let is_empty = values.iter().all(|value| *value == 0.0);
         self.channels[channel as usize] = (!is_empty).then(|| values.into());
         Ok(self)
+    }
+
+    /// Draws a cube of 3 voxels for each of `clicks` into the channel of scribbles inside or outside.
+    pub(crate) fn with_clicks(&self, clicks: &Prompt) -> Self {
+        let (mut drawn, [d, h, w]) = (self.clone(), clicks.extent().sizes());
+        let kinds = [
+            (PointLabel::Positive, DenseChannel::ScribbleInside),
+            (PointLabel::Negative, DenseChannel::ScribbleOutside),
+        ];
+        for (label, channel) in kinds {
+            let points: Vec<_> = clicks.points().iter().filter(|point| point.label == label).collect();
+            if points.is_empty() {
+                continue;
+            }
+            let mut values = match self.channel(channel) {
+                Some(values) => values.to_vec(),
+                None => vec![0.0; d * h * w],
+            };
+            for point in points {
+                let near = |axis: usize, side: usize| {
+                    let at = point.index[axis];
+                    at.saturating_sub(1)..(at + 2).min(side)
+                };
+                for i in near(0, d) {
+                    for j in near(1, h) {
+                        for k in near(2, w) {
+                            values[(i * h + j) * w + k] = 1.0;
+                        }
+                    }
+                }
+            }
+            drawn.channels[channel as usize] = Some(values.into());
+        }
+        drawn
     }
 
     /// The values of `channel` in C order over (D, H, W); `None` if all are 0.
@@ -136,6 +170,32 @@ mod tests {
         assert!(!dense.is_empty() && dense.channel(DenseChannel::PreviousMask).is_none());
         assert_eq!(dense.channel(DenseChannel::RegionInside).unwrap()[3], 0.5);
         assert!(dense.with(DenseChannel::RegionInside, &[0.0; 8]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn clicks_are_drawn_as_cubes_into_the_scribbles_of_their_label() {
+        let extent = Extent::new([5; 3]).unwrap();
+        let points = vec![
+            Point::positive([0, 2, 4]),
+            Point { label: PointLabel::Negative, ..Point::positive([2, 2, 2]) },
+        ];
+        let stroke: Vec<f32> = (0..125).map(|i| f32::from(u8::from(i == 124))).collect();
+        let dense = DensePrompts::default().with(DenseChannel::ScribbleInside, &stroke).unwrap();
+        let drawn = dense.with_clicks(&Prompt::new(points, extent).unwrap());
+        let ones = |channel| -> Vec<usize> {
+            let values = drawn.channel(channel).unwrap();
+            (0..values.len()).filter(|i| values[*i] == 1.0).collect()
+        };
+        let cube = |ranges: [std::ops::Range<usize>; 3]| {
+            let [d, h, w] = ranges;
+            let rows = d.flat_map(move |i| h.clone().map(move |j| (i * 5 + j) * 5));
+            rows.flat_map(move |row| w.clone().map(move |k| row + k)).collect::<Vec<usize>>()
+        };
+        // Cut off at the border; the stroke stays.
+        let inside = [cube([0..2, 1..4, 3..5]), vec![124]].concat();
+        assert_eq!(ones(DenseChannel::ScribbleInside), inside);
+        assert_eq!(ones(DenseChannel::ScribbleOutside), cube([1..4, 1..4, 1..4]));
+        assert!(drawn.channel(DenseChannel::PreviousMask).is_none());
     }
 
     #[test]

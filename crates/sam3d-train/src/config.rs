@@ -289,9 +289,16 @@ impl TrainConfig {
             return self.validate_baseline(baseline);
         }
         let model = self.network();
-        if self.variant.dense_prompts && model.prompt.is_none() {
-            let (field, found) = ("variant.dense_prompts", "true".to_owned());
-            return Err(TrainError::Setting { field, found, expected: "false for the prompt-free network" });
+        if model.prompt.is_none() {
+            let variant = &self.variant;
+            let settings = [
+                ("variant.dense_prompts", variant.dense_prompts),
+                ("variant.clicks_as_scribbles", variant.clicks_as_scribbles),
+            ];
+            if let Some((field, _)) = settings.into_iter().find(|(_, on)| *on) {
+                let expected = "false for the prompt-free network";
+                return Err(TrainError::Setting { field, found: "true".to_owned(), expected });
+            }
         }
         if let Some(interaction) = &self.train.interaction {
             interaction.validate()?;
@@ -332,6 +339,9 @@ mod tests {
         assert!(lost.validate().unwrap_err().to_string().contains("decoder.levels"));
         let dense: TrainConfig = toml::from_str("[variant]\nauto = true\ndense_prompts = true").unwrap();
         assert!(dense.validate().unwrap_err().to_string().contains("variant.dense_prompts"));
+        let drawn: TrainConfig =
+            toml::from_str("[variant]\nauto = true\nclicks_as_scribbles = true").unwrap();
+        assert!(drawn.validate().unwrap_err().to_string().contains("variant.clicks_as_scribbles is true"));
     }
 
     #[test]
@@ -363,6 +373,7 @@ mod tests {
         let error = |config: TrainConfig| config.validate().unwrap_err().to_string();
         assert!(error(config("rounds = 0")).contains("train.interaction.rounds is 0, expected 1 to 100"));
         assert!(error(config("rounds = 2\nscribble_share = 1.5")).contains("scribble_share is 1.5"));
+        assert!(error(config("rounds = 2\nclick_weight = -0.5")).contains("click_weight is -0.5"));
         assert!(error(config("rounds = 2\nfirst = { click = -1.0 }")).contains("train.interaction.first"));
         let plain = TrainConfig { variant: VariantConfig::default(), ..valid };
         assert!(error(plain).contains("variant.dense_prompts is false"));

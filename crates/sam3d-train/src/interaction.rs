@@ -18,7 +18,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::{
     TrainError,
-    loss::{dice_cross_entropy, soft_dice_loss},
+    loss::{IGNORED, cross_entropy, dice_cross_entropy, soft_dice_loss},
     step::{Batch, StepConfig},
 };
 
@@ -34,6 +34,10 @@ pub struct InteractionConfig {
     /// The fraction of corrections that are scribbles; the others are clicks.
     #[serde(default = "default_scribble_share")]
     pub scribble_share: f64,
+    /// Weight of a further cross-entropy over the cubes of 3 voxels around the clicks, so that the mask learns to contain
+    /// what is clicked. 0: the loss of the whole crop alone.
+    #[serde(default)]
+    pub click_weight: f64,
 }
 
 fn default_scribble_share() -> f64 {
@@ -49,7 +53,7 @@ impl InteractionConfig {
     /// # Errors
     /// [`TrainError::Setting`], naming the setting.
     pub fn validate(&self) -> Result<(), TrainError> {
-        let (first, scribbles) = (self.first, self.scribble_share);
+        let (first, scribbles, clicks) = (self.first, self.scribble_share, self.click_weight);
         let settings = [
             (
                 "train.interaction.rounds",
@@ -68,6 +72,12 @@ impl InteractionConfig {
                 scribbles.to_string(),
                 (0.0..=1.0).contains(&scribbles),
                 "0 to 1",
+            ),
+            (
+                "train.interaction.click_weight",
+                clicks.to_string(),
+                clicks >= 0.0 && clicks.is_finite(),
+                "a finite number of 0 or more",
             ),
         ];
         match settings.into_iter().find(|(_, _, holds, _)| !holds) {
@@ -133,7 +143,10 @@ impl Users<'_> {
                 given.try_for_each(correct).map_err(does_not_fit)?;
             }
             let logits = network.decode(embedding, &crop_prompts(&prompts, extent)?)?;
-            let loss = dice_cross_entropy(&logits, &batch.label, &config.loss);
+            let mut loss = dice_cross_entropy(&logits, &batch.label, &config.loss);
+            if let Some(label) = label_at_clicks(&prompts, batch).filter(|_| self.config.click_weight > 0.0) {
+                loss = loss + cross_entropy(&logits, &label) * self.config.click_weight;
+            }
             Ok::<_, TrainError>(if share == 1.0 { loss } else { loss * share })
         })
     }
@@ -207,6 +220,25 @@ fn crop_prompt(prompts: &UserPrompts, extent: Extent) -> Result<CropPrompt, Trai
     Ok(CropPrompt { clicks, dense })
 }
 
+/// The labels of a batch in the cubes of 3 voxels around its clicks, [`IGNORED`] elsewhere; `None` without a click.
+fn label_at_clicks(prompts: &[UserPrompts], batch: &Batch) -> Option<Tensor> {
+    let cubes = Tensor::zeros_like(&batch.label).to_kind(Kind::Bool);
+    let mut any = false;
+    for (number, prompts) in prompts.iter().enumerate() {
+        for click in &prompts.clicks {
+            let mut cube = cubes.get(number as i64);
+            for (axis, at) in click.index.into_iter().enumerate() {
+                let (at, side) = (at as i64, cube.size()[axis]);
+                let (start, end) = ((at - 1).max(0), (at + 2).min(side));
+                cube = cube.narrow(axis as i64, start, end - start);
+            }
+            let _ = cube.fill_(1);
+            any = true;
+        }
+    }
+    any.then(|| batch.label.masked_fill(&cubes.logical_not(), IGNORED))
+}
+
 /// The thresholded masks of a batch's logits `[B, 2, P, P, P]`.
 fn predictions(logits: &Tensor) -> Result<Vec<Array3<u8>>, TrainError> {
     let masks = logits.argmax(1, false).to_kind(Kind::Uint8).to_device(Device::Cpu);
@@ -224,6 +256,8 @@ fn predictions(logits: &Tensor) -> Result<Vec<Array3<u8>>, TrainError> {
 
 #[cfg(test)]
 mod tests {
+    use sam3d_geom::Point;
+
     use super::*;
     use crate::config::TrainConfig;
 
@@ -238,6 +272,24 @@ mod tests {
         assert!(interactive.train.interaction.take().is_some());
         interactive.variant.dense_prompts = false;
         assert_eq!(interactive, plain);
+    }
+
+    #[test]
+    fn labels_at_clicks_are_those_of_their_cubes() {
+        let label = Tensor::arange(2 * 64, (Kind::Int64, Device::Cpu)).remainder(2).view([2, 4, 4, 4]);
+        let image = Tensor::zeros([2, 1, 4, 4, 4], (Kind::Float, Device::Cpu));
+        let batch = Batch { image, label, prompts: vec![] };
+        let nowhere = UserPrompts::default();
+        assert!(label_at_clicks(&[nowhere.clone(), nowhere.clone()], &batch).is_none());
+        let clicks = vec![Point::positive([0, 1, 3]), Point::positive([0, 2, 3])];
+        let found =
+            label_at_clicks(&[nowhere, UserPrompts { clicks, ..Default::default() }], &batch).unwrap();
+        let known = found.ne(IGNORED);
+        // Cut off at the border, and counted once where cubes overlap.
+        assert_eq!(known.sum(Kind::Int64).int64_value(&[]), 2 * 4 * 2);
+        let cube = known.get(1).narrow(0, 0, 2).narrow(2, 2, 2);
+        assert_eq!(cube.all().int64_value(&[]), 1);
+        assert!(found.masked_select(&known).equal(&batch.label.masked_select(&known)));
     }
 
     #[test]

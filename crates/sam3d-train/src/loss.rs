@@ -6,6 +6,9 @@ use tch::{Kind, Reduction, Tensor};
 /// Added to numerator and denominator of the soft Dice.
 const SMOOTH: f64 = 1e-5;
 
+/// A label of voxels that [`cross_entropy`] leaves out.
+pub(crate) const IGNORED: i64 = -100;
+
 /// Weights of the two parts of the loss.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -44,13 +47,13 @@ pub fn soft_dice_loss(logits: &Tensor, label: &Tensor) -> Tensor {
     1.0 - (overlap * 2.0 + SMOOTH) / (total + SMOOTH)
 }
 
-/// Cross-entropy over both channels, mean over voxels.
+/// Cross-entropy over both channels, mean over the voxels whose label is not -100.
 ///
 /// # Shapes
 /// As [`dice_cross_entropy`].
 pub fn cross_entropy(logits: &Tensor, label: &Tensor) -> Tensor {
     const NO_WEIGHT: Option<Tensor> = None;
-    logits.cross_entropy_loss(label, NO_WEIGHT, Reduction::Mean, -100, 0.0)
+    logits.cross_entropy_loss(label, NO_WEIGHT, Reduction::Mean, IGNORED, 0.0)
 }
 
 #[cfg(test)]

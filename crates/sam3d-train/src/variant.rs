@@ -25,6 +25,9 @@ pub struct VariantConfig {
     /// Dense prompts (previous mask, regions, scribbles) beside clicks, and with them labelled points. The published method
     /// has neither.
     pub dense_prompts: bool,
+    /// Clicks are drawn into the channels of scribbles as well, so that the network knows their places. Implies
+    /// `dense_prompts`.
+    pub clicks_as_scribbles: bool,
 }
 
 impl VariantConfig {
@@ -50,9 +53,10 @@ impl VariantConfig {
                 prompt.levels.clone_from(levels);
             }
             prompt.features = self.point_features.unwrap_or(prompt.features);
-            if self.dense_prompts {
+            if self.dense_prompts || self.clicks_as_scribbles {
                 prompt.enable_dense_prompts();
             }
+            prompt.clicks_as_scribbles |= self.clicks_as_scribbles;
         }
     }
 }
@@ -84,7 +88,9 @@ mod tests {
         assert_eq!(changed("aggregated_levels = [4]").decoder.levels, [4]);
         assert_eq!(changed("prompt_levels = [3, 4]").prompt.unwrap().levels, [3, 4]);
         let dense = changed("dense_prompts = true").prompt.unwrap();
-        assert!(dense.dense_prompts && dense.point_labels);
+        assert!(dense.dense_prompts && dense.point_labels && !dense.clicks_as_scribbles);
+        let drawn = changed("clicks_as_scribbles = true").prompt.unwrap();
+        assert!(drawn.clicks_as_scribbles && drawn.dense_prompts && drawn.point_labels);
         let positional = changed("point_features = 'positional'").prompt.unwrap();
         assert_eq!(positional.features, PointFeatures::Positional);
         assert!(toml::from_str::<VariantConfig>("tuning = 'lora'").is_err());

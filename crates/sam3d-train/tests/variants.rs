@@ -120,6 +120,7 @@ fn every_ablation_learns() {
         VariantConfig { prompt_levels: Some(vec![3]), ..VariantConfig::default() },
         VariantConfig { point_features: Some(PointFeatures::Positional), ..VariantConfig::default() },
         VariantConfig { dense_prompts: true, ..VariantConfig::default() },
+        VariantConfig { clicks_as_scribbles: true, ..VariantConfig::default() },
     ];
     for variant in variants {
         check(&format!("{variant:?}"), &variant, Recompute::None);

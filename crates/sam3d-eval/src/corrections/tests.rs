@@ -57,6 +57,7 @@ impl Balls {
         }
         Corrected {
             mask: self.mask.clone(),
+            is_held: false,
             encoder: Duration::from_millis(if self.clicks == 1 { 500 } else { 0 }),
             total: Duration::from_secs(1),
         }

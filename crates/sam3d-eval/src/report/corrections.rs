@@ -125,7 +125,7 @@ fn clicks(summary: &CorrectionSummary) -> Markup {
     html! {
         p {
             "Of " (counts.given) " corrective clicks " (share(counts.obeyed, summary.obeyed))
-            " lie in the new mask, or outside it, as they say; after " (share(counts.dice_fell, summary.dice_fell))
+            " lie in the new mask, or outside it, as they say (the network alone contradicted " (counts.held) "); after " (share(counts.dice_fell, summary.dice_fell))
             " Dice was lower than before. "
             "The score was carried forward " (counts.without_error) " times because no error was left"
             @if counts.only_excess > 0 {

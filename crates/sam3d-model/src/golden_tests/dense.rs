@@ -142,6 +142,27 @@ fn untrained_they_change_nothing_in_any_variant() {
 }
 
 #[test]
+fn clicks_drawn_as_scribbles_are_scribbles() {
+    let plain = small(Tuning::SpatialAdapter);
+    let mut drawing = with_dense(plain.clone());
+    drawing.prompt.as_mut().unwrap().clicks_as_scribbles = true;
+    let side = plain.crop;
+    let clicks = click([3, 8, 12], side);
+    // Untrained, they change nothing.
+    let mut network = Sam3d::new(&drawing, Device::Cpu, 3).unwrap();
+    network.load_some(&by_name_network(&plain).parameters()).unwrap();
+    let expected = logits(&by_name_network(&plain), std::slice::from_ref(&clicks));
+    assert!(logits(&network, std::slice::from_ref(&clicks)).equal(&expected));
+    // Trained, they are what a network that does not draw them makes of the same strokes.
+    let network = by_name_network(&drawing);
+    let found = logits(&network, std::slice::from_ref(&clicks));
+    let dense = DensePrompts::default().with_clicks(clicks.clicks.as_ref().unwrap());
+    let strokes = CropPrompt { dense, ..clicks.clone() };
+    assert!(logits(&trained(&plain), &[strokes]).equal(&found));
+    assert!(!logits(&trained(&plain), &[clicks]).equal(&found));
+}
+
+#[test]
 fn clicks_are_not_needed_but_a_prompt_is() {
     let config = small(Tuning::SpatialAdapter);
     let network = trained(&config);

@@ -67,6 +67,7 @@ pub(crate) struct PromptEncoder {
     /// Embeddings of negative and positive points, added to their features, `[2, C]`.
     labels: Option<Tensor>,
     dense: Option<DenseEncoder>,
+    clicks_as_scribbles: bool,
 }
 
 impl PromptEncoder {
@@ -85,6 +86,7 @@ impl PromptEncoder {
             layers: (0..config.depth).map(|i| PromptLayer::new(&layers / i, config, channels)).collect(),
             labels,
             dense,
+            clicks_as_scribbles: config.clicks_as_scribbles,
             places: (config.features == PointFeatures::Positional).then_some(matrix),
         }
     }
@@ -105,7 +107,11 @@ impl PromptEncoder {
     fn forward_sample(&self, map: &Tensor, prompt: &CropPrompt) -> Tensor {
         let map = match &self.dense {
             None => map.shallow_clone(),
-            Some(encoder) => map + encoder.forward(&prompt.dense, map.size()[2], map.device()),
+            Some(encoder) => {
+                let clicks = prompt.clicks.as_ref().filter(|_| self.clicks_as_scribbles);
+                let dense = clicks.map(|clicks| prompt.dense.with_clicks(clicks));
+                map + encoder.forward(dense.as_ref().unwrap_or(&prompt.dense), map.size()[2], map.device())
+            }
         };
         let clicks = prompt.clicks.as_ref();
         let (points, places) = match &self.places {

@@ -85,10 +85,10 @@ impl fmt::Display for Lines<'_> {
                 clicks + 1
             )?;
         }
-        let ClickCounts { given, obeyed, dice_fell, without_error, only_excess } = self.summary.clicks;
+        let ClickCounts { given, obeyed, held, dice_fell, without_error, only_excess } = self.summary.clicks;
         writeln!(
             f,
-            "of {given} corrective clicks{} {obeyed}{} lie in the new mask, or outside it, as they say; Dice fell after {dice_fell}{}",
+            "of {given} corrective clicks{} {obeyed}{} lie in the new mask, or outside it, as they say (the network alone contradicted {held}); Dice fell after {dice_fell}{}",
             match self.config.rule {
                 ClickRule::Largest => String::new(),
                 rule => format!(" by the rule {rule}"),
