@@ -47,13 +47,13 @@ impl Position {
     /// The part of `target` (non-zero in `[D, H, W]`, on a grid of `spacing`) in which clicks are drawn; `None` if it is
     /// all of it.
     fn layer(self, target: ArrayView3<'_, u8>, spacing: Spacing) -> Result<Option<Array3<u8>>, EvalError> {
-        let from_share = match self {
+        let first_layer = match self {
             Self::Uniform => return Ok(None),
             Self::Margin => 0,
             Self::Surrounding => 1,
             Self::Centre => 2,
         };
-        // The errors of an empty prediction are the target.
+        // The error components of an empty prediction are those of the target.
         let nothing = aview0(&0);
         let nothing = nothing.broadcast(target.dim()).ok_or(EvalError::Internal("shape of a target"))?;
         let components = error_components(target, nothing)?;
@@ -67,7 +67,7 @@ impl Position {
         let layer_of =
             |mm: f32| if 3.0 * mm <= deepest_mm { 0 } else { 1 + u8::from(3.0 * mm > 2.0 * deepest_mm) };
         let occupied = |layer: u8| depths_mm.iter().flatten().any(|mm| *mm > 0.0 && layer_of(*mm) == layer);
-        let wanted = (from_share..=2).find(|layer| occupied(*layer)).unwrap_or(2);
+        let wanted = (first_layer..=2).find(|layer| occupied(*layer)).unwrap_or(2);
         let mut chosen = Array3::zeros(target.raw_dim());
         for (component, depth_mm) in components.iter().zip(&depths_mm) {
             let [d, h, w] = std::array::from_fn(|axis| component.start()[axis]..component.end()[axis]);

@@ -29,10 +29,10 @@ pub enum EvalError {
         /// The directory.
         path: PathBuf,
     },
-    /// A directory holds an evaluation with other settings.
+    /// A directory contains an evaluation with other settings.
     #[error("{path}: an evaluation with other settings ({settings})", path = path.display())]
     EvaluationDiffers {
-        /// The file that says with which.
+        /// The file with its settings.
         path: PathBuf,
         /// The settings that differ.
         settings: String,

@@ -1,14 +1,14 @@
-//! The directory of an evaluation: what was evaluated, and a record for each case that is done.
+//! The directory of an evaluation: what is evaluated, and a record of each finished case.
 //!
 //! | file | what |
 //! |---|---|
-//! | `evaluation.json` | the [`Identity`]: everything that decides a number |
+//! | `evaluation.json` | the [`Identity`]: everything that determines the scores |
 //! | `cases/CASE.json` | the scores of a case, with the identity's hash |
 //! | `failures/CASE.json` | why a case has no scores, with the identity's hash |
 //! | `timings/CASE.json` | how long the prompts of a corrective evaluation took |
 //!
-//! An interrupted evaluation goes on from its records and tries failed cases again; the jobs of an array share one
-//! directory. Every file is written whole or not at all.
+//! An interrupted evaluation resumes from its records and tries failed cases again; the jobs of an array share one directory.
+//! Every file is written completely or not at all.
 
 use std::{
     fs,
@@ -119,10 +119,10 @@ impl EvaluationDirectory {
         Ok(directory)
     }
 
-    /// The scores of `case`; `None` if it has none.
+    /// The scores of `case`; `None` if it has none yet.
     ///
     /// # Errors
-    /// [`EvalError::EvaluationFile`] if the record is damaged or of another evaluation.
+    /// [`EvalError::EvaluationFile`] if the record is damaged or belongs to another evaluation.
     pub fn record(&self, case: &str) -> Result<Option<Evaluated>, EvalError> {
         let path = self.record_path(CASES, case);
         let Some(record) = read_json_if_there::<Record>(&path)? else { return Ok(None) };
@@ -197,7 +197,7 @@ fn key_of(identity: &Identity) -> Result<String, EvalError> {
     Ok(hexadecimal(&Sha256::digest(text.as_bytes())))
 }
 
-/// Fails if the evaluation at `path` is another one, naming what differs.
+/// Fails if the evaluation at `path` has another identity, and names the differences.
 fn check_same(path: &Path, identity: &Identity) -> Result<(), EvalError> {
     let broken = |detail: String| EvalError::EvaluationFile { path: path.to_owned(), detail };
     let found: serde_json::Value = read_json(path)?;

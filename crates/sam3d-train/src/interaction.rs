@@ -145,7 +145,7 @@ impl Users<'_> {
             let logits = network.decode(embedding, &crop_prompts(&prompts, extent)?)?;
             let mut loss = dice_cross_entropy(&logits, &batch.label, &config.loss);
             if let Some(label) = label_at_clicks(&prompts, batch).filter(|_| self.config.click_weight > 0.0) {
-                loss = loss + cross_entropy(&logits, &label) * self.config.click_weight;
+                loss += cross_entropy(&logits, &label) * self.config.click_weight;
             }
             Ok::<_, TrainError>(if share == 1.0 { loss } else { loss * share })
         })
