@@ -26,10 +26,12 @@ use crate::Answer;
 const FACTOR: f64 = 2.25;
 /// The least reach, in mm.
 const LEAST_MM: f64 = 12.0;
-/// How far from a click voxels that are as it says are looked for, in mm.
-const FARTHEST_MM: f64 = 50.0;
-/// The distance that is taken if there is none, as for a click in a volume where nothing is found, in mm.
-const NONE_MM: f64 = 10.0;
+/// How far from a click voxels that are as it says are looked for, in mm. What lies farther away says nothing of how thick the
+/// missing part is.
+const FARTHEST_MM: f64 = 20.0;
+/// The distance that is taken in place of one that is not known: for a click far from the mask, and for a first one, with which
+/// nobody has corrected anything yet.
+const UNKNOWN_MM: f64 = 10.0;
 /// Most places that a step's distances are measured from.
 const MOST_PLACES: usize = 64;
 /// The largest logit, either way, that a voxel counts with.
@@ -55,7 +57,7 @@ impl Places<'_> {
         }
         // In the order in which they were given: of two on one voxel that say the opposite the later one holds.
         let all = [self.earlier, self.new].concat();
-        hold_clicks(answer, &all, spacing).split_off(self.earlier.len())
+        hold_clicks(answer, &all, before.is_some(), spacing).split_off(self.earlier.len())
     }
 }
 
@@ -63,12 +65,12 @@ impl Places<'_> {
 fn keep_elsewhere(answer: &mut Answer, before: &Answer, new: &[Point], spacing: Spacing) {
     // A stroke's voxels lie close together: some stand for all.
     let new: Vec<&Point> = new.iter().step_by(new.len() / MOST_PLACES + 1).collect();
-    let distances = new.iter().map(|point| distance_to_agreement(before, point, spacing));
-    // A click with nothing of its kind around begins something new.
-    let Some(reaches) = distances.map(|mm| mm.map(reach)).collect::<Option<Vec<f64>>>() else { return };
-    if reaches.is_empty() {
+    if new.is_empty() || before.values().iter().all(|p| *p <= 0.5) {
+        // A click where nothing was found begins something new.
         return;
     }
+    let distance = |point: &&Point| distance_to_agreement(before, point, spacing).unwrap_or(FARTHEST_MM);
+    let reaches: Vec<f64> = new.iter().map(|point| reach(distance(point))).collect();
     let start = answer.start();
     for ((d, h, w), value) in answer.values_mut().indexed_iter_mut() {
         let index = [start[0] + d, start[1] + h, start[2] + w];
@@ -84,14 +86,16 @@ fn keep_elsewhere(answer: &mut Answer, before: &Answer, new: &[Point], spacing: 
     }
 }
 
-/// Makes every one of `clicks` that lies in the answer's box hold. Returns which of them the answer contradicted.
-fn hold_clicks(answer: &mut Answer, clicks: &[Point], spacing: Spacing) -> Vec<bool> {
+/// Makes every one of `clicks` that lies in the answer's box hold; `is_correction` if there was a mask that they correct. Returns
+/// which of them the answer contradicted.
+fn hold_clicks(answer: &mut Answer, clicks: &[Point], is_correction: bool, spacing: Spacing) -> Vec<bool> {
     clicks
         .iter()
         .map(|click| {
             let contradicted = answer.covers(click.index) && contradicts(answer, click);
             if contradicted {
-                hold(answer, click, clicks, spacing);
+                let distance = distance_to_agreement(answer, click, spacing).filter(|_| is_correction);
+                hold(answer, click, reach(distance.unwrap_or(UNKNOWN_MM)), clicks, spacing);
             }
             contradicted
         })
@@ -128,8 +132,7 @@ fn neighbourhood(answer: &Answer, index: [usize; 3]) -> impl Iterator<Item = f32
     (0..27).filter_map(near).filter(|index| answer.covers(*index)).map(|index| answer.at(index))
 }
 
-fn hold(answer: &mut Answer, click: &Point, clicks: &[Point], spacing: Spacing) {
-    let reach = reach(distance_to_agreement(answer, click, spacing).unwrap_or(NONE_MM));
+fn hold(answer: &mut Answer, click: &Point, reach: f64, clicks: &[Point], spacing: Spacing) {
     let side = if is_inside(click) { 1.0 } else { -1.0 };
     let wrong = neighbourhood(answer, click.index).map(|p| -side * logit(p)).fold(0.0, f64::max);
     let farthest_neighbour: f64 = spacing.mm().iter().map(|mm| mm * mm).sum();
@@ -226,7 +229,7 @@ mod tests {
     fn a_click_that_the_mask_obeys_changes_nothing() {
         let mut answer = ball([20; 3], 8.0);
         let clicks = [Point::positive([20, 20, 24]), negative([20, 20, 35])];
-        assert_eq!(hold_clicks(&mut answer, &clicks, spacing()), [false, false]);
+        assert_eq!(hold_clicks(&mut answer, &clicks, true, spacing()), [false, false]);
         assert_eq!(answer, ball([20; 3], 8.0));
     }
 
@@ -235,7 +238,7 @@ mod tests {
         let before = ball([20, 20, 10], 6.0);
         let click = Point::positive([20, 20, 24]);
         let mut answer = before.clone();
-        assert_eq!(hold_clicks(&mut answer, &[click], spacing()), [true]);
+        assert_eq!(hold_clicks(&mut answer, &[click], true, spacing()), [true]);
         // At the farthest neighbour the logit is 1, at the click a little more.
         let [own, corner] = [click.index, [21, 21, 25]].map(|index| f64::from(answer.at(index)));
         assert!((corner - 0.731).abs() < 1e-3 && own > corner && own < 0.74, "{own} {corner}");
@@ -249,7 +252,7 @@ mod tests {
     fn what_is_too_much_goes_out() {
         let mut answer = ball([20; 3], 12.0);
         let clicks = [Point::positive([20, 20, 12]), negative([20, 20, 28])];
-        assert_eq!(hold_clicks(&mut answer, &clicks, spacing()), [false, true]);
+        assert_eq!(hold_clicks(&mut answer, &clicks, true, spacing()), [false, true]);
         assert!(!is_in(&answer, clicks[1].index));
         // Up to the middle between the two, and no further.
         assert!(
@@ -261,16 +264,27 @@ mod tests {
     fn neighbouring_clicks_of_both_kinds_hold() {
         let mut answer = ball([0; 3], 0.0);
         let clicks = [Point::positive([20, 20, 20]), negative([20, 20, 21]), Point::positive([20, 21, 21])];
-        hold_clicks(&mut answer, &clicks, spacing());
+        hold_clicks(&mut answer, &clicks, true, spacing());
         for click in &clicks {
             assert_eq!(is_in(&answer, click.index), is_inside(click), "{click:?}");
         }
     }
 
     #[test]
+    fn a_click_far_from_the_mask_or_before_any_changes_little() {
+        let click = Point::positive([20, 20, 20]);
+        let radius = |answer: &Answer| (0..20).take_while(|n| is_in(answer, [20, 20, 20 + n])).count();
+        // Reach 22.5 mm, of which three quarters change: 17 mm, 8 voxels and the click's own.
+        for (mut answer, is_correction) in [(ball([0; 3], 2.0), true), (ball([20, 20, 29], 0.0), false)] {
+            assert_eq!(hold_clicks(&mut answer, &[click], is_correction, spacing()), [true]);
+            assert_eq!(radius(&answer), 9);
+        }
+    }
+
+    #[test]
     fn clicks_outside_the_answer_are_left_alone() {
         let mut answer = Answer::new([10; 3], Array3::zeros([4; 3]));
-        assert_eq!(hold_clicks(&mut answer, &[Point::positive([9, 11, 11])], spacing()), [false]);
+        assert_eq!(hold_clicks(&mut answer, &[Point::positive([9, 11, 11])], true, spacing()), [false]);
         assert_eq!(voxels(&answer), 0);
     }
 
