@@ -108,9 +108,9 @@ fn prepare_data_drops_what_cannot_be_used_and_says_why() {
     assert!(table.contains("9 cases found, 4 usable, 5 dropped"), "{table}");
     for (case, why) in [
         ("empty", "no voxel of the target class 1"),
-        ("moved", "30.00 mm away"),
-        ("other_shape", "[7, 5, 4] voxels, expected [6, 5, 4]"),
-        ("no_label", "has no label"),
+        ("moved", "30.00 mm apart"),
+        ("other_shape", "[6, 5, 4] and [7, 5, 4] voxels"),
+        ("no_label", "it has no label"),
         ("torn", "torn"),
     ] {
         let row = table.lines().find(|line| line.trim_start().starts_with(case)).unwrap_or_default();
