@@ -103,28 +103,14 @@ fn name_of(path: &Path) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
-
     use super::*;
+    use crate::dist::linked_program;
 
-    /// A tree with a program linked to a library `libpart.so`, which lies in it if `with_library`.
+    /// As [`linked_program`], without the library unless `with_library`.
     fn tree(run_path: &str, with_library: bool) -> tempfile::TempDir {
-        let tree = tempfile::tempdir().unwrap();
-        let at = |name: &str| tree.path().join(name);
-        for name in ["bin", "lib"] {
-            fs::create_dir(at(name)).unwrap();
-        }
-        fs::write(at("part.c"), "int part(void) { return 0; }\n").unwrap();
-        fs::write(at("main.c"), "int part(void); int main(void) { return part(); }\n").unwrap();
-        let compile = |arguments: &[&str]| {
-            let mut compiler = Command::new("cc");
-            assert!(compiler.current_dir(tree.path()).args(arguments).status().unwrap().success());
-        };
-        compile(&["-shared", "-fPIC", "-Wl,-soname,libpart.so", "-o", "lib/libpart.so", "part.c"]);
-        let run_path = format!("-Wl,-rpath,{run_path}");
-        compile(&["-o", "bin/sam3d", "main.c", "lib/libpart.so", &run_path]);
+        let tree = linked_program(run_path);
         if !with_library {
-            fs::remove_file(at("lib/libpart.so")).unwrap();
+            fs::remove_file(tree.path().join("lib/libpart.so")).unwrap();
         }
         tree
     }

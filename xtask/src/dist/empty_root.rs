@@ -178,21 +178,9 @@ mod tests {
         if !is_possible() {
             return;
         }
-        let tree = tempfile::tempdir().unwrap();
+        let tree = crate::dist::linked_program("$ORIGIN/../lib");
         let work = tempfile::tempdir().unwrap();
         let at = |name: &str| tree.path().join(name);
-        for name in ["bin", "lib"] {
-            fs::create_dir(at(name)).unwrap();
-        }
-        fs::write(at("part.c"), "int part(void) { return 0; }\n").unwrap();
-        fs::write(at("main.c"), "int part(void); int main(void) { return part(); }\n").unwrap();
-        let compile = |arguments: &[&str]| {
-            let mut compiler = Command::new("cc");
-            assert!(compiler.current_dir(tree.path()).args(arguments).status().unwrap().success());
-        };
-        let soname = "-Wl,-soname,libpart.so";
-        compile(&["-shared", "-fPIC", soname, "-o", "lib/libpart.so", "part.c"]);
-        compile(&["-o", "bin/sam3d", "main.c", "lib/libpart.so", "-Wl,-rpath,$ORIGIN/../lib"]);
         let run = || in_empty_root(tree.path(), work.path()).unwrap().output().unwrap();
         let output = run();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -99,3 +99,22 @@ fn libtorch() -> Result<PathBuf> {
     let path = named.unwrap_or_else(workspace::libtorch_link);
     fs::canonicalize(&path).with_context(|| format!("cannot find libtorch at {}", path.display()))
 }
+
+/// A tree with a program in `bin` that is linked to `lib/libpart.so`, and looks for it in `run_path`.
+#[cfg(test)]
+fn linked_program(run_path: &str) -> tempfile::TempDir {
+    let tree = tempfile::tempdir().unwrap();
+    let at = |name: &str| tree.path().join(name);
+    for name in ["bin", "lib"] {
+        fs::create_dir(at(name)).unwrap();
+    }
+    fs::write(at("part.c"), "int part(void) { return 0; }\n").unwrap();
+    fs::write(at("main.c"), "int part(void); int main(void) { return part(); }\n").unwrap();
+    let compile = |arguments: &[&str]| {
+        let mut compiler = std::process::Command::new("cc");
+        assert!(compiler.current_dir(tree.path()).args(arguments).status().unwrap().success());
+    };
+    compile(&["-shared", "-fPIC", "-Wl,-soname,libpart.so", "-o", "lib/libpart.so", "part.c"]);
+    compile(&["-o", "bin/sam3d", "main.c", "lib/libpart.so", &format!("-Wl,-rpath,{run_path}")]);
+    tree
+}

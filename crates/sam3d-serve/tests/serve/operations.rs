@@ -1,20 +1,12 @@
 //! What administrators look at, and bounds that keep one client from locking out the others.
 
-use std::{
-    io::Write,
-    sync::{
-        Mutex,
-        atomic::{AtomicUsize, Ordering},
-        mpsc,
-    },
-    time::Duration,
-};
+use std::{io::Write, sync::mpsc, time::Duration};
 
 use serde_json::json;
 
 use crate::{
-    bright::{self, BALLS, THRESHOLD},
-    support::{Served, agent, reply, segmenter},
+    bright::{BALLS, THRESHOLD},
+    support::{Served, agent, held_back, reply},
 };
 
 #[test]
@@ -58,19 +50,7 @@ fn what_was_done_is_counted() {
 #[test]
 fn a_network_that_is_loaded_again_is_not_ready() {
     let (open, gate) = mpsc::channel();
-    let (gate, opened) = (Mutex::new(gate), AtomicUsize::new(0));
-    let opener = move || {
-        let segmenter = segmenter(&bright::config(), 1 << 30);
-        if opened.fetch_add(1, Ordering::SeqCst) == 0 {
-            let _no_grad = tch::no_grad_guard();
-            let parameters = segmenter.network().parameters();
-            let _ = parameters["mask_decoder.cls.3.weight"].set_requires_grad(false).resize_([1, 2, 3]);
-        } else {
-            gate.lock().unwrap().recv().unwrap();
-        }
-        Ok(segmenter)
-    };
-    let served = Served::opening(opener, |_| {});
+    let served = Served::opening(held_back(gate), |_| {});
     assert_eq!(served.get("/readyz").text(), "ready\n");
     let body = json!({ "clicks": [{ "ijk": BALLS[0] }], "threshold": THRESHOLD });
     assert_eq!(served.post("/api/mask?study=one", &body).last_line()["stage"], "failed");

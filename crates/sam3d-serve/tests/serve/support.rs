@@ -3,7 +3,11 @@
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -235,6 +239,24 @@ pub(crate) fn expected(path: &Path, ijk: [usize; 3], threshold: f64) -> Array3<u
 /// The segmenter of the bright network of `config`.
 pub(crate) fn segmenter(config: &ModelConfig, embedding_bytes: usize) -> Segmenter {
     Segmenter::new(bright::network_of(config), bright::preprocessing(), embedding_bytes)
+}
+
+/// A network that panics at its first job and is open again once `gate` says so: until then every prediction takes long.
+pub(crate) fn held_back(
+    gate: mpsc::Receiver<()>,
+) -> impl Fn() -> Result<Segmenter, InferError> + Send + Sync + 'static {
+    let (gate, opened) = (Mutex::new(gate), AtomicUsize::new(0));
+    move || {
+        let segmenter = segmenter(&bright::config(), 1 << 30);
+        if opened.fetch_add(1, Ordering::SeqCst) == 0 {
+            let _no_grad = tch::no_grad_guard();
+            let parameters = segmenter.network().parameters();
+            let _ = parameters["mask_decoder.cls.3.weight"].set_requires_grad(false).resize_([1, 2, 3]);
+        } else {
+            gate.lock().unwrap().recv().unwrap();
+        }
+        Ok(segmenter)
+    }
 }
 
 /// The mask of runs of voxels.

@@ -1,13 +1,4 @@
-use std::{
-    io::Read,
-    sync::{
-        Mutex,
-        atomic::{AtomicUsize, Ordering},
-        mpsc,
-    },
-    thread,
-    time::Duration,
-};
+use std::{io::Read, sync::mpsc, thread, time::Duration};
 
 use sam3d_geom::PointLabel;
 use sam3d_infer::Prompt;
@@ -16,26 +7,8 @@ use serde_json::{Value, json};
 use super::viewer::{BRIGHT_SPACING, Viewer, bright_image, volume};
 use crate::{
     bright::{self, BALLS},
-    support::{Reply, Served, agent, segmenter},
+    support::{Reply, Served, agent, held_back, segmenter},
 };
-
-/// A network that panics at its first job and is open again once `gate` says so: until then every prediction takes long.
-fn held_back(
-    gate: mpsc::Receiver<()>,
-) -> impl Fn() -> Result<sam3d_infer::Segmenter, sam3d_infer::InferError> + Send + Sync + 'static {
-    let (gate, opened) = (Mutex::new(gate), AtomicUsize::new(0));
-    move || {
-        let segmenter = segmenter(&bright::config(), 1 << 30);
-        if opened.fetch_add(1, Ordering::SeqCst) == 0 {
-            let _no_grad = tch::no_grad_guard();
-            let parameters = segmenter.network().parameters();
-            let _ = parameters["mask_decoder.cls.3.weight"].set_requires_grad(false).resize_([1, 2, 3]);
-        } else {
-            gate.lock().unwrap().recv().unwrap();
-        }
-        Ok(segmenter)
-    }
-}
 
 /// While a prediction runs its client gets heartbeats answered and the first bytes of the answer, which covers the whole volume;
 /// a second client waits behind a full queue, and neither is told that the server is busy.
