@@ -122,7 +122,9 @@ fn dropout_is_off_in_evaluation_unless_asked_for() {
     });
     let (network, image) = network(&random);
     let run = || network.forward(&image, Mode::Evaluate).unwrap();
-    assert!(difference(&run(), &run()) > 1e-3);
+    let first = run();
+    // Whole channels are dropped, and of eight the same ones are dropped twice in a row in one of twenty runs.
+    assert!((0..30).any(|_| difference(&first, &run()) > 1e-3));
 }
 
 #[test]
