@@ -258,6 +258,9 @@ impl Session {
         let placed = Some((window, current.map_or(bounds, |(_, earlier)| placement::union(earlier, bounds))));
         let masks = shapes.iter().filter(|shape| shape.kind() == ShapeKind::Mask);
         let begun = masks.map(|shape| shape.answer(frame)).reduce(|earlier, later| later.over(&earlier));
+        // Around a mask to begin from there is nothing, which is as known as the mask.
+        let nothing = Answer::of_crop(window, Array3::zeros([side; 3]).view(), extent)?;
+        let begun = begun.map(|mask| mask.over(&nothing));
         if let (Some(begun), true) = (&begun, new.is_empty() && log.prompts.len() == 1) {
             // A mask alone is the answer: the network corrects it when it is told what is wrong.
             (change.crops, change.decoding) = (0, start.elapsed());

@@ -235,6 +235,14 @@ fn a_mask_to_begin_from_is_the_answer_until_it_is_corrected() {
     let alone = answer(&mut session);
     session.add(Prompt::click([40, 30, 20], Positive)).unwrap();
     assert_ne!(answer(&mut session), alone);
+    // What lies far from both is not in the mask, whatever the network says of it: it was not in the mask to begin from.
+    let mask = session.mask(0.5).unwrap();
+    let far = |(k, j, i): (usize, usize, usize)| {
+        let mm =
+            [(k, 20, 2.0), (j, 30, 1.0), (i, 40, 1.0)].map(|(n, at, mm)| (n as f64 - f64::from(at)) * mm);
+        mm.iter().map(|mm| mm * mm).sum::<f64>() > 900.0
+    };
+    assert!(mask.indexed_iter().all(|(index, value)| *value == 0 || !far(index)));
     // The click after the mask is not the click alone: the mask enters the network.
     let mut clicked = self::session(&segmenter);
     clicked.add(Prompt::click([40, 30, 20], Positive)).unwrap();
