@@ -16,8 +16,6 @@ use crate::{
 pub(crate) struct Answer {
     /// Where the file's grid is set.
     pub(crate) mask: MaskPart,
-    pub(crate) voxels: u64,
-    pub(crate) volume_ml: f64,
     pub(crate) answered: Answered,
 }
 
@@ -45,9 +43,7 @@ pub(crate) async fn finish(
     let work = move || {
         let mask = answered.answer.mask(image.frame(), threshold);
         let mask = mask.map_err(|error| Refusal::of_prediction(&error))?;
-        let voxels = mask.voxels();
-        let voxel_mm3: f64 = image.grid().spacing_ijk_mm().iter().product();
-        Ok(Answer { mask, voxels, volume_ml: voxels as f64 * voxel_mm3 / 1000.0, answered })
+        Ok(Answer { mask, answered })
     };
     tokio::task::spawn_blocking(work).await.map_err(|error| Refusal::internal("resize the mask", &error))?
 }

@@ -50,6 +50,10 @@ pub struct Limits {
     pub corners: usize,
     /// Runs of voxels of masks in one request.
     pub runs: usize,
+    /// Workspaces of the page that are kept; the one unused longest gives way to a new one.
+    pub workspaces: usize,
+    /// Largest workspace in bytes.
+    pub workspace_bytes: usize,
     /// Open connections.
     pub connections: usize,
     /// Of which so many from one address.
@@ -92,6 +96,8 @@ impl Default for Limits {
             prompts: 100,
             corners: 5000,
             runs: 100_000,
+            workspaces: 1000,
+            workspace_bytes: 4 << 20,
             connections: 128,
             connections_per_client: 64,
             image_cache_bytes: 2 * GIB as usize,

@@ -31,6 +31,8 @@ pub(crate) enum ImageName {
     Study(String),
     /// An upload by its id.
     Upload(String),
+    /// One of the DICOM series of an upload.
+    Series { upload: String, uid: String },
     /// What a client of MONAI Label calls an upload, else a study.
     Called(String, Asker),
 }
@@ -219,6 +221,30 @@ impl Images {
         study.map(Known::of_study).ok_or_else(|| Refusal::not_found(format!("there is no study {name:?}")))
     }
 
+    /// The image `name`, which then counts as used.
+    pub(crate) async fn named(
+        &self,
+        name: &ImageName,
+        config: &Config,
+        uploads: &Uploads,
+    ) -> Result<Known, Refusal> {
+        Ok(match name {
+            ImageName::Upload(id) => Known::of_upload(uploads.get(id, true)?),
+            ImageName::Series { upload, uid } => {
+                let mut known = Known::of_upload(uploads.get(upload, true)?);
+                known.stem = format!("{}-{uid}", known.stem);
+                known.located.series = Some(uid.clone());
+                known
+            }
+            ImageName::Study(id) => {
+                let study = self.listed(config).await?.remove(id);
+                let missing = || Refusal::not_found(format!("there is no study {id:?}"));
+                Known::of_study(study.ok_or_else(missing)?)
+            }
+            ImageName::Called(name, asker) => self.known(name, (config, uploads), asker).await?,
+        })
+    }
+
     /// The file of the image `name`, which then counts as used.
     pub(crate) async fn locate(
         &self,
@@ -226,16 +252,7 @@ impl Images {
         config: &Config,
         uploads: &Uploads,
     ) -> Result<Located, Refusal> {
-        let known = match name {
-            ImageName::Upload(id) => Known::of_upload(uploads.get(id, true)?),
-            ImageName::Study(id) => {
-                let study = self.listed(config).await?.remove(id);
-                let missing = || Refusal::not_found(format!("there is no study {id:?}"));
-                Known::of_study(study.ok_or_else(missing)?)
-            }
-            ImageName::Called(name, asker) => self.known(name, (config, uploads), asker).await?,
-        };
-        Ok(known.located)
+        Ok(self.named(name, config, uploads).await?.located)
     }
 
     /// The lock of those who read the volume at `path`.

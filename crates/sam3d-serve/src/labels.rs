@@ -5,9 +5,11 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
+    time::UNIX_EPOCH,
 };
 
 use axum::http::StatusCode;
+use bytes::Bytes;
 use sam3d_infer::Image;
 use sam3d_io::{IoError, ReadLimits, atomic, atomic::Overwrite};
 use serde::{Deserialize, Serialize};
@@ -76,14 +78,28 @@ struct Note {
 /// A label that may be kept.
 #[derive(Debug)]
 pub(crate) struct Checked<'a> {
-    label: &'a Received,
+    content: Content<'a>,
+    sha256: String,
     format: MaskFormat,
+}
+
+#[derive(Debug)]
+enum Content<'a> {
+    /// A client's file.
+    Received(&'a Received),
+    /// A file that this server made.
+    Own(Bytes),
 }
 
 /// Most different labels of a label map: the objects that a file of one byte per voxel can hold.
 const MOST_LABELS: usize = 255;
 
 impl<'a> Checked<'a> {
+    /// A label in `format` that this server made.
+    pub(crate) fn own(content: Bytes, format: MaskFormat) -> Self {
+        Self { sha256: hexadecimal(&Sha256::digest(&content)), content: Content::Own(content), format }
+    }
+
     /// `label`, once it is known to be a label map on the grid of `image`.
     pub(crate) fn new(label: &'a Received, image: &Image) -> Result<Self, Refusal> {
         let format = format_of(&label.name)?;
@@ -119,7 +135,7 @@ impl<'a> Checked<'a> {
                 )));
             }
         }
-        Ok(Self { label, format })
+        Ok(Self { sha256: label.sha256.clone(), content: Content::Received(label), format })
     }
 }
 
@@ -152,25 +168,34 @@ impl Labels {
         })
     }
 
+    /// When the label of the image `stem` was saved, in seconds since 1970; `None` if there is none.
+    pub(crate) fn saved_at(&self, stem: &str, tag: Tag) -> Option<u64> {
+        let (path, _) = self.place(stem, tag).current()?;
+        let modified = fs::metadata(path).and_then(|metadata| metadata.modified()).ok()?;
+        modified.duration_since(UNIX_EPOCH).ok().map(|elapsed| elapsed.as_secs())
+    }
+
     /// Keeps a label for an image, in place of an earlier one of the tag.
     ///
     /// `stem` is the name of the server's for the image, `name` that of the client.
     pub(crate) fn save(
         &self,
         (stem, tag): (&str, Tag),
-        Checked { label, format }: Checked<'_>,
+        Checked { content, sha256, format }: Checked<'_>,
         (name, params): (&str, &Value),
     ) -> Result<(), Refusal> {
         let note = Note {
             image: name.to_owned(),
             params: params.clone(),
             ending: Some(format.ending().to_owned()),
-            sha256: Some(label.sha256.clone()),
+            sha256: Some(sha256),
         };
         let place = self.place(stem, tag);
         let saved = self.locked(stem, tag, || {
-            let mut content = fs::File::open(label.path())?;
-            place.write(&place.pending(format), |file| io::copy(&mut content, file).map(drop))?;
+            place.write(&place.pending(format), |file| match content {
+                Content::Received(label) => io::copy(&mut fs::File::open(label.path())?, file).map(drop),
+                Content::Own(bytes) => io::Write::write_all(file, &bytes),
+            })?;
             let note = serde_json::to_vec_pretty(&note)?;
             place.write(&place.note(), |file| io::Write::write_all(file, &note))?;
             place.recover()
@@ -279,10 +304,14 @@ fn hash_of(path: &Path) -> io::Result<String> {
     let mut buffer = vec![0; 1 << 16];
     loop {
         match io::Read::read(&mut file, &mut buffer)? {
-            0 => return Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
+            0 => return Ok(hexadecimal(&hash.finalize())),
             count => hash.update(&buffer[..count]),
         }
     }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn format_of(name: &str) -> Result<MaskFormat, Refusal> {

@@ -60,11 +60,20 @@ pub(crate) fn encode(
     segments: &[Segment],
     (format, value_type): (MaskFormat, MaskType),
 ) -> Result<Bytes, Refusal> {
+    made(directory, format, |path| write(path, mask, grid, segments, (format, value_type)))
+}
+
+/// The bytes of a file of `format` that `write` makes in `directory`, which is removed from there.
+pub(crate) fn made(
+    directory: &Path,
+    format: MaskFormat,
+    write: impl FnOnce(&Path) -> Result<(), IoError>,
+) -> Result<Bytes, Refusal> {
     let failed = |error: &dyn std::error::Error| Refusal::internal("encode the mask", error);
     let place =
         tempfile::Builder::new().prefix("mask-").tempdir_in(directory).map_err(|error| failed(&error))?;
     let path = place.path().join("mask").with_extension(&format.ending()[1..]);
-    write(&path, mask, grid, segments, (format, value_type)).map_err(|error| failed(&error))?;
+    write(&path).map_err(|error| failed(&error))?;
     fs::read(&path).map(Bytes::from).map_err(|error| failed(&error))
 }
 

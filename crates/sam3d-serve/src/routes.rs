@@ -27,6 +27,9 @@ use crate::{
 /// Longest silence in the middle of a body.
 const BODY_SILENCE: Duration = Duration::from_secs(60);
 
+/// Largest description of several objects, in JSON.
+const MOST_OBJECTS_BYTES: usize = 8 << 20;
+
 /// The service of `shared`.
 pub(crate) fn router(shared: Shared) -> Router {
     let access = shared.access.clone();
@@ -61,13 +64,27 @@ fn api_routes() -> Router<Shared> {
     Router::new()
         .route("/api/state", get(api::state))
         .route("/api/studies", get(api::studies))
-        // Uploads count their own bytes.
+        // Uploads and workspaces count their own bytes.
         .route("/api/uploads", post(api::upload).layer(DefaultBodyLimit::disable()))
         .route("/api/uploads/{id}", delete(api::remove_upload))
         .route("/api/image", get(api::image))
         .route("/api/volume", get(api::volume))
+        .route("/api/voxels", get(api::voxels))
         .route("/api/mask", post(api::mask))
-        .route("/api/segmentation", post(api::segmentation))
+        .route("/api/segmentation", post(api::segmentation).layer(DefaultBodyLimit::max(MOST_OBJECTS_BYTES)))
+        .route(
+            "/api/label",
+            get(api::of_saved).post(api::save_label).layer(DefaultBodyLimit::max(MOST_OBJECTS_BYTES)),
+        )
+        .route("/api/label/objects", post(api::of_file).layer(DefaultBodyLimit::disable()))
+        .route(
+            "/api/workspaces",
+            post(api::create_workspace).layer(DefaultBodyLimit::max(MOST_OBJECTS_BYTES)),
+        )
+        .route(
+            "/api/workspaces/{id}",
+            get(api::get_workspace).put(api::put_workspace).layer(DefaultBodyLimit::max(MOST_OBJECTS_BYTES)),
+        )
 }
 
 fn monai_routes() -> Router<Shared> {

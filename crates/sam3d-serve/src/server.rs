@@ -42,6 +42,7 @@ use crate::{
     routes,
     state::{Core, Shared},
     uploads::Uploads,
+    workspaces::Workspaces,
 };
 
 /// How often uploads are looked through for expired ones.
@@ -85,6 +86,8 @@ impl Server {
         let address = listener.local_addr().map_err(failed)?;
         let labels = config.labels.as_deref().map(Labels::new).transpose()?;
         let uploads = Uploads::new(config.limits.clone(), config.sessions.as_deref())?;
+        let workspaces = Workspaces::new(uploads.directory(), &config.limits)
+            .map_err(|source| ServeError::Directory { path: uploads.directory().to_owned(), source })?;
         let limits = &config.limits;
         let (model, Facts { accepts, preprocessing }, network) = Model::start(Arc::new(open), limits.queue)?;
         if !accepts.clicks {
@@ -106,6 +109,7 @@ impl Server {
             memory,
             metrics: Metrics::default(),
             uploads,
+            workspaces,
             labels,
             config,
         });

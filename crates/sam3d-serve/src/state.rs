@@ -17,6 +17,7 @@ use crate::{
     prompts::PromptRules,
     refusal::Refusal,
     uploads::Uploads,
+    workspaces::Workspaces,
 };
 
 /// What all requests share.
@@ -28,6 +29,7 @@ pub(crate) struct Core {
     pub(crate) model: Model,
     pub(crate) images: Images,
     pub(crate) uploads: Uploads,
+    pub(crate) workspaces: Workspaces,
     pub(crate) leases: Leases,
     /// Memory for reading volumes.
     pub(crate) memory: Arc<Memory>,

@@ -135,7 +135,9 @@ impl Uploads {
         let Note { id, file, name, sha256, bytes, client, idle_seconds, created, last_used, called } = note;
         // The file lies beside its note, whatever the note says.
         let file_name = Path::new(&file).file_name()?.to_str()?.to_owned();
-        let length = fs::metadata(directory.path().join(&file_name)).ok()?.len();
+        let found = fs::metadata(directory.path().join(&file_name)).ok()?;
+        // A folder was noted once it was unpacked.
+        let length = if found.is_dir() { bytes } else { found.len() };
         let idle = Duration::from_secs(idle_seconds).min(self.limits.idle);
         let unused = Duration::from_secs(seconds.saturating_sub(last_used));
         let mut place = self.room.reserve(Purpose::Keep, client).ok()?;

@@ -10,32 +10,26 @@ const MOST_AXES: usize = 16;
 /// [`IoError`] if the header does not describe one scalar volume with three axes in space.
 pub(super) fn grid(fields: &Fields) -> Result<Grid, IoError> {
     let axes = Axes::read(fields)?;
-    let spatial = axes.spatial(fields)?;
-    let shape_ijk = spatial.map(|axis| axes.sizes[axis]);
-    let failed = |origin, source| IoError::GeometryInvalid {
-        path: fields.path.clone(),
-        origin,
-        source: Box::new(source),
+    let (spatial, other) = axes.spatial(fields)?;
+    match other {
+        Some(axis) => Err(axes.not_scalar(axis, fields)),
+        None => axes.grid(fields, spatial),
+    }
+}
+
+/// The voxel grid of a segmentation and the number of its layers, whose axis is the fastest one.
+///
+/// # Errors
+/// As [`grid`], but for the layers.
+pub(super) fn layered_grid(fields: &Fields) -> Result<(Grid, usize), IoError> {
+    let axes = Axes::read(fields)?;
+    let (spatial, other) = axes.spatial(fields)?;
+    let layers = match other {
+        None => 1,
+        Some(0) if axes.kinds.first().is_some_and(|kind| kind == "list") => axes.sizes[0],
+        Some(axis) => return Err(axes.not_scalar(axis, fields)),
     };
-    let Some(directions) = &axes.directions else {
-        let spacing = spacing(fields, spatial)?;
-        return Grid::from_header(shape_ijk, HeaderGeometry::of_spacing_mm(spacing))
-            .map_err(|(origin, source)| failed(origin, source));
-    };
-    let signs = ras_signs(fields)?;
-    let units = millimetres_per_unit(fields)?;
-    let origin = match fields.get("space origin") {
-        Some(text) => vectors(fields, "space origin", text)?.pop().flatten().unwrap_or_default(),
-        None => [0.0; 3],
-    };
-    let rows = std::array::from_fn(|row| {
-        let column = |axis: usize| directions[axis].map_or(0.0, |direction| direction[row]);
-        let [i, j, k] = spatial.map(column);
-        // Adding zero turns the negative zero of a flipped axis into a plain one.
-        [i, j, k, origin[row]].map(|value| value * signs[row] * units[row] + 0.0)
-    });
-    Grid::from_exact_affine(shape_ijk, rows, AffineSource::SpaceDirections)
-        .map_err(|source| failed(AffineSource::SpaceDirections, source))
+    Ok((axes.grid(fields, spatial)?, layers))
 }
 
 /// What the header says of each axis, the fastest first.
@@ -71,8 +65,37 @@ impl Axes {
         Ok(Self { sizes, directions, kinds })
     }
 
-    /// The three axes in space; every other one has a single entry.
-    fn spatial(&self, fields: &Fields) -> Result<[usize; 3], IoError> {
+    /// The grid of the axes `spatial`.
+    fn grid(&self, fields: &Fields, spatial: [usize; 3]) -> Result<Grid, IoError> {
+        let shape_ijk = spatial.map(|axis| self.sizes[axis]);
+        let failed = |origin, source| IoError::GeometryInvalid {
+            path: fields.path.clone(),
+            origin,
+            source: Box::new(source),
+        };
+        let Some(directions) = &self.directions else {
+            let spacing = spacing(fields, spatial)?;
+            return Grid::from_header(shape_ijk, HeaderGeometry::of_spacing_mm(spacing))
+                .map_err(|(origin, source)| failed(origin, source));
+        };
+        let signs = ras_signs(fields)?;
+        let units = millimetres_per_unit(fields)?;
+        let origin = match fields.get("space origin") {
+            Some(text) => vectors(fields, "space origin", text)?.pop().flatten().unwrap_or_default(),
+            None => [0.0; 3],
+        };
+        let rows = std::array::from_fn(|row| {
+            let column = |axis: usize| directions[axis].map_or(0.0, |direction| direction[row]);
+            let [i, j, k] = spatial.map(column);
+            // Adding zero turns the negative zero of a flipped axis into a plain one.
+            [i, j, k, origin[row]].map(|value| value * signs[row] * units[row] + 0.0)
+        });
+        Grid::from_exact_affine(shape_ijk, rows, AffineSource::SpaceDirections)
+            .map_err(|source| failed(AffineSource::SpaceDirections, source))
+    }
+
+    /// The three axes in space, and another one that has more than a single entry.
+    fn spatial(&self, fields: &Fields) -> Result<([usize; 3], Option<usize>), IoError> {
         let (spatial, others): (Vec<usize>, Vec<usize>) =
             (0..self.sizes.len()).partition(|axis| self.is_spatial(*axis));
         let too_few = || {
@@ -80,10 +103,7 @@ impl Axes {
             fields.invalid(format!("expected three axes in space, found {count} (sizes {sizes:?})"))
         };
         let three = <[usize; 3]>::try_from(&spatial[..]).map_err(|_| too_few())?;
-        match others.iter().find(|axis| self.sizes[**axis] > 1) {
-            Some(axis) => Err(self.not_scalar(*axis, fields)),
-            None => Ok(three),
-        }
+        Ok((three, others.into_iter().find(|axis| self.sizes[*axis] > 1)))
     }
 
     fn is_spatial(&self, axis: usize) -> bool {

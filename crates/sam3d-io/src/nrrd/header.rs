@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use super::{axes, fields::Fields};
+use super::fields::Fields;
 use crate::{Grid, IoError, ValueType, data_file::beside, source::Packing};
 
 /// What reading the voxels needs; checked.
@@ -26,10 +26,11 @@ pub(super) struct VoxelData {
 }
 
 impl Header {
-    pub(super) fn new(fields: &Fields) -> Result<Self, IoError> {
+    /// The header of voxels on `grid`.
+    pub(super) fn new(fields: &Fields, grid: Grid) -> Result<Self, IoError> {
         let value_type = value_type(fields)?;
         Ok(Self {
-            grid: axes::grid(fields)?,
+            grid,
             value_type,
             big_endian: is_big_endian(fields, value_type)?,
             packing: packing(fields)?,

@@ -6,10 +6,12 @@
 mod axes;
 mod fields;
 mod header;
+mod layers;
 mod read;
 mod segment;
 mod write;
 
+pub use layers::{LayeredLabels, LayeredSegment, read_layers, write_layers};
 pub(crate) use read::files;
 pub use read::{read, segments};
 pub use segment::Segment;

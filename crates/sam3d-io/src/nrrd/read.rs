@@ -4,7 +4,7 @@ use std::{
 };
 
 use super::{
-    Segment,
+    Segment, axes,
     fields::Fields,
     header::{Header, VoxelData},
     segment,
@@ -27,7 +27,8 @@ use crate::{
 /// is encoded in another way, holds several frames, layers or numbers for each voxel, names a data file outside its own
 /// directory, or has an invalid geometry.
 pub fn read(path: &Path, limits: ReadLimits) -> Result<Volume, IoError> {
-    let Header { grid, value_type, big_endian, packing, data } = Header::new(&Fields::read(path)?)?;
+    let fields = Fields::read(path)?;
+    let Header { grid, value_type, big_endian, packing, data } = Header::new(&fields, axes::grid(&fields)?)?;
     let count = limits.check(path, grid.shape_ijk())?;
     let data_bytes = (count as u64).saturating_mul(value_type.bytes() as u64);
     let (file_offset, offset) = offsets(&data, data_bytes)?;
@@ -38,7 +39,8 @@ pub fn read(path: &Path, limits: ReadLimits) -> Result<Volume, IoError> {
 
 /// The files that [`read`] opens for the volume at `path`.
 pub(crate) fn files(path: &Path) -> Result<Vec<PathBuf>, IoError> {
-    let header = Header::new(&Fields::read(path)?)?;
+    let fields = Fields::read(path)?;
+    let header = Header::new(&fields, axes::grid(&fields)?)?;
     Ok(vec![path.to_owned(), header.data.path])
 }
 
@@ -47,11 +49,11 @@ pub(crate) fn files(path: &Path) -> Result<Vec<PathBuf>, IoError> {
 /// # Errors
 /// [`IoError`] if the header cannot be read.
 pub fn segments(path: &Path) -> Result<Vec<Segment>, IoError> {
-    Ok(segment::read(&Fields::read(path)?.keys))
+    Ok(segment::read(&Fields::read(path)?.keys).into_iter().map(|(_, segment)| segment).collect())
 }
 
 /// Where the voxels' bytes begin in their file, and how many bytes to pass over once they are unpacked.
-fn offsets(data: &VoxelData, data_bytes: u64) -> Result<(u64, u64), IoError> {
+pub(super) fn offsets(data: &VoxelData, data_bytes: u64) -> Result<(u64, u64), IoError> {
     let failed = |source| read_failed(&data.path, source);
     let Some(bytes) = data.bytes else {
         return Ok((start_of_last(&data.path, data_bytes, data.offset)?, 0));

@@ -8,7 +8,7 @@ use ndarray::ArrayView3;
 
 use super::{Segment, segment};
 use crate::{
-    Grid, IoError,
+    Grid, IoError, ValueType,
     atomic::{self, Overwrite},
     orient::check_shape,
     write::{Voxel, write_values},
@@ -32,14 +32,23 @@ fn encode<T: Voxel>(
     grid: &Grid,
     segments: Option<&[Segment]>,
 ) -> io::Result<()> {
-    writer.write_all(header::<T>(grid, segments).as_bytes())?;
+    let segments: Option<Vec<_>> =
+        segments.map(|segments| segments.iter().map(|segment| (0, segment)).collect());
+    writer.write_all(header(T::TYPE, grid, 1, segments.as_deref()).as_bytes())?;
     // Masks and probability maps compress well at any level; the fastest keeps writing short.
     let mut encoder = GzEncoder::new(writer, Compression::fast());
     write_values(&mut encoder, values)?;
     encoder.finish().map(drop)
 }
 
-fn header<T: Voxel>(grid: &Grid, segments: Option<&[Segment]>) -> String {
+/// The header of values of `value_type` on `grid`, or of several `layers` of them, whose axis is then the fastest; with `segments`,
+/// each with its layer, that of a segmentation.
+pub(super) fn header(
+    value_type: ValueType,
+    grid: &Grid,
+    layers: usize,
+    segments: Option<&[(usize, &Segment)]>,
+) -> String {
     let [i, j, k] = grid.shape_ijk();
     let rows = grid.world_from_ijk().rows();
     // From RAS to LPS; adding zero turns a negative zero into a plain one. Shortest decimals, which are read back exactly.
@@ -48,15 +57,18 @@ fn header<T: Voxel>(grid: &Grid, segments: Option<&[Segment]>) -> String {
         format!("({x},{y},{z})")
     };
     let [a, b, c, origin] = [0, 1, 2, 3].map(column);
-    let value_type = T::TYPE;
+    let (dimension, layer_size, layer_direction, layer_kind) = match layers {
+        1 => (3, String::new(), "", ""),
+        _ => (4, format!("{layers} "), "none ", "list "),
+    };
     let mut header = format!(
         "NRRD0004\n\
          type: {value_type}\n\
-         dimension: 3\n\
+         dimension: {dimension}\n\
          space: left-posterior-superior\n\
-         sizes: {i} {j} {k}\n\
-         space directions: {a} {b} {c}\n\
-         kinds: domain domain domain\n\
+         sizes: {layer_size}{i} {j} {k}\n\
+         space directions: {layer_direction}{a} {b} {c}\n\
+         kinds: {layer_kind}domain domain domain\n\
          endian: little\n\
          encoding: gzip\n\
          space origin: {origin}\n"

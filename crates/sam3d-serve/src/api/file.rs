@@ -1,95 +1,102 @@
 use std::sync::Arc;
 
 use axum::{
+    Json,
     extract::State,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
-use ndarray::Array3;
-use sam3d_infer::Prompt;
-use sam3d_io::nrrd::Segment;
+use bytes::Bytes;
+use sam3d_infer::Image;
 use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::task::spawn_blocking;
 
 use super::{
     Asked, ImageQuery, Sent, asked,
-    mask::{checked_threshold, mask_sha256},
+    segmentation::{Object, Overlap, Segmentation},
     sent,
 };
 use crate::{
-    answer,
-    mask_file::{self, MaskFormat, MaskType},
-    prompts::{self, Click},
+    labels::{Checked, Tag},
+    mask_file::MaskFormat,
+    monai::labels_missing,
     refusal::Refusal,
-    state::SharedState,
+    state::{Shared, SharedState},
 };
 
-/// A segmentation to download: its objects, of which a later one lies over an earlier one.
+/// A segmentation to download.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct FileRequest {
     format: MaskFormat,
     objects: Vec<Object>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Object {
-    name: String,
-    /// Red, green and blue from 0 to 1.
-    colour: [f32; 3],
-    /// Clicks, or prompts of every kind as the session log has them.
-    clicks: Option<Vec<Click>>,
-    prompts: Option<Vec<Prompt>>,
-    threshold: f64,
-    /// What the server said of the mask that is shown.
-    mask_sha256: Option<String>,
+    #[serde(default)]
+    overlap: Overlap,
 }
 
 /// `POST /api/segmentation`: a file with all objects, the first with label 1.
-///
-/// The masks are computed again from what was sent and not taken from the page: what is downloaded is what the
-/// network said, voxel for voxel. They must be the masks that were shown, by their hashes.
 pub(crate) async fn segmentation(
     State(server): SharedState,
     query: Asked<ImageQuery>,
     body: Sent<FileRequest>,
 ) -> Result<Response, Refusal> {
     let query = asked(query)?;
-    let FileRequest { format, objects } = sent(body)?;
+    let FileRequest { format, objects, overlap } = sent(body)?;
     let image = query.open(&server).await?;
-    let mut masks = Vec::new();
-    let mut segments = Vec::new();
-    for object in objects {
-        let label = u8::try_from(segments.len() + 1).map_err(|_| {
-            Refusal::bad_request("more than 255 objects do not fit a file of one byte per voxel")
-        })?;
-        let threshold = checked_threshold(object.threshold)?;
-        let prompts = prompts::read(object.clicks, object.prompts, &image, server.rules)?;
-        let answer = answer::answer(&server, Arc::clone(&image), &prompts, threshold).await?;
-        masks.push((answer.mask, object.mask_sha256));
-        segments.push(Segment { name: object.name, label, colour: object.colour });
-    }
-    if segments.is_empty() {
-        return Err(Refusal::bad_request("there is no object with a click yet"));
-    }
-    let work = move || {
-        let mut labels = Array3::<u8>::zeros(image.grid().shape_kji());
-        for ((mask, shown), Segment { name, label, .. }) in masks.iter().zip(&segments) {
-            if shown.as_ref().is_some_and(|shown| *shown != mask_sha256(mask, image.grid().shape_kji())) {
-                let detail = format!("the mask of {name} is no longer the one that is shown; click again");
-                return Err(Refusal::new(StatusCode::CONFLICT, detail));
-            }
-            mask.paint(&mut labels, *label).map_err(|error| Refusal::of_prediction(&error))?;
-        }
-        let directory = server.uploads.directory();
-        mask_file::encode(directory, labels.view(), image.grid(), &segments, (format, MaskType::Uint8))
-    };
-    let bytes = tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| Refusal::internal("encode the mask", &error))??;
+    let found = Segmentation::of(objects, &server, &image).await?;
+    let bytes = encoded(found, (format, overlap), &server, image).await?.0;
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),
         (header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment")),
     ];
     Ok((headers, bytes).into_response())
+}
+
+/// A segmentation to keep.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SaveRequest {
+    objects: Vec<Object>,
+}
+
+/// `POST /api/label`: keeps all objects as the image's label, in place of an earlier one: a `.seg.nrrd`, with layers if they
+/// overlap.
+pub(crate) async fn save_label(
+    State(server): SharedState,
+    query: Asked<ImageQuery>,
+    body: Sent<SaveRequest>,
+) -> Result<Json<Value>, Refusal> {
+    let query = asked(query)?;
+    let SaveRequest { objects } = sent(body)?;
+    if server.labels.is_none() {
+        return Err(labels_missing());
+    }
+    let known = server.images.named(&query.name()?, &server.config, &server.uploads).await?;
+    let image = query.open(&server).await?;
+    let found = Segmentation::of(objects, &server, &image).await?;
+    let names = found.names();
+    let format = MaskFormat::Segmentation;
+    let (bytes, _) = encoded(found, (format, Overlap::Keep), &server, image).await?;
+    let work = move || {
+        let labels = server.labels.as_ref().ok_or_else(labels_missing)?;
+        let params = json!({ "objects": names });
+        labels.save((&known.stem, Tag::Final), Checked::own(bytes, format), (&known.stem, &params))?;
+        Ok(Json(json!({ "objects": names, "saved": labels.saved_at(&known.stem, Tag::Final) })))
+    };
+    spawn_blocking(work).await.map_err(|error| Refusal::internal("keep the label", &error))?
+}
+
+async fn encoded(
+    found: Segmentation,
+    how: (MaskFormat, Overlap),
+    server: &Shared,
+    image: Arc<Image>,
+) -> Result<(Bytes, Arc<Image>), Refusal> {
+    let server = Arc::clone(server);
+    let work = move || {
+        let bytes = found.encode(how, image.grid(), server.uploads.directory())?;
+        Ok((bytes, image))
+    };
+    spawn_blocking(work).await.map_err(|error| Refusal::internal("encode the mask", &error))?
 }

@@ -14,6 +14,8 @@ use tokio_util::io::ReaderStream;
 
 use super::{Asked, ImageQuery, asked};
 use crate::{
+    api::voxels::value_type,
+    labels::Tag,
     private::PrivateDirectory,
     refusal::Refusal,
     state::{Shared, SharedState},
@@ -24,12 +26,15 @@ pub(crate) async fn image(
     State(server): SharedState,
     query: Asked<ImageQuery>,
 ) -> Result<Json<Value>, Refusal> {
-    let located = server.locate(&asked(query)?.name()?).await?;
-    let name = located.file_name.clone();
-    let image = server.images.open(located).await?;
+    let known = server.images.named(&asked(query)?.name()?, &server.config, &server.uploads).await?;
+    let name = known.located.file_name.clone();
+    let image = server.images.open(known.located).await?;
     let grid = image.grid();
+    let saved = server.labels.as_ref().and_then(|labels| labels.saved_at(&known.stem, Tag::Final));
     Ok(Json(json!({
         "name": name,
+        "value_type": value_type(&image),
+        "label_saved": saved,
         "sha256": image.sha256(),
         "shape_ijk": grid.shape_ijk(),
         "spacing_ijk_mm": grid.spacing_ijk_mm(),

@@ -10,13 +10,19 @@ use bytes::Bytes;
 use futures_util::stream;
 use sam3d_geom::PointLabel;
 use sam3d_infer::{Image, MaskPart, Progress, Prompt, SessionLog};
+use sam3d_io::Grid;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
 
-use super::{Asked, ImageQuery, Sent, asked, sent};
+use super::{
+    Asked, ImageQuery, Sent, asked,
+    diameters::Diameters,
+    object::{Drawn, Masked},
+    sent,
+};
 use crate::{
-    answer::{self, Answer},
+    edits::Edit,
     model::Pending,
     prompts::{self, Click},
     refusal::Refusal,
@@ -30,6 +36,9 @@ pub(crate) struct MaskRequest {
     /// Clicks, or prompts of every kind as the session log has them; each is given after the one before.
     clicks: Option<Vec<Click>>,
     prompts: Option<Vec<Prompt>>,
+    /// What was painted by hand, which holds whatever the network answers. With edits, prompts may be left out.
+    #[serde(default)]
+    edits: Vec<Edit>,
     threshold: f64,
 }
 
@@ -64,8 +73,10 @@ struct Mask {
     /// Seconds of encoder and decoder, if they had to work.
     encoding_seconds: Option<f64>,
     decoding_seconds: Option<f64>,
-    /// The session, to be replayed by `sam3d segment --session`.
-    log: SessionLog,
+    /// The longest axial diameter and its perpendicular; none for an empty mask.
+    diameters: Option<Diameters>,
+    /// The session, to be replayed by `sam3d segment --session`; none without prompts. It does not have the edits.
+    log: Option<SessionLog>,
 }
 
 /// `POST /api/mask`: the mask of one object, as lines of JSON that say how far it is.
@@ -78,38 +89,30 @@ pub(crate) async fn mask(
     body: Sent<MaskRequest>,
 ) -> Result<Response, Refusal> {
     let query = asked(query)?;
-    let MaskRequest { clicks, prompts, threshold } = sent(body)?;
-    let threshold = checked_threshold(threshold)?;
+    let MaskRequest { clicks, prompts, edits, threshold } = sent(body)?;
     let image = query.open(&server).await?;
-    let prompts = prompts::read(clicks, prompts, &image, server.rules)?;
-    let pending = server.model.ask(Arc::clone(&image), prompts::steps(&prompts))?;
-    let waiting = Line::Waiting { ahead: pending.ahead };
-    let progress = Answering { server, image, prompts, threshold, next: Next::Say(waiting, Some(pending)) };
+    let drawn = Drawn::new((clicks, prompts, edits), threshold, (&server, &image))?;
+    let next = match drawn.ask(&server, &image)? {
+        Some(pending) => Next::Say(Line::Waiting { ahead: pending.ahead }, pending),
+        None => Next::Finish(None),
+    };
+    let progress = Answering { server, image, drawn, next };
     let lines = stream::unfold(progress, Answering::step);
     let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"))];
     Ok((kind, Body::from_stream(lines)).into_response())
 }
 
-/// A threshold that is neither certain nor impossible.
-pub(crate) fn checked_threshold(threshold: f64) -> Result<f64, Refusal> {
-    if threshold > 0.0 && threshold < 1.0 {
-        Ok(threshold)
-    } else {
-        Err(Refusal::bad_request(format!("threshold {threshold}: expected a number between 0 and 1")))
-    }
-}
-
 struct Answering {
     server: Shared,
     image: Arc<Image>,
-    prompts: Vec<Prompt>,
-    threshold: f64,
+    drawn: Drawn,
     next: Next,
 }
 
 enum Next {
-    Say(Line, Option<Pending>),
+    Say(Line, Pending),
     Wait(Pending),
+    Finish(Option<Pending>),
     End,
 }
 
@@ -118,37 +121,37 @@ impl Answering {
         let line = match std::mem::replace(&mut self.next, Next::End) {
             Next::End => return None,
             Next::Say(line, pending) => {
-                self.next = pending.map_or(Next::End, Next::Wait);
-                line
+                self.next = Next::Wait(pending);
+                line.bytes()
             }
             Next::Wait(mut pending) => match pending.progress.recv().await {
                 Some(progress) => {
                     self.next = Next::Wait(pending);
-                    match progress {
+                    let line = match progress {
                         Progress::Encoding => Line::Encoding,
                         Progress::Decoding | Progress::Crops(..) => Line::Decoding,
-                    }
+                    };
+                    line.bytes()
                 }
-                None => {
-                    let done = self.done(pending).await;
-                    let line = done.unwrap_or_else(|Refusal { detail, .. }| Line::Failed { detail }.bytes());
-                    return Some((Ok(line), self));
-                }
+                None => self.last(Some(pending)).await,
             },
+            Next::Finish(pending) => self.last(pending).await,
         };
-        Some((Ok(line.bytes()), self))
+        Some((Ok(line), self))
     }
 
-    /// The last line. A large mask takes a while to write down.
-    async fn done(&mut self, pending: Pending) -> Result<Bytes, Refusal> {
+    async fn last(&self, pending: Option<Pending>) -> Bytes {
+        let done = self.done(pending).await;
+        done.unwrap_or_else(|Refusal { detail, .. }| Line::Failed { detail }.bytes())
+    }
+
+    /// The last line. A large mask takes a while to measure and to write down.
+    async fn done(&self, pending: Option<Pending>) -> Result<Bytes, Refusal> {
         let image = Arc::clone(&self.image);
-        let answer = answer::finish(&self.server, Arc::clone(&image), pending, self.threshold).await?;
-        let prompts = std::mem::take(&mut self.prompts);
-        let work = move || {
-            let mask = Mask::new(&answer, &prompts, image.grid().shape_kji());
-            Line::Done(Box::new(mask)).bytes()
-        };
-        spawn_blocking(work).await.map_err(|error| Refusal::internal("send the mask", &error))
+        let masked = self.drawn.finish(&self.server, Arc::clone(&image), pending).await?;
+        let prompts = self.drawn.prompts.clone();
+        let work = move || Ok(Line::Done(Box::new(Mask::new(masked, &prompts, image.grid())?)).bytes());
+        spawn_blocking(work).await.map_err(|error| Refusal::internal("send the mask", &error))?
     }
 }
 
@@ -161,26 +164,27 @@ impl Line {
 }
 
 impl Mask {
-    fn new(answer: &Answer, prompts: &[Prompt], shape_kji: [usize; 3]) -> Self {
-        let change = answer.answered.change;
-        let runs = runs(&answer.mask, shape_kji);
-        Self {
+    fn new(masked: Masked, prompts: &[Prompt], grid: &Grid) -> Result<Self, Refusal> {
+        let Masked { mask, voxels, volume_ml, change, log } = masked;
+        let runs = runs(&mask, grid.shape_kji());
+        Ok(Self {
             mask_sha256: hash(&runs),
-            missed: missed(&answer.mask, prompts),
+            missed: missed(&mask, prompts),
+            diameters: Diameters::of(&mask, grid)?,
             runs,
-            voxels: answer.voxels,
-            volume_ml: answer.volume_ml,
+            voxels,
+            volume_ml,
             outside: change.map_or(0, |change| change.outside),
             encoding_seconds: change.and_then(|change| change.encoding).map(|time| time.as_secs_f64()),
             decoding_seconds: change.map(|change| change.decoding.as_secs_f64()),
-            log: answer.answered.log.clone(),
-        }
+            log,
+        })
     }
 }
 
 /// Start and length, in voxels of a volume of shape `[k, j, i]` in C order, of each run of the mask along i. Runs that touch
 /// at the end of a row are one.
-fn runs(mask: &MaskPart, [_, rows, columns]: [usize; 3]) -> Vec<usize> {
+pub(super) fn runs(mask: &MaskPart, [_, rows, columns]: [usize; 3]) -> Vec<usize> {
     let mut runs: Vec<usize> = Vec::new();
     let [k0, j0, i0] = mask.start;
     for ((k, j, i), value) in mask.values.indexed_iter() {
@@ -258,13 +262,5 @@ mod tests {
         assert_eq!(missed(&mask, &clicks), [1, 2, 5]);
         assert_eq!(missed(&MaskPart::default(), &clicks[..1]), [0]);
         assert_ne!(mask_sha256(&mask, [4, 4, 8]), mask_sha256(&MaskPart::default(), [4, 4, 8]));
-    }
-
-    #[test]
-    fn thresholds_are_probabilities() {
-        assert_eq!(checked_threshold(0.5), Ok(0.5));
-        for bad in [0.0, 1.0, -1.0, f64::NAN] {
-            assert!(checked_threshold(bad).is_err(), "{bad}");
-        }
     }
 }

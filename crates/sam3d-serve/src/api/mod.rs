@@ -1,14 +1,23 @@
 //! What the page asks for, under `/api`.
 
+mod diameters;
 mod file;
 mod image;
+mod label_objects;
 mod mask;
+mod object;
+mod segmentation;
 mod studies;
+mod voxels;
+mod workspace;
 
-pub(crate) use file::segmentation;
+pub(crate) use file::{save_label, segmentation};
 pub(crate) use image::{as_nifti, image, volume};
+pub(crate) use label_objects::{of_file, of_saved};
 pub(crate) use mask::mask;
 pub(crate) use studies::{remove_upload, state, studies, upload};
+pub(crate) use voxels::voxels;
+pub(crate) use workspace::{create_workspace, get_workspace, put_workspace};
 
 use std::sync::Arc;
 
@@ -40,30 +49,36 @@ pub(crate) fn sent<T>(body: Sent<T>) -> Result<T, Refusal> {
     body.map(|Json(body)| body).map_err(|error| Refusal::new(error.status(), error.body_text()))
 }
 
-/// Which image a request of the page is about: one of both.
-#[derive(Debug, Deserialize)]
+/// Which image a request of the page is about: one of study and upload.
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ImageQuery {
     study: Option<String>,
     upload: Option<String>,
+    /// Series Instance UID, of an upload that holds several series.
+    series: Option<String>,
     /// SHA-256 of the image that the page shows, which a file may no longer have that was replaced.
     sha256: Option<String>,
 }
 
 impl ImageQuery {
-    fn name(self) -> Result<ImageName, Refusal> {
-        match (self.study, self.upload) {
-            (Some(study), None) => Ok(ImageName::Study(study)),
-            (None, Some(upload)) => Ok(ImageName::Upload(upload)),
+    fn name(&self) -> Result<ImageName, Refusal> {
+        let Self { study, upload, series, .. } = self;
+        match (study.clone(), upload.clone(), series.clone()) {
+            (Some(study), None, None) => Ok(ImageName::Study(study)),
+            (None, Some(upload), None) => Ok(ImageName::Upload(upload)),
+            (None, Some(upload), Some(uid)) if is_uid(&uid) => Ok(ImageName::Series { upload, uid }),
+            (None, Some(_), Some(uid)) => {
+                Err(Refusal::bad_request(format!("series {uid:?}: expected a unique identifier of DICOM")))
+            }
             _ => Err(Refusal::bad_request("name the image by one of study and upload")),
         }
     }
 
     /// The image, if it is still the one that is shown.
-    async fn open(self, server: &Core) -> Result<Arc<Image>, Refusal> {
-        let shown = self.sha256.clone();
+    async fn open(&self, server: &Core) -> Result<Arc<Image>, Refusal> {
         let image = server.open(&self.name()?).await?;
-        match shown {
+        match &self.sha256 {
             Some(shown) if shown != image.sha256() => Err(Refusal::new(
                 StatusCode::CONFLICT,
                 "the image has changed since it was opened; choose it again",
@@ -71,4 +86,9 @@ impl ImageQuery {
             _ => Ok(image),
         }
     }
+}
+
+/// Whether a text has the form of a unique identifier of DICOM, which then may be part of a file's name.
+fn is_uid(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
 }

@@ -55,7 +55,7 @@ pub(crate) async fn not_training() -> Refusal {
 }
 
 /// What a label needs if there is no place for it.
-fn labels_missing() -> Refusal {
+pub(crate) fn labels_missing() -> Refusal {
     Refusal::new(
         StatusCode::CONFLICT,
         "this server has no directory for labels: start it with --studies or --labels to keep them",

@@ -3,13 +3,17 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test without its server cannot go on")]
 
 mod bright;
+mod edits;
 mod faults;
 mod kept;
 mod load;
 mod monai;
 mod nninteractive;
 mod operations;
+mod overlap;
 mod page;
 mod prompts;
+mod series;
 mod support;
 mod uploads;
+mod workspaces;

@@ -192,6 +192,8 @@ fn bad_requests_are_told_what_is_wrong() {
         ("?study=one.nii.gz", click([1.0; 3]), 404, "no study"),
         ("?upload=00", click([1.0; 3]), 404, "session"),
         ("?study=one&upload=00", click([1.0; 3]), 400, "one of study and upload"),
+        ("?study=one&series=1.2", click([1.0; 3]), 400, "one of study and upload"),
+        ("?upload=00&series=../x", click([1.0; 3]), 400, "unique identifier"),
         ("", click([1.0; 3]), 400, "one of study and upload"),
         ("?image=one", click([1.0; 3]), 400, "image"),
     ] {
