@@ -106,7 +106,7 @@ pub enum CorrectionStep {
 }
 
 /// The mask after a prompt, and the time it took.
-pub(crate) struct Corrected {
+pub(crate) struct CorrectedMask {
     /// 0 or 1 on the file's grid, `[D, H, W]`.
     pub(crate) mask: Array3<u8>,
     /// Whether a click had to be made to hold.
@@ -155,13 +155,13 @@ impl Corrector<'_> {
         &self,
         click_set: usize,
         first: Option<PlacedPrompt>,
-        answer: &mut dyn FnMut(Prompt) -> Result<Corrected, EvalError>,
+        answer: &mut dyn FnMut(Prompt) -> Result<CorrectedMask, EvalError>,
         seen: &mut dyn FnMut(Prompted, Arc<Array3<u8>>) -> Result<(), EvalError>,
     ) -> Result<(CorrectionRun, Vec<PromptTiming>), EvalError> {
         let mut mask = Arc::new(Array3::zeros(self.case.truth.raw_dim()));
         let (mut clicks_ijk, mut timings, mut steps) = (Vec::new(), Vec::new(), Vec::new());
         let mut ask = |points: usize, (prompt, voxel_ijk): PlacedPrompt, clicks_ijk: &mut Vec<[usize; 3]>| {
-            let Corrected { mask, is_held, encoder, total } = answer(prompt)?;
+            let CorrectedMask { mask, is_held, encoder, total } = answer(prompt)?;
             clicks_ijk.extend(voxel_ijk);
             timings.push(PromptTiming {
                 click_set,

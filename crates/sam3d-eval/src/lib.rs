@@ -48,7 +48,7 @@ pub use correction_summary::{CorrectionSummary, summarise_corrections};
 pub use corrections::{CorrectionConfig, CorrectionRun, CorrectionStep, FirstPrompt};
 pub use error::EvalError;
 pub use method::{ClickMethod, Method, Prediction, Prompting};
-pub use pipeline::{Evaluated, KeepMask, Pipeline};
+pub use pipeline::{CaseResult, KeepMask, Pipeline};
 pub use score::{CaseEvaluation, ClickScore, THRESHOLD};
 pub use slice_method::SliceMethod;
 pub use summary::{Interval, MetricSummary, PointsSummary, summarise};

@@ -19,7 +19,7 @@ use crate::EvalError;
 use crate::{
     CaseEvaluation, ClickScore, EvalConfig, EvaluationCase, Method, Prediction, THRESHOLD,
     clicks::prompt_sets,
-    corrections::{Corrected, CorrectionConfig, CorrectionRun, Corrector, FirstPrompt, PlacedPrompt},
+    corrections::{CorrectedMask, CorrectionConfig, CorrectionRun, Corrector, FirstPrompt, PlacedPrompt},
     score::{self, Prompted, ScoredPrediction, native_ijk},
     timings::{CaseTimings, PromptTiming},
 };
@@ -56,14 +56,14 @@ enum ScoringJob {
 
 /// The scores of a case, and the times of its prompts in a corrective evaluation.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Evaluated {
+pub struct CaseResult {
     /// The scores.
     pub evaluation: CaseEvaluation,
     /// In the order of the prompts; empty for the published protocol.
     pub timings: Vec<PromptTiming>,
 }
 
-type Outcome = Result<Evaluated, EvalError>;
+type Outcome = Result<CaseResult, EvalError>;
 
 impl Pipeline<'_> {
     /// Evaluates `cases`. `done(index, outcome)` is called on this thread for each of them as they are finished, in any
@@ -191,13 +191,13 @@ fn send(work: &SyncSender<ScoringJob>, item: ScoringJob) -> Result<(), EvalError
 }
 
 /// The mask of `session` after one more prompt.
-fn corrected(session: &mut Session, prompt: Prompt) -> Result<Corrected, EvalError> {
+fn corrected(session: &mut Session, prompt: Prompt) -> Result<CorrectedMask, EvalError> {
     let start = Instant::now();
     let change = session.add(prompt)?;
     let (is_held, encoder) = (change.held > 0, change.encoding.unwrap_or_default());
     let stored = session.mask(f64::from(THRESHOLD))?;
     let mask = session.image().frame().axis_map().to_dhw(stored.view())?;
-    Ok(Corrected { mask, is_held, encoder, total: start.elapsed() })
+    Ok(CorrectedMask { mask, is_held, encoder, total: start.elapsed() })
 }
 
 /// Scores predictions until the channel closes.
@@ -207,7 +207,7 @@ fn score_all(
     config: &EvalConfig,
     keep: &KeepMask<'_>,
 ) {
-    let mut current: Result<Evaluated, EvalError> = Ok(Evaluated::nothing());
+    let mut current: Result<CaseResult, EvalError> = Ok(CaseResult::nothing());
     for item in work {
         match item {
             ScoringJob::Prediction(case, prompted, prediction) => {
@@ -219,18 +219,18 @@ fn score_all(
                 }
             }
             ScoringJob::Corrections(run, timings) => {
-                if let Ok(Evaluated { evaluation, timings: all }) = &mut current {
+                if let Ok(CaseResult { evaluation, timings: all }) = &mut current {
                     evaluation.corrections.push(run);
                     all.extend(timings);
                 }
             }
             ScoringJob::Done(index) => {
-                let outcome = std::mem::replace(&mut current, Ok(Evaluated::nothing()));
+                let outcome = std::mem::replace(&mut current, Ok(CaseResult::nothing()));
                 // The receiver is gone only if the caller's thread is.
                 let _ = outcomes.send((index, outcome));
             }
             ScoringJob::Failed(index, error) => {
-                current = Ok(Evaluated::nothing());
+                current = Ok(CaseResult::nothing());
                 let _ = outcomes.send((index, Err(error)));
             }
         }
@@ -249,7 +249,7 @@ fn scored_and_kept(
     Ok(scored)
 }
 
-impl Evaluated {
+impl CaseResult {
     /// How long the prompts took, with the case's name.
     pub fn case_timings(&self) -> CaseTimings {
         CaseTimings { case: self.evaluation.case.clone(), prompts: self.timings.clone() }

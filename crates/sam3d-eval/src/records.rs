@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
 use crate::EvalError;
-use crate::{CaseEvaluation, CaseTimings, EvalConfig, Evaluated, scores::Failure};
+use crate::{CaseEvaluation, CaseResult, CaseTimings, EvalConfig, scores::Failure};
 
 /// Version of the files here; a change of what their numbers mean raises it.
 pub const FORMAT_VERSION: u32 = 1;
@@ -123,13 +123,13 @@ impl EvaluationDirectory {
     ///
     /// # Errors
     /// [`EvalError::EvaluationFile`] if the record is damaged or belongs to another evaluation.
-    pub fn record(&self, case: &str) -> Result<Option<Evaluated>, EvalError> {
+    pub fn record(&self, case: &str) -> Result<Option<CaseResult>, EvalError> {
         let path = self.record_path(CASES, case);
         let Some(record) = read_json_if_there::<Record>(&path)? else { return Ok(None) };
         self.check_own(path, &record.evaluation, [&record.case.case, case])?;
         let timings: Option<CaseTimings> = read_json_if_there(&self.record_path(TIMINGS, case))?;
         let timings = timings.map_or_else(Vec::new, |timings| timings.prompts);
-        Ok(Some(Evaluated { evaluation: record.case, timings }))
+        Ok(Some(CaseResult { evaluation: record.case, timings }))
     }
 
     /// Why `case` has no scores; `None` if it has scores or was not tried.
@@ -148,7 +148,7 @@ impl EvaluationDirectory {
     ///
     /// # Errors
     /// [`EvalError::Io`] if they cannot be written, [`EvalError::File`] if a failure cannot be removed.
-    pub fn save(&self, evaluated: &Evaluated) -> Result<(), EvalError> {
+    pub fn save(&self, evaluated: &CaseResult) -> Result<(), EvalError> {
         let evaluation = &evaluated.evaluation;
         if !evaluated.timings.is_empty() {
             write_json(&self.record_path(TIMINGS, &evaluation.case), &evaluated.case_timings())?;
@@ -308,8 +308,8 @@ mod tests {
         }
     }
 
-    fn evaluated(dice: f64) -> Evaluated {
-        Evaluated { evaluation: evaluation(dice), timings: Vec::new() }
+    fn evaluated(dice: f64) -> CaseResult {
+        CaseResult { evaluation: evaluation(dice), timings: Vec::new() }
     }
 
     fn evaluation(dice: f64) -> CaseEvaluation {

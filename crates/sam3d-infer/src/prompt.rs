@@ -125,9 +125,9 @@ impl Prompt {
     }
 
     /// The prompt on the grids of `frame`.
-    pub(crate) fn resolve(&self, frame: &Frame) -> Result<Resolved, InferError> {
+    pub(crate) fn resolve(&self, frame: &Frame) -> Result<ResolvedPrompt, InferError> {
         let Self::Click { at, label } = self else {
-            return Ok(Resolved::Shape(Shape::of(self, frame)?));
+            return Ok(ResolvedPrompt::Shape(Shape::of(self, frame)?));
         };
         let index = match *at {
             Position::Voxel(ijk) => frame.resampled_from_native_ijk(ijk)?,
@@ -139,13 +139,13 @@ impl Prompt {
                 index
             }
         };
-        Ok(Resolved::Point(Point { index, label: *label }))
+        Ok(ResolvedPrompt::Point(Point { index, label: *label }))
     }
 }
 
 /// A prompt on the grids of a volume.
 #[derive(Debug)]
-pub(crate) enum Resolved {
+pub(crate) enum ResolvedPrompt {
     /// A voxel of the resampled volume.
     Point(Point),
     /// A prompt that is drawn into the network's dense channels.

@@ -19,7 +19,7 @@ use crate::{
     grow::{self, GrowLimits},
     log::LogStep,
     placement::{self, Placement},
-    prompt::Resolved,
+    prompt::ResolvedPrompt,
     shape::{Shape, ShapeKind, places},
 };
 
@@ -238,8 +238,8 @@ impl Session {
         let (mut new, mut shapes) = (Vec::new(), Vec::new());
         for prompt in &log.prompts {
             match prompt.resolve(frame)? {
-                Resolved::Point(point) => new.push(point),
-                Resolved::Shape(shape) => shapes.push(shape),
+                ResolvedPrompt::Point(point) => new.push(point),
+                ResolvedPrompt::Shape(shape) => shapes.push(shape),
             }
         }
         let boxes = placement::deciding_box(&new).into_iter().chain(shapes.iter().map(|shape| shape.bounds));

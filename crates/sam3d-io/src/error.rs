@@ -45,7 +45,7 @@ pub enum IoError {
         /// The file.
         path: PathBuf,
         /// What it is instead.
-        found: crate::StandIn,
+        found: crate::Placeholder,
     },
     /// The content is of none of the formats that are read.
     #[error("{path}: unrecognised file format: expected NIfTI, NRRD, MetaImage or DICOM", path = path.display())]

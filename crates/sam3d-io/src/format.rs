@@ -42,7 +42,7 @@ impl Format {
             return Ok(Self::Dicom);
         }
         let start = first_bytes(open_file(path)?).map_err(|source| read_failed(path, source))?;
-        if let Some(found) = StandIn::of_start(&start) {
+        if let Some(found) = Placeholder::of_start(&start) {
             return Err(IoError::NotTheFile { path: path.to_owned(), found });
         }
         Self::of_start(&start)
@@ -89,14 +89,14 @@ impl Format {
 
 /// What is found in the place of a file that was not fetched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StandIn {
+pub enum Placeholder {
     /// The text that Git LFS keeps in a repository instead of a large file.
     GitLfsPointer,
     /// A web page: a login form, a note that the address has changed, an error of a server.
     WebPage,
 }
 
-impl StandIn {
+impl Placeholder {
     fn of_start(start: &[u8]) -> Option<Self> {
         if start.starts_with(b"version https://git-lfs.github.com/") {
             return Some(Self::GitLfsPointer);
@@ -109,7 +109,7 @@ impl StandIn {
     }
 }
 
-impl fmt::Display for StandIn {
+impl fmt::Display for Placeholder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::GitLfsPointer => {

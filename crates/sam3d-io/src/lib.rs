@@ -43,7 +43,7 @@ mod volume;
 mod write;
 
 pub use error::IoError;
-pub use format::{Format, StandIn, VOLUME_ENDINGS, volume_ending};
+pub use format::{Format, Placeholder, VOLUME_ENDINGS, volume_ending};
 pub use grid::{AffineSource, Grid};
 pub use limits::ReadLimits;
 pub use read::{LabelOptions, files_of_volume, read, read_label, read_label_with};

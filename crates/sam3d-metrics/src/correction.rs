@@ -100,8 +100,8 @@ pub fn corrective_click(
         ClickRule::Deepest => deepest_of_all(&components, truth, spacing)?,
         ClickRule::Random => draw(&components, below),
     };
-    let click = |chosen: Chosen| {
-        let Chosen { component, voxel, depth_mm } = chosen;
+    let click = |chosen: ChosenVoxel| {
+        let ChosenVoxel { component, voxel, depth_mm } = chosen;
         let label = if truth[voxel] != 0 { PointLabel::Positive } else { PointLabel::Negative };
         CorrectiveClick {
             point: Point { index: voxel, label },
@@ -113,7 +113,7 @@ pub fn corrective_click(
 }
 
 /// A voxel of a component; its depth where it is not the one in the component.
-struct Chosen<'a> {
+struct ChosenVoxel<'a> {
     component: &'a ErrorComponent,
     voxel: [usize; 3],
     depth_mm: Option<f64>,
@@ -122,9 +122,9 @@ struct Chosen<'a> {
 fn deepest_of_largest(
     components: &[ErrorComponent],
     spacing: Spacing,
-) -> Result<Option<Chosen<'_>>, MetricsError> {
+) -> Result<Option<ChosenVoxel<'_>>, MetricsError> {
     let Some(component) = largest_component(components) else { return Ok(None) };
-    Ok(Some(Chosen { component, voxel: component.deepest(spacing)?.voxel, depth_mm: None }))
+    Ok(Some(ChosenVoxel { component, voxel: component.deepest(spacing)?.voxel, depth_mm: None }))
 }
 
 /// The deepest voxel of all that is missing and of all that is too much.
@@ -132,7 +132,7 @@ fn deepest_of_all<'a>(
     components: &'a [ErrorComponent],
     truth: ArrayView3<u8>,
     spacing: Spacing,
-) -> Result<Option<Chosen<'a>>, MetricsError> {
+) -> Result<Option<ChosenVoxel<'a>>, MetricsError> {
     // Components do not touch one another, so depth in all that is missing is depth in what is missing of one component.
     // The roomiest come first, and the rest is not looked at once no voxel of it can be deeper.
     let mut roomiest_first: Vec<(f64, &ErrorComponent)> =
@@ -152,7 +152,7 @@ fn deepest_of_all<'a>(
             }
         }
     }
-    let chosen = best.map(|(component, PartDepth { depth_mm, voxel, .. })| Chosen {
+    let chosen = best.map(|(component, PartDepth { depth_mm, voxel, .. })| ChosenVoxel {
         component,
         voxel,
         depth_mm: Some(depth_mm),
@@ -178,12 +178,12 @@ impl PartDepth {
 }
 
 /// A voxel of all components, each with the same probability.
-fn draw(components: &[ErrorComponent], below: impl FnOnce(u64) -> u64) -> Option<Chosen<'_>> {
+fn draw(components: &[ErrorComponent], below: impl FnOnce(u64) -> u64) -> Option<ChosenVoxel<'_>> {
     let voxels: u64 = components.iter().map(ErrorComponent::voxels).sum();
     let mut number = if voxels == 0 { return None } else { below(voxels) };
     for component in components {
         if number < component.voxels() {
-            return component.voxel(number).map(|voxel| Chosen { component, voxel, depth_mm: None });
+            return component.voxel(number).map(|voxel| ChosenVoxel { component, voxel, depth_mm: None });
         }
         number -= component.voxels();
     }

@@ -49,19 +49,19 @@ impl Card {
     /// The card in a file's metadata; errors name the file as `path`.
     ///
     /// # Errors
-    /// [`ModelError::Checkpoint`] if it is not understood.
+    /// [`ModelError::Checkpoint`] if it cannot be parsed.
     pub(crate) fn from_metadata(text: Option<&String>, path: &Path) -> Result<Option<Self>, ModelError> {
         let understood = text.map(|text| serde_json::from_str(text)).transpose();
         understood.map_err(|error| ModelError::Checkpoint {
             path: path.to_owned(),
-            detail: format!("card not understood: {error}"),
+            detail: format!("cannot parse the card: {error}"),
         })
     }
 
     /// The card of the checkpoint at `path`, of which only the header is read; `None` if it has none.
     ///
     /// # Errors
-    /// [`ModelError::File`], [`ModelError::NotSafetensors`], or [`ModelError::Checkpoint`] if the card is not understood.
+    /// [`ModelError::File`], [`ModelError::NotSafetensors`], or [`ModelError::Checkpoint`] if the card cannot be parsed.
     pub fn of_file(path: &Path) -> Result<Option<Self>, ModelError> {
         let failed = |source| ModelError::File { action: "read", path: path.to_owned(), source };
         let header = read_header(path).map_err(failed)?;
@@ -88,14 +88,14 @@ impl Card {
     }
 }
 
-/// What is needed of a safetensors file's header, which is JSON after its length in 8 bytes.
+/// The needed part of a safetensors file's header, which is JSON after its length in 8 bytes.
 #[derive(Deserialize)]
 struct Header {
     #[serde(rename = "__metadata__", default)]
     metadata: HashMap<String, String>,
 }
 
-/// The header; less where the file ends before.
+/// The header; shorter if the file ends early.
 fn read_header(path: &Path) -> io::Result<Vec<u8>> {
     let mut file = File::open(path)?;
     let (mut length, mut header) = (Vec::new(), Vec::new());

@@ -1,4 +1,4 @@
-//! The network's configuration: sizes of its parts, and what is added to them.
+//! The network's configuration: the sizes of its parts and the extensions added to them.
 
 use std::fmt::Display;
 

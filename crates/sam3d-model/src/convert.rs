@@ -35,11 +35,11 @@ pub struct ConvertOptions {
 
 /// Reads SAM's `.pth`, a published `.pth.tar` or a `.safetensors` file and builds the network with its weights.
 ///
-/// From SAM only the image encoder is taken; what is new starts at random from the seed, and the relative positions along
-/// depth at the mean of SAM's two. Preprocessing is not part of those files, so the metadata has none.
+/// From SAM only the image encoder is taken; new parameters are drawn from the seed, and the relative positions
+/// along depth start at the mean of SAM's two. Preprocessing is not part of those files, so the metadata has none.
 ///
 /// # Errors
-/// [`ModelError`] if the file is refused, is of no known layout, does not fit the size, or is to take dense prompts but has
+/// [`ModelError`] if the file is refused, has an unknown layout, does not fit the size, or is to take dense prompts but has
 /// no prompt encoder.
 pub fn convert(path: &Path, options: &ConvertOptions) -> Result<(Sam3d, Metadata), ModelError> {
     if is_safetensors(path) {
@@ -143,8 +143,8 @@ fn enable_dense_prompts(path: &Path, config: &mut ModelConfig) -> Result<(), Mod
     Ok(())
 }
 
-/// Loads all parameters. Of the parts that dense prompts add, one of which the file holds nothing stays untrained if it is
-/// `options` that ask for them.
+/// Loads all parameters. If `options` ask for dense prompts, those of their parts that the file lacks altogether stay
+/// untrained.
 fn load(
     network: &mut Sam3d,
     tensors: &BTreeMap<String, Tensor>,

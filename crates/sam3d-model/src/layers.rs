@@ -48,7 +48,7 @@ pub struct Sizes {
 }
 
 impl Sizes {
-    /// Of one crop of `config`.
+    /// The sizes for one crop of `config`.
     pub fn of(config: &ModelConfig) -> Self {
         let encoder = &config.encoder;
         let scale = encoder.upsampled_side() / config.crop.max(1);

@@ -16,9 +16,9 @@ pub enum Role {
 /// The role of the tensor `name` (its key in a checkpoint) in a network tuned by `tuning`.
 ///
 /// Of the image encoder SAM's own weights stay frozen: patch embedding, position embedding, attention and MLPs, and its
-/// norms unless the way of tuning trains them; nothing stays frozen if it trains everything. What SAM does not have is trained: the
-/// modules added to the blocks, what is new along depth, and the necks; and the prompt encoder and the mask decoder as a
-/// whole.
+/// norms unless the way of tuning trains them; nothing stays frozen if it trains everything. Everything that SAM lacks is trained:
+/// the modules added to the blocks, the embeddings and positions along depth, the necks, the prompt encoder and the mask
+/// decoder.
 pub fn role(name: &str, tuning: Tuning) -> Role {
     if name.ends_with("positional_encoding_gaussian_matrix") {
         return Role::Buffer;

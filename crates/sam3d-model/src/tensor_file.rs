@@ -137,7 +137,7 @@ impl TensorFile {
         let broken = |detail: String| ModelError::Checkpoint { path: path.to_owned(), detail };
         let text = self.metadata.get(D::KEY).ok_or_else(|| broken(D::ABSENT.to_owned()))?;
         let description: D = serde_json::from_str(text)
-            .map_err(|error| broken(format!("metadata not understood: {error}")))?;
+            .map_err(|error| broken(format!("cannot parse the metadata: {error}")))?;
         let (found, newest) = (description.format_version(), D::NEWEST);
         if found > newest {
             return Err(broken(format!(

@@ -120,7 +120,7 @@ pub(crate) fn load_some(
     Ok(())
 }
 
-/// Whether every value of type `from` is one of type `to`.
+/// Whether type `to` represents every value of type `from` exactly.
 fn is_widened(from: Kind, to: Kind) -> bool {
     to == Kind::Float && matches!(from, Kind::Half | Kind::BFloat16)
 }

@@ -22,7 +22,7 @@ pub struct BaselineConfig {
     /// How large it is.
     #[serde(default)]
     pub size: Size,
-    /// Correct the published fault, where the network has one that can be.
+    /// Correct the published code's fault, for networks where that is possible.
     #[serde(default)]
     pub corrected: bool,
     /// Augmentation of training crops; the published chain for the dataset if not given.
@@ -31,7 +31,7 @@ pub struct BaselineConfig {
     /// MONAI's self-supervised weights of Swin-UNETR's encoder, to start from as published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub swin_encoder: Option<PathBuf>,
-    /// Every size, in place of those that `size` names.
+    /// Every size, instead of those that `size` names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<NetworkConfig>,
 }
@@ -59,7 +59,7 @@ impl BaselineConfig {
         Ok(network)
     }
 
-    /// How training crops of `dataset` are varied.
+    /// The augmentation of training crops of `dataset`.
     pub fn augmentation(&self, dataset: &Dataset) -> ComparisonAugment {
         let published = || ComparisonAugment::published(dataset.in_plane_augmentation);
         self.augmentation.clone().unwrap_or_else(published)

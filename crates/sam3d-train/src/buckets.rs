@@ -1,4 +1,4 @@
-//! Tensors of many sizes, handed on in pieces of one size.
+//! Tensors of many sizes, processed in pieces of one size.
 
 use tch::{Device, Kind, Tensor};
 

@@ -17,7 +17,7 @@ use crate::{
     variant::VariantConfig,
 };
 
-/// Everything that decides a run. What a file leaves out has its default: the published recipe on the demo data.
+/// Every setting of a run. Settings that a file omits have their defaults: the published recipe on the demo data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainConfig {
@@ -35,12 +35,12 @@ pub struct TrainConfig {
     pub fold: usize,
     /// A preset's name, or a table with every size.
     pub model: ModelChoice,
-    /// Tell the network whether a point lies in the target: a learned embedding of each of the two is added to its
-    /// feature. The published method does not.
+    /// Label points: a learned embedding of positive and of negative points is added to their features. The published
+    /// method has no labels.
     pub point_labels: bool,
     /// Variants of the network that `model` names: prompt-free, another way of tuning, ablations.
     pub variant: VariantConfig,
-    /// Length and rhythm.
+    /// Length of the run, batches, validation and saving.
     pub train: LoopConfig,
     /// AdamW and clipping.
     pub optimiser: AdamWConfig,
@@ -52,7 +52,7 @@ pub struct TrainConfig {
     pub baseline: Option<BaselineConfig>,
 }
 
-/// Length and rhythm of a run.
+/// Length of a run, batches, validation and saving.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LoopConfig {
@@ -60,23 +60,23 @@ pub struct LoopConfig {
     pub epochs: u64,
     /// Crops drawn from each case in an epoch.
     pub crops_per_case: u64,
-    /// Crops that pass the network together.
+    /// Crops in a batch.
     pub batch_size: usize,
     /// Batches whose gradients are averaged before each step.
     pub accumulate: usize,
     /// Epochs from one validation to the next.
     pub validate_every: u64,
-    /// How the learning rate falls over the epochs.
+    /// Schedule of the learning rate over the epochs.
     pub schedule: Decay,
-    /// The share of itself that the learning rate falls to.
+    /// Final learning rate as a fraction of the initial one.
     pub end_factor: f64,
-    /// Steps over which the learning rate rises first.
+    /// Warm-up steps, over which the learning rate rises linearly.
     pub warmup_steps: u64,
     /// Validations without a lower loss after which the run ends; 0 for never.
     pub patience: u64,
     /// Decay of an exponential moving average of the weights, which is then validated and kept in the checkpoints.
     pub ema_decay: Option<f64>,
-    /// Steps of the run whose loss or gradient may be not finite; they are skipped, and with one more the run fails.
+    /// Number of steps with a loss or gradient that is not finite to skip before the run fails.
     pub max_skipped_steps: u64,
     /// Steps from one save to the next within an epoch; 0 for none but those by time.
     pub save_every_steps: u64,
@@ -84,7 +84,7 @@ pub struct LoopConfig {
     pub save_every_minutes: f64,
     /// Keep every tensor in the checkpoints, not the trained ones alone.
     pub full_checkpoints: bool,
-    /// The same numbers whatever the number of cores; refuses what does not give the same numbers twice.
+    /// Reproducible results, whatever the number of cores; operations that are not reproducible are refused.
     pub deterministic: bool,
     /// Minutes after which the run saves and stops; it can be resumed.
     pub max_minutes: Option<f64>,
@@ -93,7 +93,7 @@ pub struct LoopConfig {
     pub minutes: Option<f64>,
     /// Epochs after which the run stops, to be resumed later; the schedule still spans all `epochs`.
     pub stop_after: Option<u64>,
-    /// Room on the disk for prepared volumes in GiB; with 0 they are kept in memory only.
+    /// Disk space for prepared volumes in GiB; with 0 they are kept in memory only.
     pub cache_gib: f64,
     /// Directory of prepared volumes; `cache` in the dataset's directory if not given.
     pub cache_dir: Option<PathBuf>,
@@ -103,16 +103,16 @@ pub struct LoopConfig {
     /// Threads that draw crops; 0 draws them between the steps. Half of the cores, at most 8, if not given. Their number
     /// changes no result.
     pub workers: Option<usize>,
-    /// What is computed again in the backward pass to save memory; the gradients are the same.
+    /// Activations to recompute in the backward pass to save memory; the gradients are the same.
     pub recompute: Recompute,
-    /// In what matrix products and convolutions are computed.
+    /// Number format of matrix products and convolutions.
     pub precision: Precision,
-    /// Train with a simulated user who corrects the network; the published recipe has none.
+    /// Train with a simulated user who corrects the network; the published recipe does not.
     pub interaction: Option<InteractionConfig>,
 }
 
 impl LoopConfig {
-    /// How crops are drawn.
+    /// The loader's settings.
     pub fn loader(&self) -> LoaderConfig {
         self.workers.map_or_else(LoaderConfig::default, LoaderConfig::with_workers)
     }
@@ -185,7 +185,7 @@ impl TrainConfig {
         })
     }
 
-    /// Where prepared volumes are kept.
+    /// The cache of prepared volumes.
     ///
     /// # Errors
     /// [`TrainError::Io`] if the cache's directory cannot be made.
@@ -206,7 +206,7 @@ impl TrainConfig {
         Schedule { decay, end_factor, epochs, warmup_steps }
     }
 
-    /// The network, with what the configuration changes in it.
+    /// The network, with the configured variants.
     pub fn network(&self) -> ModelConfig {
         let mut model = self.model.config();
         self.variant.apply(&mut model);
@@ -227,14 +227,14 @@ impl TrainConfig {
             ("augmentation", self.augmentation.is_none()),
         ];
         if let Some((field, _)) = only_ours.into_iter().find(|(_, holds)| !holds) {
-            let (found, expected) = ("set".into(), "the default: comparison networks have no such choice");
+            let (found, expected) = ("set".into(), "the default: comparison networks do not support it");
             return Err(TrainError::Setting { field, found, expected });
         }
         baseline.network()?;
         Ok(())
     }
 
-    /// Checks what types cannot.
+    /// Checks the settings that types do not.
     ///
     /// # Errors
     /// [`TrainError::Setting`] or [`TrainError::Model`], naming the setting.

@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, mem};
 use sam3d_model::ModelError;
 use tch::Tensor;
 
-use crate::trainee::Trained;
+use crate::trainable::Trainable;
 
-/// The average of the weights after each step. Early steps count less: the decay rises as (1 + n) / (10 + n) to its value,
-/// so that the random start is soon forgotten.
+/// The average of the weights after each step. The decay rises as (1 + n) / (10 + n) to its value, so that
+/// the random start is soon forgotten.
 #[derive(Debug)]
 pub struct Ema {
     decay: f64,
@@ -17,7 +17,7 @@ pub struct Ema {
 
 impl Ema {
     /// An average that starts at the weights of `network`.
-    pub fn new(network: &impl Trained, decay: f64) -> Self {
+    pub fn new(network: &impl Trainable, decay: f64) -> Self {
         let average = network
             .trained_parameters()
             .into_iter()
@@ -26,8 +26,8 @@ impl Ema {
         Self { decay, average }
     }
 
-    /// Takes the weights of `network` after `steps` steps into the average.
-    pub fn update(&mut self, network: &impl Trained, steps: u64) {
+    /// Adds the weights of `network` after `steps` steps to the average.
+    pub fn update(&mut self, network: &impl Trainable, steps: u64) {
         let _no_grad = tch::no_grad_guard();
         let steps = steps as f64;
         let decay = self.decay.min((1.0 + steps) / (10.0 + steps));
@@ -38,8 +38,8 @@ impl Ema {
         }
     }
 
-    /// Exchanges the average with the weights of `network`; a second time, and both are as before.
-    pub fn swap(&mut self, network: &impl Trained) {
+    /// Swaps the average and the weights of `network`; a second call restores both.
+    pub fn swap(&mut self, network: &impl Trainable) {
         let _no_grad = tch::no_grad_guard();
         for (name, mut tensor) in network.trained_parameters() {
             if let Some(average) = self.average.get_mut(&name) {
@@ -55,7 +55,7 @@ impl Ema {
         self.average.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect()
     }
 
-    /// Goes on from an earlier average.
+    /// Restores an earlier average.
     ///
     /// # Errors
     /// [`ModelError::Weights`] if names or shapes differ.
@@ -80,7 +80,7 @@ mod tests {
 
     const NAME: &str = "image_encoder.depth_embed";
 
-    fn value(network: &impl Trained) -> f64 {
+    fn value(network: &impl Trainable) -> f64 {
         network.trained_parameters()[NAME].double_value(&[0, 0, 0])
     }
 

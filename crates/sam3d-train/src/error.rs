@@ -5,7 +5,7 @@ use sam3d_geom::GeomError;
 use sam3d_io::IoError;
 use sam3d_model::ModelError;
 
-/// What can go wrong while training.
+/// Errors of training.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainError {
@@ -25,7 +25,7 @@ pub enum TrainError {
         /// The split.
         split: &'static str,
     },
-    /// A setting does not make sense.
+    /// A setting is invalid.
     #[error("{field} is {found}, expected {expected}")]
     Setting {
         /// The setting, as in the configuration file.
@@ -92,7 +92,7 @@ pub enum TrainError {
         /// The run directory.
         path: PathBuf,
     },
-    /// A file of a run directory is not what it should be.
+    /// A file of a run directory is damaged or of another kind.
     #[error("{path}: {detail}")]
     RunFile {
         /// The file.

@@ -1,4 +1,4 @@
-//! Learning to be corrected: a step plays some rounds with a simulated user on the same crops, and learns from the last.
+//! Training for corrections: a step plays some rounds with a simulated user on the same crops, and trains on the last.
 //!
 //! The image is encoded once. Rounds before the last are decoded without a graph; their predictions decide where the user
 //! corrects. Every draw comes from a generator seeded by seed, draw, case and round.
@@ -48,7 +48,7 @@ impl InteractionConfig {
     /// The most rounds that may be asked for.
     pub const MOST_ROUNDS: u64 = 100;
 
-    /// Checks what types cannot.
+    /// Checks the settings that types do not.
     ///
     /// # Errors
     /// [`TrainError::Setting`], naming the setting.
@@ -92,7 +92,7 @@ impl InteractionConfig {
     }
 }
 
-/// A crop and what its user's draws depend on.
+/// A crop and the seeds of its user's draws.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct UserCrop<'a> {
     pub(crate) sample: &'a Sample,
@@ -102,14 +102,14 @@ pub(crate) struct UserCrop<'a> {
 
 /// Simulated users of a batch of crops, one for each.
 #[derive(Debug)]
-pub(crate) struct Users<'a> {
+pub(crate) struct SimulatedUsers<'a> {
     pub(crate) config: &'a InteractionConfig,
     pub(crate) seed: u64,
     pub(crate) spacing: Spacing,
     pub(crate) crops: Vec<UserCrop<'a>>,
 }
 
-impl Users<'_> {
+impl SimulatedUsers<'_> {
     /// Adds `share` times the gradient of the last round's loss and gives `share` times that loss, as
     /// [`add_gradients`](crate::step::add_gradients) does for one round with the published clicks.
     pub(crate) fn add_gradients(

@@ -1,7 +1,7 @@
 //! Parameter-efficient training of 3DSAM-adapter and of the comparison networks.
 //!
-//! SAM's weights stay frozen; adapters, norms, necks, prompt encoder and decoder learn. Nothing here prints: a caller
-//! is told of progress through an observer.
+//! SAM's weights stay frozen; adapters, norms, necks, prompt encoder and decoder are trained. Nothing here prints:
+//! progress is reported to the caller through an observer.
 
 pub mod baseline;
 #[cfg(any(feature = "distributed", test))]
@@ -20,7 +20,7 @@ pub mod optimiser;
 pub mod run;
 pub mod schedule;
 pub mod step;
-pub mod trainee;
+pub mod trainable;
 pub mod variant;
 
 pub use error::TrainError;

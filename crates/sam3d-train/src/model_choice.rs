@@ -1,4 +1,4 @@
-//! Which network a run trains, as its configuration says it.
+//! The network to train, as written in the configuration.
 
 use sam3d_model::{ModelConfig, Preset};
 use serde::{Deserialize, Deserializer, Serialize, de};

@@ -14,8 +14,8 @@ use tch::Tensor;
 
 use crate::{TrainError, buckets::in_buckets};
 
-/// Values that are summed at a time: 32 MiB. Small enough to be copied beside the network, large enough that latency does
-/// not count.
+/// Values that are summed at a time: 32 MiB. Small enough to be copied beside the network, large enough to hide
+/// latency.
 const BUCKET: usize = 8 << 20;
 
 /// All processes that were started together.

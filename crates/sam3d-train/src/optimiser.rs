@@ -6,7 +6,7 @@ use sam3d_model::ModelError;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use crate::trainee::Trained;
+use crate::trainable::Trainable;
 
 /// The optimiser's constants.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -59,8 +59,8 @@ struct Moments {
 }
 
 impl AdamW {
-    /// An optimiser without history for the trained parameters of `network`.
-    pub fn new(network: &impl Trained, config: AdamWConfig) -> Self {
+    /// A new optimiser for the trained parameters of `network`.
+    pub fn new(network: &impl Trainable, config: AdamWConfig) -> Self {
         let slots = network
             .trained_parameters()
             .into_iter()
@@ -70,7 +70,7 @@ impl AdamW {
         Self { config, max_grad_norm, slots, groups: network.groups(), steps: 0 }
     }
 
-    /// Forgets all gradients.
+    /// Clears all gradients.
     pub fn zero_grad(&mut self) {
         for slot in self.slots.values_mut() {
             slot.parameter.zero_grad();
@@ -166,7 +166,7 @@ impl AdamW {
         tensors
     }
 
-    /// Goes on from the moments and the number of steps of an earlier optimiser.
+    /// Restores the moments and the number of steps of an earlier optimiser.
     ///
     /// # Errors
     /// [`ModelError::Weights`] if a moment belongs to no trained parameter or has another shape.

@@ -4,16 +4,16 @@ use std::f64::consts::PI;
 
 use serde::{Deserialize, Serialize};
 
-/// The shape in which the learning rate falls.
+/// The shape of the learning rate's decay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Decay {
-    /// On a straight line to the end factor, as published.
+    /// Linear to the end factor, as published.
     #[default]
     Linear,
-    /// On half a cosine wave to the end factor.
+    /// Half a cosine wave to the end factor.
     Cosine,
-    /// Not at all.
+    /// Constant.
     Constant,
 }
 
@@ -21,7 +21,7 @@ pub enum Decay {
 /// straight line over the first `warmup_steps` steps. It falls by epoch, as published, and rises by step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Schedule {
-    /// How it falls.
+    /// Its shape.
     pub decay: Decay,
     /// Factor at the end.
     pub end_factor: f64,
@@ -32,7 +32,7 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// The published one.
+    /// The published schedule.
     pub const PUBLISHED: Self = Self { decay: Decay::Linear, end_factor: 0.01, epochs: 500, warmup_steps: 0 };
 
     /// The factor in `epoch` at step `step` of the run, both counted from 0.

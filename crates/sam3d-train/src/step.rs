@@ -19,7 +19,7 @@ pub struct Batch {
     pub prompts: Vec<CropPrompt>,
 }
 
-/// What a step did.
+/// The outcome of a step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StepReport {
     /// The loss before the update.
@@ -35,7 +35,7 @@ pub struct StepReport {
 pub struct StepConfig {
     /// Weights of the loss.
     pub loss: LossConfig,
-    /// What is computed again to save memory.
+    /// Activations to recompute to save memory.
     pub recompute: Recompute,
 }
 
@@ -55,7 +55,7 @@ pub fn add_gradients(
 ) -> Result<f64, ModelError> {
     network.backward(&batch.image, &batch.prompts, config.recompute, |logits| {
         let loss = dice_cross_entropy(logits, &batch.label, &config.loss);
-        // Not multiplied by 1, so that the published step stays what it is to the last bit.
+        // Not multiplied by 1, so that the published step stays the same bit for bit.
         if share == 1.0 { loss } else { loss * share }
     })
 }

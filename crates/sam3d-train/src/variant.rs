@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// Side of the published crop, and that of the published prompt-free variant.
 const CROPS: [usize; 2] = [128, 256];
 
-/// What is changed in the network that `model` names. What is left out stays as it is.
+/// Changes to the network that `model` names. Settings that are omitted change nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct VariantConfig {
@@ -14,13 +14,13 @@ pub struct VariantConfig {
     pub auto: bool,
     /// Side of the crop in voxels. With `auto` the published 128 becomes 256 if this is not given.
     pub crop: Option<usize>,
-    /// What is added to SAM's encoder and what of it is trained.
+    /// The modules added to SAM's encoder and the part of it that is trained.
     pub tuning: Option<Tuning>,
     /// Levels of feature maps that the decoder aggregates, from 1 (shallow) to 4.
     pub aggregated_levels: Option<Vec<usize>>,
     /// Levels at which prompts are inserted.
     pub prompt_levels: Option<Vec<usize>>,
-    /// What stands for a click.
+    /// The feature that represents a click.
     pub point_features: Option<PointFeatures>,
     /// Dense prompts (previous mask, regions, scribbles) beside clicks, and with them labelled points. The published method
     /// has neither.
@@ -31,7 +31,7 @@ pub struct VariantConfig {
 }
 
 impl VariantConfig {
-    /// Changes `model`.
+    /// Applies the changes to `model`.
     pub fn apply(&self, model: &mut ModelConfig) {
         if self.auto {
             model.prompt = None;

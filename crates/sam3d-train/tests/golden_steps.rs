@@ -22,7 +22,7 @@ use sam3d_train::{
     config::TrainConfig,
     fit::{Learner, TrainingCrops},
     loss::{LossConfig, dice_cross_entropy},
-    trainee::Trainee,
+    trainable::TrainableNetwork,
 };
 use tch::{Kind, Tensor};
 
@@ -178,7 +178,7 @@ fn learner<'a>(config: &'a TrainConfig, network: Sam3d, ranks: &'a Communicator)
         Arc::new(Crops { cases, sampling, seed: 0 })
     };
     let crops = TrainingCrops { train: crops(), validation: crops() };
-    Learner::new(config, Trainee::Sam3d(Box::new(network)), crops, ranks).unwrap()
+    Learner::new(config, TrainableNetwork::Sam3d(Box::new(network)), crops, ranks).unwrap()
 }
 
 /// The golden crop as a loader gives it out, once.

@@ -52,7 +52,7 @@ pub fn training_sample(
     let target = volume.target(first)?;
     let wanted = rng.random_bool(config.target_probability);
     let window = random_window(target.draw(wanted, rng), &target, first, [side; 3], rng);
-    let turned = Turned::draw(config.flip_probability, config.quarter_turn_probability, rng);
+    let turned = FlipAndTurns::draw(config.flip_probability, config.quarter_turn_probability, rng);
     let image = turned.apply(volume.image(&target, window)?, DEPTH_HEIGHT);
     let label = turned.apply(target.label(window), DEPTH_HEIGHT);
     let points = training_prompt(label.view(), rng);
@@ -108,7 +108,7 @@ pub fn comparison_sample(
     let target = volume.target(first)?;
     let centre = comparison_centre(&volume, &target, on_target, rng)?;
     let window = random_window(centre, &target, first, sides, rng);
-    let turned = Turned::draw(config.flip_probability, config.quarter_turn_probability, rng);
+    let turned = FlipAndTurns::draw(config.flip_probability, config.quarter_turn_probability, rng);
     let mut image = turned.apply(volume.image(&target, window)?, HEIGHT_WIDTH);
     if rng.random_bool(config.shift_probability) {
         let shift = rng.random_range(-config.shift..=config.shift) as f32;
@@ -214,12 +214,12 @@ const DEPTH_HEIGHT: [[usize; 3]; 2] = [[0, 1, 2], [0, 1, 2]];
 const HEIGHT_WIDTH: [[usize; 3]; 2] = [[1, 2, 0], [2, 0, 1]];
 
 /// Mirroring and quarter turns.
-struct Turned {
+struct FlipAndTurns {
     flips: [bool; 3],
     quarters: usize,
 }
 
-impl Turned {
+impl FlipAndTurns {
     fn draw(flip_probability: f64, quarter_turn_probability: f64, rng: &mut impl Rng) -> Self {
         let flips = from_fn(|_| rng.random_bool(flip_probability));
         let quarters = if rng.random_bool(quarter_turn_probability) { rng.random_range(1..4) } else { 0 };

@@ -23,7 +23,7 @@ const PREPARATION: u32 = 1;
 
 /// Hashes of files, valid as long as the file is unchanged: `stamps/` in the cache.
 #[derive(Debug)]
-pub(super) struct Stamps {
+pub(super) struct FileHashes {
     directory: PathBuf,
 }
 
@@ -46,7 +46,7 @@ struct FileState {
     identity: [u64; 3],
 }
 
-impl Stamps {
+impl FileHashes {
     pub(super) fn new(directory: PathBuf) -> Self {
         Self { directory }
     }
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn content_is_read_once_and_again_when_it_changes() {
         let directory = tempfile::tempdir().unwrap();
-        let stamps = Stamps::new(directory.path().join("stamps"));
+        let stamps = FileHashes::new(directory.path().join("stamps"));
         fs::create_dir(&stamps.directory).unwrap();
         let path = directory.path().join("volume.nii");
         write_voxel(&path, 1);

@@ -28,7 +28,7 @@ use std::{
 
 use sam3d_geom::Preprocessing;
 
-use self::{entry::Entry, key::Stamps};
+use self::{entry::Entry, key::FileHashes};
 use crate::{
     dataset::Case,
     prepared::{PreparedCase, PreparedVoxels},
@@ -47,7 +47,7 @@ const TAG: (&str, &str) = (
 #[derive(Debug)]
 pub struct VolumeCache {
     directory: PathBuf,
-    stamps: Stamps,
+    stamps: FileHashes,
     limit_bytes: u64,
     /// Keys that this process uses, which it does not remove to make room.
     used: Mutex<BTreeSet<String>>,
@@ -77,7 +77,7 @@ impl VolumeCache {
         space::remove_abandoned(&stamps);
         Ok(Self {
             directory: directory.to_owned(),
-            stamps: Stamps::new(stamps),
+            stamps: FileHashes::new(stamps),
             limit_bytes,
             used: Mutex::default(),
             preparing: Mutex::default(),

@@ -21,7 +21,7 @@ use crate::progress::OnProgress;
 
 /// How long a download is tried.
 #[derive(Debug, Clone, Copy)]
-struct Patience {
+struct RetryPolicy {
     /// Attempts in a row without any data.
     attempts: u32,
     /// Pause after the first of them; it doubles from one to the next.
@@ -31,7 +31,7 @@ struct Patience {
 /// The longest text that [`text`] reads, in bytes.
 pub const LONGEST_TEXT: u64 = 16 << 20;
 
-const PATIENCE: Patience = Patience { attempts: 6, pause: Duration::from_secs(1) };
+const PATIENCE: RetryPolicy = RetryPolicy { attempts: 6, pause: Duration::from_secs(1) };
 
 /// Downloads `url` to `target`, whose directory is created. A complete `target` is left as it is.
 ///
@@ -49,7 +49,7 @@ pub fn fetch(
 }
 
 fn fetch_with(
-    patience: Patience,
+    patience: RetryPolicy,
     url: &str,
     checksum: Option<&Checksum>,
     target: &Path,

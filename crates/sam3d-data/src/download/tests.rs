@@ -99,7 +99,7 @@ fn content() -> Vec<u8> {
 /// MD5 of [`content`], from `md5sum`.
 const MD5: &str = "c5e7dc9e9b5a7c73cad1b8c46b949788";
 
-const AT_ONCE: Patience = Patience { attempts: 3, pause: Duration::ZERO };
+const AT_ONCE: RetryPolicy = RetryPolicy { attempts: 3, pause: Duration::ZERO };
 
 fn expected() -> Checksum {
     Checksum::Md5(MD5.to_owned())
@@ -142,7 +142,7 @@ fn a_later_call_goes_on_unless_the_file_has_changed() {
     let directory = tempfile::tempdir().unwrap();
     let target = directory.path().join("weights.pth");
     let broken = || vec![Manner { break_after: Some(600_000), ..Manner::default() }; 1];
-    let hasty = Patience { attempts: 1, ..AT_ONCE };
+    let hasty = RetryPolicy { attempts: 1, ..AT_ONCE };
     let server = Server::start(content(), "\"a\"", broken());
     let error = in_one_line(&fetch_with(hasty, &server.url, None, &target, &|_| {}).unwrap_err());
     assert!(error.contains("bytes are kept"), "{error}");

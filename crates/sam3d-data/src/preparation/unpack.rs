@@ -97,12 +97,12 @@ struct Unpacker<'a> {
 }
 
 /// A file that tells how much of it was read.
-struct Counted<'a> {
+struct CountingReader<'a> {
     file: File,
     on_progress: OnProgress<'a>,
 }
 
-impl Read for Counted<'_> {
+impl Read for CountingReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.file.read(buffer)?;
         (self.on_progress)(Progress::Advances(count as u64));
@@ -120,8 +120,10 @@ impl Unpacker<'_> {
         let on_progress = self.on_progress;
         match start.as_slice() {
             [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => self.zip(BufReader::new(file)),
-            [0x1f, 0x8b, ..] => self.tar(MultiGzDecoder::new(BufReader::new(Counted { file, on_progress }))),
-            _ if is_tar => self.tar(Counted { file, on_progress }),
+            [0x1f, 0x8b, ..] => {
+                self.tar(MultiGzDecoder::new(BufReader::new(CountingReader { file, on_progress })))
+            }
+            _ if is_tar => self.tar(CountingReader { file, on_progress }),
             _ => Err(UnpackError::NotAnArchive),
         }
     }

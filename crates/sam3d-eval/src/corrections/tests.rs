@@ -39,7 +39,7 @@ struct Balls {
 }
 
 impl Balls {
-    fn answer(&mut self, case: &EvaluationCase, prompt: Prompt) -> Corrected {
+    fn answer(&mut self, case: &EvaluationCase, prompt: Prompt) -> CorrectedMask {
         let Prompt::Click { at: Position::Voxel(voxel), label } = prompt else { unreachable!("{prompt:?}") };
         self.clicks += 1;
         let centre = case.frame().axis_map().dhw_from_ijk(voxel);
@@ -55,7 +55,7 @@ impl Balls {
                 *value = u8::from(label == PointLabel::Positive);
             }
         }
-        Corrected {
+        CorrectedMask {
             mask: self.mask.clone(),
             is_held: false,
             encoder: Duration::from_millis(if self.clicks == 1 { 500 } else { 0 }),

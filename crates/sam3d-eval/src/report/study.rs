@@ -4,7 +4,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::{STYLE, charts::round, tables::table};
 use crate::study::{
-    Pooled, Study, StudyLine,
+    PooledMetric, Study, StudyLine,
     markdown::{cells, failures, sentences},
 };
 
@@ -123,7 +123,7 @@ fn intervals<'a>(
     id: &str,
     title: &str,
     lines: &'a [StudyLine],
-    metric: impl Fn(&'a StudyLine) -> Option<&'a Pooled>,
+    metric: impl Fn(&'a StudyLine) -> Option<&'a PooledMetric>,
 ) -> Markup {
     let x = |share: f64| round(LEFT + share.clamp(0.0, 1.0) * (WIDTH - LEFT - 14.0));
     let bottom = ROW * (lines.len() as f64 + 0.5);

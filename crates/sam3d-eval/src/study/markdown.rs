@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::table::{PairedTest, Pooled, Study, StudyLine};
+use super::table::{PairedTest, PooledMetric, Study, StudyLine};
 
 /// The table with what it takes to read it, as a Markdown document.
 pub fn markdown(study: &Study) -> String {
@@ -136,7 +136,7 @@ pub(crate) fn cells(line: &StudyLine) -> Vec<String> {
     cells
 }
 
-fn mean_text(pooled: &Pooled) -> String {
+fn mean_text(pooled: &PooledMetric) -> String {
     let [mean, low, high] =
         [pooled.cases.mean, pooled.interval.low, pooled.interval.high].map(|share| 100.0 * share);
     format!("{mean:.2} [{low:.2}, {high:.2}]")

@@ -11,5 +11,5 @@ pub mod table;
 pub mod units;
 
 pub use rows::{Evaluation, RowGroup, StudyRow, Training};
-pub use table::{PairedTest, Pooled, Study, StudyLine};
+pub use table::{PairedTest, PooledMetric, Study, StudyLine};
 pub use units::{Budget, StudyPlan, TrainingRecord, UnitResult, UnitScores};

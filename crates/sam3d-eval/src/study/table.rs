@@ -48,9 +48,9 @@ pub struct StudyLine {
     /// Means over the trainings of the row, the peak of memory over all of them; `None` if none is finished.
     pub training: Option<TrainingMeans>,
     /// Dice over cases.
-    pub dice: Option<Pooled>,
+    pub dice: Option<PooledMetric>,
     /// Normalized surface Dice over cases.
-    pub nsd: Option<Pooled>,
+    pub nsd: Option<PooledMetric>,
     /// Published Dice and NSD as shares of 1.
     pub published: Option<[f64; 2]>,
 }
@@ -74,7 +74,7 @@ pub struct TrainingMeans {
 
 /// One metric over the cases of all folds. A case's value is the mean over seeds and sets of clicks.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Pooled {
+pub struct PooledMetric {
     /// Over cases.
     pub cases: Summary,
     /// 95 % bootstrap interval of the mean over cases.
@@ -128,8 +128,11 @@ impl Study {
                         units: [scores.len(), of_row.len()],
                         failed_units: of_row.iter().filter(|unit| unit.failure.is_some()).count(),
                         training: training.clone(),
-                        dice: Pooled::of(scores.iter().map(|scores| &scores.dice), &format!("dice/{key}")),
-                        nsd: Pooled::of(scores.iter().map(|scores| &scores.nsd), &format!("nsd/{key}")),
+                        dice: PooledMetric::of(
+                            scores.iter().map(|scores| &scores.dice),
+                            &format!("dice/{key}"),
+                        ),
+                        nsd: PooledMetric::of(scores.iter().map(|scores| &scores.nsd), &format!("nsd/{key}")),
                         published: row.published(evaluation, points, &published_dataset)?,
                     });
                 }
@@ -181,7 +184,7 @@ impl TrainingMeans {
     }
 }
 
-impl Pooled {
+impl PooledMetric {
     /// The cases of all `units` together; `None` if there are none.
     fn of<'a>(units: impl Iterator<Item = &'a Vec<(String, f64)>>, key: &str) -> Option<Self> {
         let mut values: BTreeMap<String, Vec<f64>> = BTreeMap::new();
@@ -206,8 +209,8 @@ fn interval(values: &[f64], key: &str) -> Option<Interval> {
 /// Tests every line against the first row's with the same prompt, or against the first line where there is none.
 fn add_tests(
     lines: &mut [StudyLine],
-    metric: impl Fn(&StudyLine) -> &Option<Pooled>,
-    metric_mut: impl Fn(&mut StudyLine) -> &mut Option<Pooled>,
+    metric: impl Fn(&StudyLine) -> &Option<PooledMetric>,
+    metric_mut: impl Fn(&mut StudyLine) -> &mut Option<PooledMetric>,
 ) {
     let Some(first) = lines.first() else { return };
     let reference: Vec<StudyLine> = lines.iter().filter(|line| line.row == first.row).cloned().collect();
@@ -231,7 +234,7 @@ fn add_tests(
     }
 }
 
-fn test(line: &Pooled, other: &Pooled, against: &str, key: &str) -> Option<PairedTest> {
+fn test(line: &PooledMetric, other: &PooledMetric, against: &str, key: &str) -> Option<PairedTest> {
     let pairs: Vec<(f64, f64)> =
         line.by_case.iter().filter_map(|(case, value)| Some((*value, *other.by_case.get(case)?))).collect();
     let (first, second): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();

@@ -59,7 +59,7 @@ pub enum DicomError {
     #[error("expected a directory with the slices of a volume, found none ({found})")]
     NoVolume {
         /// What was found instead.
-        found: Census,
+        found: DirectoryContent,
     },
     /// The directory has several series, and none was chosen.
     #[error("found {} series; choose one by its UID: {}", series.len(), list(series))]
@@ -273,7 +273,7 @@ impl DicomError {
 
 /// What a directory holds beside the volume that is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Census {
+pub struct DirectoryContent {
     /// Overview pictures that a scan is planned on.
     pub localizers: usize,
     /// Images without a place in the patient: screenshots, dose reports.
@@ -288,7 +288,7 @@ pub struct Census {
     pub other_files: usize,
 }
 
-impl fmt::Display for Census {
+impl fmt::Display for DirectoryContent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { localizers, unplaced, no_images, unreadable, copies, other_files } = *self;
         let parts: Vec<String> = [

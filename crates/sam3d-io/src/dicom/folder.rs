@@ -8,7 +8,9 @@ use dicom_dictionary_std::uids;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::{Census, DicomError, SeriesSummary, Survey, file::is_dicom, frames, instance::Instance};
+use super::{
+    DicomError, DirectoryContent, SeriesSummary, Survey, file::is_dicom, frames, instance::Instance,
+};
 use crate::{IoError, source::read_failed};
 
 /// A study of thousands of slices is well below; the directory of a whole archive is a mistake.
@@ -27,7 +29,7 @@ pub(super) struct Folder {
     unusable: Vec<Instance>,
     /// Why files that cannot be read are passed over, for the first few of them.
     unreadable: Vec<String>,
-    census: Census,
+    census: DirectoryContent,
 }
 
 impl Folder {
@@ -48,7 +50,7 @@ impl Folder {
         folder.series.retain(|uid, _| *uid == slice.series);
         folder.unusable.retain(|file| file.series == slice.series);
         folder.series.entry(slice.series.clone()).or_insert_with(|| vec![slice]);
-        folder.census = Census::default();
+        folder.census = DirectoryContent::default();
         folder.unreadable.clear();
         Ok(folder)
     }
@@ -59,7 +61,7 @@ impl Folder {
             series: BTreeMap::new(),
             unusable: Vec::new(),
             unreadable: Vec::new(),
-            census: Census::default(),
+            census: DirectoryContent::default(),
         }
     }
 
@@ -123,10 +125,10 @@ impl Folder {
         }
         self.warn_of_unreadable();
         let (members, copies) = without_copies(members)?;
-        let census = Census { copies, ..self.survey().passed_over };
+        let census = DirectoryContent { copies, ..self.survey().passed_over };
         if census.copies + census.unreadable > 0 {
             tracing::warn!(path = %self.path.display(), "passed over {census}");
-        } else if census != Census::default() {
+        } else if census != DirectoryContent::default() {
             tracing::info!(path = %self.path.display(), "passed over {census}");
         }
         let mut slices = Vec::new();

@@ -27,7 +27,7 @@ mod structure_set;
 mod value;
 
 pub use contour::{ContourWarning, MaskOptions, RoiMask};
-pub use error::{Census, DicomError, SeriesSummary};
+pub use error::{DicomError, DirectoryContent, SeriesSummary};
 pub(crate) use file::{START_BYTES, begins_as_dicom};
 pub use person::personal_fields;
 pub(crate) use read::files;

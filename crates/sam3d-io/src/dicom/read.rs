@@ -7,7 +7,7 @@ use ndarray::{Array3, Axis};
 use rayon::prelude::*;
 
 use super::{
-    Census, DicomError, MaskOptions, RoiMask, Segmentation, SeriesSummary, StructureSet,
+    DicomError, DirectoryContent, MaskOptions, RoiMask, Segmentation, SeriesSummary, StructureSet,
     file::DicomFile,
     folder::{Folder, files_below, files_beside},
     geometry::Stack,
@@ -82,7 +82,7 @@ pub struct Survey {
     /// Series with a place in the patient, by UID.
     pub series: Vec<SeriesSummary>,
     /// Everything else.
-    pub passed_over: Census,
+    pub passed_over: DirectoryContent,
 }
 
 /// The series in the directory `path` and those below it, or the series of the slice `path`.

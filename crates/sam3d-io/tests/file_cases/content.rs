@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use flate2::Compression;
-use sam3d_io::{Format, IoError, StandIn};
+use sam3d_io::{Format, IoError, Placeholder};
 
 use super::{
     fixture,
@@ -66,12 +66,12 @@ fn files_that_were_not_fetched() {
     let error = b"<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code></Error>";
     let pointer = std::fs::read(fixture("z_lfs.nii.gz")).unwrap();
     for (content, name, expected) in [
-        (&pointer[..], "a.nii.gz", StandIn::GitLfsPointer),
-        (&pointer, "a.nrrd", StandIn::GitLfsPointer),
-        (&pointer, "a.dcm", StandIn::GitLfsPointer),
-        (page, "a.nii.gz", StandIn::WebPage),
-        (error, "a", StandIn::WebPage),
-        (b"\xef\xbb\xbf<HTML>", "a.mha", StandIn::WebPage),
+        (&pointer[..], "a.nii.gz", Placeholder::GitLfsPointer),
+        (&pointer, "a.nrrd", Placeholder::GitLfsPointer),
+        (&pointer, "a.dcm", Placeholder::GitLfsPointer),
+        (page, "a.nii.gz", Placeholder::WebPage),
+        (error, "a", Placeholder::WebPage),
+        (b"\xef\xbb\xbf<HTML>", "a.mha", Placeholder::WebPage),
     ] {
         let (_directory, path) = temporary(name, content);
         let failed = read(&path).unwrap_err();

@@ -76,7 +76,7 @@ fn difference(a: HalfPoint, b: HalfPoint) -> [f64; 2] {
 
 /// A point of the outline, how far along and how far across it lies.
 #[derive(Clone, Copy)]
-struct Placed {
+struct OutlinePoint {
     point: [f64; 2],
     along: f64,
     across: f64,
@@ -85,12 +85,12 @@ struct Placed {
 /// Ends of the longest chord of the polygon on which `along` is constant. The length of such a chord is a concave function of
 /// its place, so that the longest one begins at a corner.
 fn longest_chord(hull: &[HalfPoint], along: [f64; 2], across: [f64; 2]) -> [[f64; 2]; 2] {
-    let placed: Vec<Placed> = hull
+    let placed: Vec<OutlinePoint> = hull
         .iter()
         .map(|[h, w]| {
             let point = [*h as f64, *w as f64];
             let by = |covector: [f64; 2]| covector[0] * point[0] + covector[1] * point[1];
-            Placed { point, along: by(along), across: by(across) }
+            OutlinePoint { point, along: by(along), across: by(across) }
         })
         .collect();
     let edges = || placed.iter().zip(placed.iter().cycle().skip(1));
@@ -114,7 +114,7 @@ fn longest_chord(hull: &[HalfPoint], along: [f64; 2], across: [f64; 2]) -> [[f64
 }
 
 /// Where the edge from `a` to `b` is at `along`.
-fn crossing(a: &Placed, b: &Placed, along: f64) -> Option<Placed> {
+fn crossing(a: &OutlinePoint, b: &OutlinePoint, along: f64) -> Option<OutlinePoint> {
     let (low, high) = if a.along <= b.along { (a, b) } else { (b, a) };
     if along < low.along || along > high.along || low.along == high.along {
         return None;
@@ -122,5 +122,5 @@ fn crossing(a: &Placed, b: &Placed, along: f64) -> Option<Placed> {
     let share = (along - low.along) / (high.along - low.along);
     let between = |low: f64, high: f64| low * (1.0 - share) + high * share;
     let point = [0, 1].map(|axis| between(low.point[axis], high.point[axis]));
-    Some(Placed { point, along, across: between(low.across, high.across) })
+    Some(OutlinePoint { point, along, across: between(low.across, high.across) })
 }

@@ -90,7 +90,7 @@ impl Attention {
         let (query, key, value) = (qkv.get(0), qkv.get(1), qkv.get(2));
 
         let for_all = |code: &Tensor| code.expand([windows, self.heads, tokens, code.size()[3]], false);
-        // The kernel scales all of the score, the method only the product of queries and keys.
+        // The kernel scales the whole score, the method only the product of queries and keys.
         let scale = (width as f64).powf(-0.5);
         let relative = self.relative_scores(&query, &codes.offsets) / scale;
         let axes = for_all(&operand(&codes.axes).view([1, 1, tokens, -1]));
@@ -115,7 +115,7 @@ impl Attention {
         let tables = [&self.rel_pos_h, &self.rel_pos_w, &self.rel_pos_d]
             .map(|table| resized(table, self.side) * &self.lr);
         let size = query.size();
-        // Every query times every offset, of which each then takes those towards the places of its own window.
+        // Every query times every offset; each query then picks the offsets towards the places of its own window.
         query.matmul(&operand(&Tensor::cat(&tables, 0)).tr()).gather(
             3,
             &offsets.expand([size[0], size[1], size[2], 3 * self.side], false),

@@ -1,4 +1,4 @@
-//! A transformer block: windowed attention and MLP, each with a residual, and the tuned modules.
+//! A transformer block: windowed attention and MLP, each with a residual connection, and the tuned modules.
 
 use tch::Tensor;
 
@@ -49,7 +49,7 @@ impl Block {
     }
 
     /// # Shapes
-    /// Tokens `[B, G, G, G, E]` in (H, W, D), unchanged; with Med-tuning what it carries follows the channels.
+    /// Tokens `[B, G, G, G, E]` in (H, W, D), unchanged; with Med-tuning its carried channels follow.
     pub(crate) fn forward(&self, input: &Tensor, codes: &TokenCodes) -> Tensor {
         let xs = self.add_attention(&self.tuning.before(input), codes);
         self.tuning.after(self.add_mlp(xs), input)
@@ -128,7 +128,7 @@ impl Mlp {
 
     fn forward(&self, xs: &Tensor) -> Tensor {
         let mut hidden = self.lin1.forward(xs);
-        // The graph needs what went into the GELU, so only without one may the result take its place.
+        // The graph needs the GELU's input, so the result may overwrite it only without a graph.
         let hidden = if records_graph() { hidden.gelu("none") } else { hidden.gelu_("none") };
         self.lin2.forward(&hidden)
     }

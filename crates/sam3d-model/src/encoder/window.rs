@@ -81,8 +81,8 @@ impl Windows {
 /// Regions that one window of a shifted block can hold.
 const REGIONS: i64 = 8;
 
-/// What attention must know of the tokens of a window besides their features, as features: one-hot codes, so that
-/// relative positions and the mask of shifted windows become part of the product of queries and keys.
+/// Positions and regions of a window's tokens as one-hot features, so that relative positions and the mask of shifted
+/// windows become part of the product of queries and keys.
 #[derive(Debug)]
 pub(crate) struct TokenCodes {
     /// Place along H, W and D, `[L, 3 side]`.
@@ -94,7 +94,7 @@ pub(crate) struct TokenCodes {
 }
 
 impl TokenCodes {
-    /// The regions of `count` windows from `start`, in a batch of which each sample has all windows.
+    /// The regions of `count` windows from `start`, in a batch that holds all windows of each sample.
     ///
     /// # Shapes
     /// `[count, L, 8]`.

@@ -125,7 +125,7 @@ fn detect(checkpoint: &Value) -> Option<CheckpointKind> {
 }
 
 fn import_sam(path: &Path, dict: &Dict) -> Result<ImportedState, ImportError> {
-    let mut collected = Collected::new(path);
+    let mut collected = CollectedWeights::new(path);
     for (key, value) in dict.iter() {
         let key = key.to_string();
         let name = without_wrapper(&key);
@@ -140,7 +140,7 @@ fn import_sam(path: &Path, dict: &Dict) -> Result<ImportedState, ImportError> {
 }
 
 fn import_published(path: &Path, dict: &Dict) -> Result<ImportedState, ImportError> {
-    let mut collected = Collected::new(path);
+    let mut collected = CollectedWeights::new(path);
     let (mut epoch, mut best_val_loss) = (None, None);
     for (key, value) in dict.iter() {
         match key.as_str() {
@@ -160,13 +160,13 @@ fn import_published(path: &Path, dict: &Dict) -> Result<ImportedState, ImportErr
 }
 
 /// The weights collected from a file so far.
-struct Collected<'a> {
+struct CollectedWeights<'a> {
     path: &'a Path,
     tensors: BTreeMap<String, Tensor>,
     ignored: Vec<String>,
 }
 
-impl<'a> Collected<'a> {
+impl<'a> CollectedWeights<'a> {
     fn new(path: &'a Path) -> Self {
         Self { path, tensors: BTreeMap::new(), ignored: Vec::new() }
     }

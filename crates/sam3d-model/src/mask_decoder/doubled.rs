@@ -1,10 +1,10 @@
 //! A 3 x 3 x 3 convolution over features that were just doubled in size, computed at their own size.
 //!
-//! Doubling is linear along each axis: `up(x) = U x` with a fixed `2G x G` matrix. Tap t of the convolution reads one
-//! voxel aside, so along an axis it is `U` moved by a row, `U_t`. Hence the 27 taps are first products of channels at side
-//! G, an eighth of the work, and then go through `U_t` axis by axis. Along the last axis `[U_0 U_1 U_2]` is one matrix with
-//! three columns for each place, and the sum over taps is part of its product; along the others, where the products of a
-//! tap are a whole plane or volume, they are summed as they come.
+//! Doubling is linear along each axis: `up(x) = U x` with a fixed `2G x G` matrix. Tap t of the convolution reads the
+//! voxel beside, so along an axis it is `U` shifted by a row, `U_t`. Hence the 27 taps are computed as products over channels
+//! at side G, an eighth of the work, and then multiplied by `U_t` axis by axis. Along the last axis `[U_0 U_1 U_2]` is one matrix with
+//! three columns for each place, and the sum over taps is part of its product; along the others, where a tap's
+//! products are a whole plane or volume, they are summed one by one.
 
 use tch::{Device, Tensor};
 
@@ -13,9 +13,9 @@ use crate::{precision::full, tch_ext::linear};
 /// The matrices `U_0`, `U_1` and `U_2` of one grid.
 #[derive(Debug)]
 pub(crate) struct Doubling {
-    /// Each by itself, `[2G, G]`.
+    /// The three matrices, `[2G, G]` each.
     by_tap: [Tensor; 3],
-    /// One beside the other, `[2G, 3G]`, with columns sorted by place, then tap.
+    /// The same side by side, `[2G, 3G]`, with columns sorted by place, then tap.
     by_place: Tensor,
 }
 
@@ -50,8 +50,8 @@ impl Doubling {
     }
 
     /// # Shapes
-    /// Features `[B, C, G, G, G]` and a kernel `[O, C, 3, 3, 3]`; gives `[B, O, 2G, 2G, 2G]`, whose channels lie together
-    /// in memory.
+    /// Features `[B, C, G, G, G]` and a kernel `[O, C, 3, 3, 3]`; gives `[B, O, 2G, 2G, 2G]`, channels last in
+    /// memory.
     pub(crate) fn convolve(&self, features: &Tensor, kernel: &Tensor) -> Tensor {
         let size = features.size();
         let (batch, channels, grid, doubled) = (size[0], size[1], size[2], 2 * size[2]);

@@ -1,7 +1,7 @@
 //! The mask decoder: feature maps (four as published) and the intensities become logits (spec: "Mask decoder").
 //!
 //! The classifier's first convolution is linear in its inputs, so each map's contribution to it is computed separately, at half
-//! the resolution ([`doubled`]), and what a click does not change is computed once.
+//! the resolution ([`doubled`]), and the part that does not depend on clicks is computed once.
 
 mod doubled;
 
@@ -101,8 +101,8 @@ impl MaskDecoder {
 
     /// The classifier after its first convolution, in place if the channels of that one's result are contiguous.
     ///
-    /// `relu((x - mean) / std)` is `relu(x - mean) / std`, and the division can as well be one of the next kernel: what is left
-    /// to do for each voxel is done while it is in the cache.
+    /// `relu((x - mean) / std)` is `relu(x - mean) / std`, and the division is moved into the next kernel: the rest of the
+    /// normalisation is done while the voxels are in the cache.
     fn classify_in_place(&self, contributions: &Tensor) -> Tensor {
         let logits = contributions.unbind(0).into_iter().map(|sample| {
             let voxels = sample.permute([1, 2, 3, 0]).contiguous();

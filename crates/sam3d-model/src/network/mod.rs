@@ -227,8 +227,8 @@ impl Sam3d {
         self.predict_embedded(&self.embed(crop)?, prompts)
     }
 
-    /// The first half of [`predict`](Self::predict), which does not depend on prompts: worth keeping where more prompts on
-    /// the same crop may follow.
+    /// The first half of [`predict`](Self::predict), which does not depend on prompts: keep it if more prompts on the
+    /// same crop may follow.
     ///
     /// # Shapes
     /// `crop` holds P^3 normalised intensities in C order over (D, H, W).

@@ -1,4 +1,4 @@
-//! The 2D SAM as published (Kirillov et al., "Segment Anything", 2023), slice by slice the baseline of the method.
+//! The 2D SAM as published (Kirillov et al., "Segment Anything", 2023), a baseline when applied slice by slice.
 //!
 //! Image encoder, prompt encoder for clicks, and mask decoder, with the names of SAM's checkpoints, which are read as
 //! they are ([`Sam2d::read`]). It is not trained here.

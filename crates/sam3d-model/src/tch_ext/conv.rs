@@ -5,7 +5,7 @@ use tch::Tensor;
 use super::{Path, Start};
 use crate::precision::operand;
 
-/// The shape of a convolution or, with the same words, of a transposed one.
+/// The shape of a convolution or of a transposed convolution.
 #[derive(Debug, Clone, Copy)]
 pub struct Conv {
     inputs: i64,
@@ -19,7 +19,7 @@ pub struct Conv {
 }
 
 impl Conv {
-    /// Stride 1, and padded with zeros so that the size stays. `kernel` is odd.
+    /// Stride 1, padded with zeros to keep the size. `kernel` is odd.
     pub fn same(inputs: i64, outputs: i64, kernel: [i64; 3]) -> Self {
         Self {
             inputs,
@@ -43,7 +43,7 @@ impl Conv {
         Self { stride, ..self }
     }
 
-    /// With channels in `groups` that do not see each other.
+    /// With channels in `groups` independent groups.
     pub fn groups(self, groups: i64) -> Self {
         Self { groups, ..self }
     }

@@ -52,9 +52,9 @@ const IMAGES_OF_ONE_THREAD: i64 = 16;
 
 /// `y = x W^T + b` over the last axis, in the thread's precision.
 ///
-/// libtorch's matrix products on the CPU are MKL's, which on other vendors' processors uses half of what they can do. Its
-/// convolutions are oneDNN's, which asks the processor. A product with many rows is therefore given to it as a
-/// 1 x 1 convolution over as many pixels; nothing is copied, since the last axis is that of channels.
+/// libtorch's matrix products on the CPU are MKL's, which reach half of the peak on other vendors' processors. Its
+/// convolutions are oneDNN's, which chooses kernels by the processor's features. A product with many rows is therefore
+/// computed as a 1 x 1 convolution over as many pixels; nothing is copied, since the last axis is that of channels.
 ///
 /// # Shapes
 /// `xs` `[..., inputs]`, `weight` `[outputs, inputs]`, `bias` `[outputs]`; gives `[..., outputs]`.
@@ -92,7 +92,7 @@ fn convolved(xs: &Tensor, weight: &Tensor, bias: Option<Tensor>, images: i64) ->
 mod tests {
     use super::*;
 
-    /// A product with so many rows that it is given away as a convolution, and the same row by row.
+    /// A product with enough rows to be computed as a convolution, and the same row by row.
     #[test]
     fn many_rows_are_multiplied_as_few_are() {
         tch::manual_seed(4);

@@ -54,8 +54,8 @@ impl LayerNorm {
         full(xs).layer_norm(weight.size(), Some(weight), Some(bias), self.eps, true)
     }
 
-    /// The same over axis 1 of a channels-first map. In memory the result's channels lie together, as the next
-    /// convolution likes them.
+    /// The same over axis 1 of a channels-first map. The result is channels-last in memory, the layout in which
+    /// the next convolution is fastest.
     ///
     /// # Shapes
     /// `[B, channels, X, Y, Z]`, unchanged.

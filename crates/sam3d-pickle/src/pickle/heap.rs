@@ -28,14 +28,14 @@ pub(super) enum Node {
     Dict(Vec<(Slot, Slot)>),
     /// A storage, by its number.
     Storage(usize),
-    Tensor(Box<Draft>),
+    Tensor(Box<PendingTensor>),
     NumpyDType(DType),
     /// A numpy array whose content follows.
     EmptyArray,
 }
 
 /// A tensor whose storage is not yet connected to a file.
-pub(super) struct Draft {
+pub(super) struct PendingTensor {
     pub(super) data: Data,
     pub(super) layout: Layout,
 }
@@ -94,7 +94,7 @@ impl Heap {
 
 /// A finished value with its size: how many values are reached from it and how many containers it is deep.
 #[derive(Clone)]
-struct Done {
+struct FinishedValue {
     value: Value,
     reached: usize,
     depth: usize,
@@ -104,7 +104,7 @@ enum State {
     New,
     /// In progress: reaching it again means that it contains itself.
     Open,
-    Done(Done),
+    FinishedValue(FinishedValue),
 }
 
 struct Finisher<'a> {
@@ -116,7 +116,7 @@ struct Finisher<'a> {
 
 impl Finisher<'_> {
     /// The value of `slot`, at most `room` containers deep.
-    fn value(&mut self, slot: Slot, room: usize) -> Result<Done, PickleErrorKind> {
+    fn value(&mut self, slot: Slot, room: usize) -> Result<FinishedValue, PickleErrorKind> {
         let value = match slot {
             Slot::None => Value::None,
             Slot::Bool(value) => Value::Bool(value),
@@ -130,17 +130,17 @@ impl Finisher<'_> {
             }
             Slot::Node(number) => return self.node(number as usize, room),
         };
-        Ok(Done { value, reached: 1, depth: 0 })
+        Ok(FinishedValue { value, reached: 1, depth: 0 })
     }
 
-    fn node(&mut self, number: usize, room: usize) -> Result<Done, PickleErrorKind> {
+    fn node(&mut self, number: usize, room: usize) -> Result<FinishedValue, PickleErrorKind> {
         let done = match &self.states[number] {
             State::Open => return Err(PickleErrorKind::unrepresentable("a container that contains itself")),
-            State::Done(done) => done.clone(),
+            State::FinishedValue(done) => done.clone(),
             State::New => {
                 self.states[number] = State::Open;
                 let done = self.finish(number, room)?;
-                self.states[number] = State::Done(done.clone());
+                self.states[number] = State::FinishedValue(done.clone());
                 done
             }
         };
@@ -148,7 +148,7 @@ impl Finisher<'_> {
         Ok(done)
     }
 
-    fn finish(&mut self, number: usize, room: usize) -> Result<Done, PickleErrorKind> {
+    fn finish(&mut self, number: usize, room: usize) -> Result<FinishedValue, PickleErrorKind> {
         let heap = self.heap;
         let value = match &heap.nodes[number] {
             Node::Str(text) => Value::Str(Arc::clone(text)),
@@ -163,7 +163,7 @@ impl Finisher<'_> {
             Node::Tuple(items) => return self.items(items, room, Value::Tuple),
             Node::Dict(entries) => return self.dict(entries, room),
         };
-        Ok(Done { value, reached: 1, depth: 0 })
+        Ok(FinishedValue { value, reached: 1, depth: 0 })
     }
 
     fn items(
@@ -171,7 +171,7 @@ impl Finisher<'_> {
         items: &[Slot],
         room: usize,
         container: fn(Arc<[Value]>) -> Value,
-    ) -> Result<Done, PickleErrorKind> {
+    ) -> Result<FinishedValue, PickleErrorKind> {
         self.check_depth(1, room)?;
         let (mut reached, mut depth) = (1, 0);
         let mut values = Vec::with_capacity(items.len());
@@ -180,10 +180,10 @@ impl Finisher<'_> {
             self.count(&mut reached, &mut depth, &done)?;
             values.push(done.value);
         }
-        Ok(Done { value: container(values.into()), reached, depth: depth + 1 })
+        Ok(FinishedValue { value: container(values.into()), reached, depth: depth + 1 })
     }
 
-    fn dict(&mut self, entries: &[(Slot, Slot)], room: usize) -> Result<Done, PickleErrorKind> {
+    fn dict(&mut self, entries: &[(Slot, Slot)], room: usize) -> Result<FinishedValue, PickleErrorKind> {
         self.check_depth(1, room)?;
         let (mut reached, mut depth) = (1, 0);
         let mut finished = Vec::with_capacity(entries.len());
@@ -198,7 +198,7 @@ impl Finisher<'_> {
             self.count(&mut reached, &mut depth, &done)?;
             finished.push((key, done.value));
         }
-        Ok(Done {
+        Ok(FinishedValue {
             value: Value::Dict(Arc::new(finished.into_iter().collect::<Dict>())),
             reached,
             depth: depth + 1,
@@ -215,7 +215,7 @@ impl Finisher<'_> {
         }
     }
 
-    fn tensor(&self, draft: &Draft) -> Tensor {
+    fn tensor(&self, draft: &PendingTensor) -> Tensor {
         let storage = match &draft.data {
             Data::Storage(number) => Arc::clone(&self.storages[*number]),
             Data::Memory(bytes) => Arc::new(Storage::new(Place::Memory(Arc::clone(bytes)), false)),
@@ -223,7 +223,12 @@ impl Finisher<'_> {
         Tensor::new(storage, draft.layout.clone())
     }
 
-    fn count(&self, reached: &mut usize, depth: &mut usize, done: &Done) -> Result<(), PickleErrorKind> {
+    fn count(
+        &self,
+        reached: &mut usize,
+        depth: &mut usize,
+        done: &FinishedValue,
+    ) -> Result<(), PickleErrorKind> {
         *reached = reached.saturating_add(done.reached);
         *depth = done.depth.max(*depth);
         within("values", "max_values", *reached as u64, self.limits.max_values as u64)

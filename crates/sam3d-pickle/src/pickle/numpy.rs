@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    heap::{Data, Draft, Node, Slot},
+    heap::{Data, Node, PendingTensor, Slot},
     machine::Machine,
     malformed,
 };
@@ -53,7 +53,7 @@ impl Machine<'_> {
         let layout = Layout::dense(dtype, self.sizes(*shape)?, *fortran, bytes.len() as u64)
             .map_err(|reason| malformed(format!("a numpy array {reason}")))?;
         self.storages.count_view(None, layout.len(), dtype, self.limits)?;
-        Ok(Node::Tensor(Box::new(Draft { data: Data::Memory(bytes), layout })))
+        Ok(Node::Tensor(Box::new(PendingTensor { data: Data::Memory(bytes), layout })))
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     globals::Global,
-    heap::{Data, Draft, Node, Slot},
+    heap::{Data, Node, PendingTensor, Slot},
     machine::Machine,
     malformed,
 };
@@ -59,7 +59,7 @@ impl Machine<'_> {
         let layout = Layout::new(dtype, size(offset)?, shape, strides, request.bytes())
             .map_err(|reason| malformed(format!("a tensor {reason}")))?;
         self.storages.count_view(Some(number), layout.len(), dtype, self.limits)?;
-        self.heap.add(Node::Tensor(Box::new(Draft { data: Data::Storage(number), layout })))
+        self.heap.add(Node::Tensor(Box::new(PendingTensor { data: Data::Storage(number), layout })))
     }
 
     /// Refuses a tensor whose numbers are to be read as negated or conjugated.

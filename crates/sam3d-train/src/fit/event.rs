@@ -1,4 +1,4 @@
-//! What a run tells its caller.
+//! Progress of a run, reported to its caller.
 
 use sam3d_model::ParameterCount;
 
@@ -7,10 +7,10 @@ use crate::{
     step::StepReport,
 };
 
-/// What a run tells its caller. With several processes each tells its own caller.
+/// Progress of a run, reported to its caller. With several processes each reports to its own caller.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// The run begins or goes on.
+    /// The run starts or resumes.
     Started {
         /// Values trained and frozen.
         parameters: ParameterCount,
@@ -31,14 +31,14 @@ pub enum Event<'a> {
     },
     /// A step was taken.
     Step {
-        /// What was logged of it.
+        /// Its line in the log.
         record: &'a StepRecord,
     },
-    /// A step was left out, because its loss or a gradient is not finite.
+    /// A step was skipped, because its loss or a gradient is not finite.
     Skipped {
         /// The cases of the crops that this process saw with a loss that is not finite, or of all its crops.
         cases: &'a [String],
-        /// What came out.
+        /// Its loss and gradient norms.
         report: StepReport,
     },
     /// The state was saved within an epoch.
@@ -52,7 +52,7 @@ pub enum Event<'a> {
     },
     /// An epoch is over and saved.
     Epoch {
-        /// What was logged of it.
+        /// Its line in the log.
         record: &'a EpochRecord,
         /// Whether its validation loss is the lowest so far.
         is_best: bool,

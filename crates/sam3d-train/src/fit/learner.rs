@@ -1,4 +1,4 @@
-//! A network that learns: steps and validation, without files.
+//! Training steps and validation of a network, without files.
 
 use std::sync::Arc;
 
@@ -15,13 +15,13 @@ use crate::{
     communicator::Communicator,
     config::TrainConfig,
     ema::Ema,
-    interaction::{UserCrop, Users, validation_losses},
+    interaction::{SimulatedUsers, UserCrop, validation_losses},
     optimiser::AdamW,
     step::{StepConfig, StepReport, update},
-    trainee::Trainee,
+    trainable::TrainableNetwork,
 };
 
-/// What a validation found.
+/// The result of a validation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Validation {
     /// The mean soft Dice loss.
@@ -30,12 +30,12 @@ pub struct Validation {
     pub rounds: Option<[f64; 2]>,
 }
 
-/// A network that learns.
+/// A network with its optimiser and its crops.
 #[derive(Debug)]
 pub struct Learner<'a> {
     pub(crate) config: &'a TrainConfig,
     /// The network.
-    pub network: Trainee,
+    pub network: TrainableNetwork,
     /// Its optimiser.
     pub optimiser: AdamW,
     pub(crate) ema: Option<Ema>,
@@ -44,7 +44,7 @@ pub struct Learner<'a> {
     pub(crate) ranks: &'a Communicator,
 }
 
-/// Where crops come from.
+/// The loaders of crops.
 #[derive(Debug)]
 pub struct TrainingCrops {
     /// Those of the training cases.
@@ -56,7 +56,7 @@ pub struct TrainingCrops {
 /// A step and the crops this process saw in it.
 #[derive(Debug)]
 pub struct StepOutcome {
-    /// What the step did.
+    /// The step's outcome.
     pub report: StepReport,
     /// The cases of the crops.
     pub cases: Vec<String>,
@@ -65,13 +65,13 @@ pub struct StepOutcome {
 }
 
 impl<'a> Learner<'a> {
-    /// A learner that begins.
+    /// A learner before its first step.
     ///
     /// # Errors
     /// [`TrainError::EpochWithoutStep`] if an epoch has too few crops for a step.
     pub fn new(
         config: &'a TrainConfig,
-        mut network: Trainee,
+        mut network: TrainableNetwork,
         crops: TrainingCrops,
         ranks: &'a Communicator,
     ) -> Result<Self, TrainError> {
@@ -90,7 +90,7 @@ impl<'a> Learner<'a> {
         Ok(Self { config, network, optimiser, ema, crops, plan, ranks })
     }
 
-    /// Prepares the training cases that this process draws from, so that no step waits for one that is read the first time.
+    /// Prepares the training cases that this process draws from, so that no step waits for a case to be prepared.
     ///
     /// # Errors
     /// [`TrainError`] if a case cannot be read.
@@ -164,9 +164,9 @@ impl<'a> Learner<'a> {
             let batch = self.network.batch(&drawn).map_err(|error| error.in_case(&ids.join(", ")))?;
             let share = drawn.len() as f64 / crops_of_step;
             let part = match (&self.config.train.interaction, &self.network) {
-                (Some(interaction), Trainee::Sam3d(network)) => {
+                (Some(interaction), TrainableNetwork::Sam3d(network)) => {
                     let crops = drawn.iter().zip(&ids).zip(&draws);
-                    let users = Users {
+                    let users = SimulatedUsers {
                         config: interaction,
                         seed: self.config.seed,
                         spacing: self.crops.train.cases.preprocessing().spacing_mm,
@@ -219,7 +219,7 @@ impl<'a> Learner<'a> {
                 let drawn = drawn?;
                 let id = self.crops.validation.cases.id(drawn.job.case).as_str();
                 let sample = &drawn.sample;
-                if let (Some(interaction), Trainee::Sam3d(network)) = (interaction, &self.network) {
+                if let (Some(interaction), TrainableNetwork::Sam3d(network)) = (interaction, &self.network) {
                     let spacing = self.crops.validation.cases.preprocessing().spacing_mm;
                     let batch = self.network.batch(std::slice::from_ref(sample));
                     let found = batch.and_then(|batch| {

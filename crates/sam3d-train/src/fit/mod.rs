@@ -31,12 +31,12 @@ use crate::{
     run::{EpochRecord, Invocation, Log, Progress, RunDirectory, RunLock, StepRecord},
 };
 
-/// How a run is carried out; none of it changes what comes out.
+/// How a run is carried out; none of it changes the result.
 #[derive(Debug)]
 pub struct FitOptions<'a> {
-    /// Where to compute.
+    /// The device to compute on.
     pub device: Device,
-    /// Whether to go on with the run in the directory.
+    /// Whether to resume the run in the directory.
     pub resume: bool,
     /// Set from outside to make the run finish its step, save and end.
     pub stop: &'a AtomicBool,
@@ -49,17 +49,17 @@ pub struct FitOptions<'a> {
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
-    /// How far it came.
+    /// Its progress.
     pub progress: Progress,
-    /// Why it ended.
+    /// The reason it ended.
     pub ended: Ended,
-    /// How many parameters it trained and left frozen.
+    /// Numbers of trained and of frozen values.
     pub parameters: ParameterCount,
     /// Its files.
     pub directory: RunDirectory,
 }
 
-/// Why a run ended.
+/// The reason a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ended {
@@ -79,7 +79,7 @@ pub enum Ended {
 ///
 /// # Errors
 /// [`TrainError`] if the configuration, the data or the run directory do not allow it, or the loss is not finite too
-/// often. What was saved before is then still there.
+/// often. Everything saved before remains.
 pub fn fit(
     config: &TrainConfig,
     options: &FitOptions<'_>,

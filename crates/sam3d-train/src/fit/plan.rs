@@ -14,7 +14,7 @@ pub(crate) struct Plan {
     pub(crate) cases: usize,
     /// Crops of each case in an epoch.
     pub(crate) crops_per_case: u64,
-    /// Crops that pass the network together.
+    /// Crops in a batch.
     pub(crate) batch_size: usize,
     /// Batches of a step, over all processes.
     pub(crate) batches: usize,

@@ -1,4 +1,4 @@
-//! How a run comes out of its files and goes into them.
+//! Loading a run from its files and saving it.
 
 use std::{path::Path, time::Instant};
 
@@ -14,14 +14,14 @@ use crate::{
     TrainError,
     config::TrainConfig,
     run::{DatasetHashes, EpochRecord, Log, Manifest, Progress, RunDirectory, RunLock, RunState, Session},
-    trainee::Trainee,
+    trainable::TrainableNetwork,
 };
 
 /// The version of libtorch that tch fixes.
 const LIBTORCH_VERSION: &str = "2.13.0";
 
-/// A run ready to begin or to go on.
-pub(super) struct Opened<'a> {
+/// A run ready to start or to resume.
+pub(super) struct ReadyRun<'a> {
     pub(super) learner: Learner<'a>,
     pub(super) directory: RunDirectory,
     pub(super) base: Base,
@@ -30,12 +30,12 @@ pub(super) struct Opened<'a> {
     pub(super) lock: Option<RunLock>,
 }
 
-/// Begins the run of `config`, or goes on with it if `options` say so. One process writes; all read.
+/// Starts the run of `config`, or resumes it if `options` say so. One process writes; all read.
 pub(super) fn open<'a>(
     config: &'a TrainConfig,
     options: &FitOptions<'a>,
     crops: TrainingCrops,
-) -> Result<Opened<'a>, TrainError> {
+) -> Result<ReadyRun<'a>, TrainError> {
     let ranks = options.ranks;
     let hashes = DatasetHashes::of(config)?;
     let (directory, lock) = directory(config, options)?;
@@ -78,7 +78,7 @@ pub(super) fn open<'a>(
     } else {
         None
     };
-    Ok(Opened { learner, directory, base: manifest.base, progress, log, lock })
+    Ok(ReadyRun { learner, directory, base: manifest.base, progress, log, lock })
 }
 
 /// The run's directory, which the first process makes or reopens, and locks for all; the others wait until it has done so
@@ -117,7 +117,7 @@ impl Run<'_> {
         self.progress.step < self.learner.plan.steps() && self.options.ranks.any(by_steps || by_time)
     }
 
-    /// Saves where the run stands; after an epoch also its best weights, if they are.
+    /// Saves the run's state; after an epoch also its weights as the best, if they are.
     ///
     /// The state comes last: whatever happens before, the run goes on from the one saved earlier and writes the same
     /// files again.
@@ -153,7 +153,7 @@ impl Run<'_> {
         let preprocessing = Some(*self.learner.crops.train.cases.preprocessing());
         let provenance = self.provenance(record);
         match &self.learner.network {
-            Trainee::Sam3d(network) => {
+            TrainableNetwork::Sam3d(network) => {
                 let metadata = Metadata {
                     format_version: FORMAT_VERSION,
                     model: network.config().clone(),
@@ -163,7 +163,7 @@ impl Run<'_> {
                 };
                 Checkpoint::write(network, &metadata, path)?;
             }
-            Trainee::Baseline(network) => {
+            TrainableNetwork::Baseline(network) => {
                 let metadata = BaselineMetadata {
                     format_version: sam3d_baselines::FORMAT_VERSION,
                     network: network.config().clone(),

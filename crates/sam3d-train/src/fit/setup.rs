@@ -1,4 +1,4 @@
-//! What a run starts from: its cases and its network.
+//! The start of a run: its cases and its network.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -25,10 +25,10 @@ use crate::{
     baseline::BaselineConfig,
     config::{ModelChoice, TrainConfig},
     run::{BASE_FILE, RunDirectory},
-    trainee::Trainee,
+    trainable::TrainableNetwork,
 };
 
-/// Where the crops of a run come from.
+/// The loaders of a run's crops.
 pub(crate) fn crops(config: &TrainConfig, prepared: &PreparedDataset) -> Result<TrainingCrops, TrainError> {
     let dataset = &prepared.dataset;
     let storage = config.storage()?;
@@ -58,7 +58,7 @@ pub(crate) fn crops(config: &TrainConfig, prepared: &PreparedDataset) -> Result<
 
 /// A network before its first step.
 pub(crate) struct Start {
-    pub(crate) network: Trainee,
+    pub(crate) network: TrainableNetwork,
     /// The file it starts from, in full and with its hash; `None` if what stays frozen is in no file yet.
     pub(crate) base: Option<Base>,
     /// SHA-256 of the file named as `pretrained`.
@@ -73,13 +73,13 @@ impl Start {
         }
         let mut network = Sam3d::new(&config.network(), device, config.seed)?;
         let Some(path) = &config.pretrained else {
-            let network = Trainee::Sam3d(Box::new(network));
+            let network = TrainableNetwork::Sam3d(Box::new(network));
             return Ok(Self { network, base: None, pretrained_sha256: None });
         };
         let (tensors, base) = read_weights(path, config)?;
         load(&mut network, &tensors)
             .map_err(|error| ModelError::Checkpoint { path: path.clone(), detail: error.to_string() })?;
-        let network = Trainee::Sam3d(Box::new(network));
+        let network = TrainableNetwork::Sam3d(Box::new(network));
         Ok(Self { network, base, pretrained_sha256: Some(sha256_of(path)?) })
     }
 
@@ -100,7 +100,7 @@ impl Start {
         }
         let started_from = path.or(baseline.swin_encoder.as_ref());
         let pretrained_sha256 = started_from.map(|path| sha256_of(path)).transpose()?;
-        Ok(Self { network: Trainee::Baseline(Box::new(network)), base: None, pretrained_sha256 })
+        Ok(Self { network: TrainableNetwork::Baseline(Box::new(network)), base: None, pretrained_sha256 })
     }
 
     /// The file with what stays frozen; it is written into `directory` if it is in none yet.
@@ -108,7 +108,7 @@ impl Start {
         if let Some(base) = &self.base {
             return Ok(base.clone());
         }
-        let Trainee::Sam3d(network) = &self.network else {
+        let TrainableNetwork::Sam3d(network) = &self.network else {
             // Nothing stays frozen in a comparison network.
             return Ok(Base::default());
         };
@@ -121,20 +121,24 @@ impl Start {
     }
 }
 
-/// The network of a run that goes on: what stays frozen from its base, everything else to be restored.
+/// The network of a resumed run: frozen weights from its base, everything else to be restored.
 pub(crate) fn network_of_base(
     config: &TrainConfig,
     device: Device,
     directory: &RunDirectory,
     base: &Base,
-) -> Result<Trainee, TrainError> {
+) -> Result<TrainableNetwork, TrainError> {
     if let Some(baseline) = &config.baseline {
-        return Ok(Trainee::Baseline(Box::new(Baseline::new(&baseline.network()?, device, config.seed)?)));
+        return Ok(TrainableNetwork::Baseline(Box::new(Baseline::new(
+            &baseline.network()?,
+            device,
+            config.seed,
+        )?)));
     }
     let mut network = Sam3d::new(&config.network(), device, config.seed)?;
     let tensors = base.read(&directory.last_path(), None)?.tensors;
     load(&mut network, &tensors)?;
-    Ok(Trainee::Sam3d(Box::new(network)))
+    Ok(TrainableNetwork::Sam3d(Box::new(network)))
 }
 
 /// The weights in `path`, and the file that holds what stays frozen if a checkpoint can refer to it.
@@ -152,7 +156,7 @@ fn read_weights(
     if path.extension().is_some_and(|extension| extension == "safetensors") {
         let checkpoint = Checkpoint::read(path)?;
         let base = match &checkpoint.metadata.base {
-            // What that run kept frozen, this one keeps frozen, too.
+            // Weights that were frozen in that run are frozen in this one, too.
             Some(base) => Base { path: absolute(&base.locate(path, None)?)?, sha256: base.sha256.clone() },
             None => Base::of(path, absolute(path)?)?,
         };

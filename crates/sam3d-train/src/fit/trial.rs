@@ -1,4 +1,4 @@
-//! What a run would take, found out by three steps of it; nothing is written.
+//! Estimates a run's cost by three steps of it; nothing is written.
 
 use std::time::Instant;
 
@@ -16,7 +16,7 @@ use crate::{TrainError, communicator::Communicator, config::TrainConfig};
 /// Steps of a trial.
 pub const STEPS: u64 = 3;
 
-/// What a run is, before any step of it.
+/// The size of a run, before any step of it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Shape {
     /// Values trained.
@@ -31,7 +31,7 @@ pub struct Shape {
     pub steps_per_epoch: u64,
 }
 
-/// What the steps of a trial took.
+/// Times and losses of a trial's steps.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Trial {
     /// Seconds of each step. The first also reads its cases and makes libtorch ready.
@@ -46,7 +46,7 @@ pub struct Trial {
     pub epoch_seconds: f64,
 }
 
-/// Tells `describe` what the run of `config` is and, if that says to go on, takes the first steps of it.
+/// Passes `describe` the size of the run of `config` and, if that returns true, takes its first steps.
 ///
 /// # Errors
 /// [`TrainError`] if the configuration or the data do not allow the run.

@@ -21,7 +21,7 @@ pub struct Log {
 
 impl Log {
     /// Opens the logs of the run in `directory`, which stands at `progress` and at step `total` of the run. Lines of
-    /// what was logged but not saved are dropped, so that every step and epoch is there once.
+    /// steps and epochs after the last save are dropped, so that each appears once.
     ///
     /// # Errors
     /// [`TrainError`] if they cannot be read or written; they are then unchanged.

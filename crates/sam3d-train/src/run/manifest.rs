@@ -1,4 +1,4 @@
-//! What a run was made with.
+//! The manifest of a run: program, data and weights it was made with.
 
 use std::{
     fs,
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{Progress, RunDirectory, write_text};
 use crate::{TrainError, config::TrainConfig};
 
-/// What a program knows of itself and of how it was started.
+/// The program's version and command line.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invocation {
     /// Name and version of the program.
@@ -34,33 +34,33 @@ pub struct Manifest {
     pub seed: u64,
     /// The data.
     pub dataset: DatasetHashes,
-    /// The file with what stays frozen.
+    /// The file with the frozen weights.
     pub base: Base,
     /// SHA-256 of the file the run started from.
     pub pretrained_sha256: Option<String>,
-    /// The start of the run, and every time it went on.
+    /// The start of the run, and every resumption.
     pub sessions: Vec<Session>,
 }
 
 /// One start of the program.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Session {
-    /// How it was started.
+    /// Version and command line.
     #[serde(flatten)]
     pub invocation: Invocation,
     /// Seconds since 1970 (UTC).
     pub started: u64,
-    /// Where it computed.
+    /// The device.
     pub device: String,
     /// Processes that trained together.
     pub processes: usize,
-    /// Epochs that were done.
+    /// Epochs done before.
     pub from_epoch: u64,
-    /// Steps of the next epoch that were done.
+    /// Steps of the next epoch done before.
     pub from_step: u64,
 }
 
-/// A prepared dataset and the SHA-256 of the files that say what it is.
+/// A prepared dataset and the SHA-256 of the files that describe it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatasetHashes {
     /// Its name.

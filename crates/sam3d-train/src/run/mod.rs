@@ -1,13 +1,13 @@
-//! A run's directory: configuration, checkpoints, state to go on from, and logs.
+//! A run's directory: configuration, checkpoints, state to resume from, and logs.
 //!
 //! | file | what |
 //! |---|---|
 //! | `config.toml` | the resolved configuration; enough to run again |
-//! | `manifest.json` | what the run was made with: program, command, device, hashes of data and base weights |
+//! | `manifest.json` | provenance: program, command, device, hashes of data and base weights |
 //! | `best.safetensors` | checkpoint with the lowest validation loss |
-//! | `last.safetensors` | checkpoint of where the run stands |
-//! | `base.safetensors` | what stays frozen, if the run did not start from a file |
-//! | `state.safetensors` | trained weights, moments and counters, to go on from |
+//! | `last.safetensors` | checkpoint of the latest saved weights |
+//! | `base.safetensors` | the frozen weights, if the run did not start from a file |
+//! | `state.safetensors` | trained weights, moments and counters, to resume from |
 //! | `metrics.jsonl`, `steps.jsonl` | one line for each epoch, one for each step |
 //! | `events.out.tfevents.*` | the same for TensorBoard |
 //! | `run.lock` | locked by the process that trains |
@@ -43,7 +43,7 @@ pub use self::{
 };
 use crate::{TrainError, config::TrainConfig};
 
-/// The name of the file with what stays frozen.
+/// The name of the file with the frozen weights.
 pub const BASE_FILE: &str = "base.safetensors";
 
 /// The directory of one run.
@@ -53,7 +53,7 @@ pub struct RunDirectory {
 }
 
 impl RunDirectory {
-    /// A new run in `path`, which is created and locked. What a run left there that saved nothing is replaced.
+    /// A new run in `path`, which is created and locked. Files of a run that saved nothing are replaced.
     ///
     /// # Errors
     /// [`TrainError::RunExists`] if there is a run to resume, [`TrainError::RunInUse`] if another process trains into the
@@ -103,7 +103,7 @@ impl RunDirectory {
         }
     }
 
-    /// Whether a run saved its state here. A state that cannot be looked for is an error, lest a run be replaced.
+    /// Whether a run saved its state here. If that cannot be determined it is an error, lest a run be replaced.
     ///
     /// # Errors
     /// [`TrainError::File`] if the file system does not say.
@@ -152,12 +152,12 @@ impl RunDirectory {
         self.path.join("best.safetensors")
     }
 
-    /// The checkpoint of where the run stands.
+    /// The checkpoint of the latest saved weights.
     pub fn last_path(&self) -> PathBuf {
         self.path.join("last.safetensors")
     }
 
-    /// What stays frozen, if the run did not start from a file.
+    /// The frozen weights, if the run did not start from a file.
     pub fn base_path(&self) -> PathBuf {
         self.path.join(BASE_FILE)
     }
@@ -172,12 +172,12 @@ impl RunDirectory {
         self.path.join("steps.jsonl")
     }
 
-    /// What to go on from.
+    /// The state to resume from.
     pub fn state_path(&self) -> PathBuf {
         self.path.join("state.safetensors")
     }
 
-    /// What the run was made with.
+    /// The manifest.
     pub fn manifest_path(&self) -> PathBuf {
         self.path.join("manifest.json")
     }

@@ -1,4 +1,4 @@
-//! How far a run has come: what has to be known, beside weights and moments, to go on as if nothing had happened.
+//! Progress of a run: with weights and moments, everything needed to resume exactly.
 //!
 //! Random numbers need no state of their own: each draw is a function of seed, epoch and case.
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::step::StepReport;
 
-/// How far a run has come.
+/// Progress of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Progress {
@@ -16,7 +16,7 @@ pub struct Progress {
     pub step: u64,
     /// Optimiser steps taken in the run.
     pub steps: u64,
-    /// Steps of the run left out because their loss or gradient was not finite.
+    /// Steps of the run skipped because their loss or gradient was not finite.
     pub skipped: u64,
     /// Lowest validation loss so far.
     pub best: Option<f64>,
@@ -37,7 +37,7 @@ pub struct Progress {
 pub struct Sums {
     /// Steps taken.
     pub taken: u64,
-    /// Steps left out.
+    /// Steps skipped.
     pub skipped: u64,
     /// Losses of the steps taken.
     pub loss: f64,

@@ -18,7 +18,7 @@ pub struct EpochRecord {
     /// With a simulated user the two losses whose mean that is: after the first and after the last click.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation_rounds: Option<[f64; 2]>,
-    /// Steps left out because their loss or gradient was not finite.
+    /// Steps skipped because their loss or gradient was not finite.
     #[serde(default)]
     pub skipped: u64,
     /// Wall-clock time of the epoch with its validation, in seconds.

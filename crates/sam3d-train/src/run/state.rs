@@ -1,4 +1,4 @@
-//! The file a run goes on from.
+//! The file a run is resumed from.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -13,7 +13,7 @@ use crate::{
     TrainError,
     ema::Ema,
     optimiser::AdamW,
-    trainee::{Trained, Trainee},
+    trainable::{Trainable, TrainableNetwork},
 };
 
 const KEY: &str = "sam3d_run";
@@ -21,11 +21,11 @@ const WEIGHT: &str = "weight/";
 const MOMENT: &str = "moment/";
 const AVERAGE: &str = "average/";
 
-/// What changes from step to step.
+/// The part of a run that changes from step to step.
 #[derive(Debug)]
 pub struct RunState<'a> {
-    /// The network; what training changes in it belongs to the state.
-    pub network: &'a mut Trainee,
+    /// The network; its trained tensors belong to the state.
+    pub network: &'a mut TrainableNetwork,
     /// The optimiser with its moments.
     pub optimiser: &'a mut AdamW,
     /// The average of the weights, if one is kept.
@@ -36,7 +36,7 @@ impl RunState<'_> {
     /// Writes the state and `progress` to `path`, completely or not at all.
     ///
     /// # Errors
-    /// [`TrainError::Model`] if the file cannot be written; what was there is then still there.
+    /// [`TrainError::Model`] if the file cannot be written; an earlier file is then unchanged.
     pub fn write(&self, progress: &Progress, path: &Path) -> Result<(), TrainError> {
         let prefixed = |prefix: &'static str, tensors: BTreeMap<String, Tensor>| {
             tensors.into_iter().map(move |(name, tensor)| (format!("{prefix}{name}"), tensor))
@@ -53,7 +53,7 @@ impl RunState<'_> {
         Ok(TensorFile { tensors, metadata }.write(path)?)
     }
 
-    /// Brings back what was written to `path`, and gives how far the run had come.
+    /// Restores the state written to `path`, and returns the run's progress.
     ///
     /// # Errors
     /// [`TrainError`] if the file is missing, damaged or of another configuration.

@@ -26,8 +26,8 @@ pub struct EventFile {
 }
 
 impl EventFile {
-    /// A new file in `directory`. TensorBoard reads all files of a directory in the order of their names; what earlier
-    /// ones say of steps from `first_step` on is void.
+    /// A new file in `directory`. TensorBoard reads all files of a directory in the order of their names; values of
+    /// steps from `first_step` on in earlier files are void.
     ///
     /// # Errors
     /// [`TrainError::File`] if it cannot be written.

@@ -20,7 +20,7 @@ use sam3d_data::{
     splits::Part,
 };
 use sam3d_eval::{
-    CaseEvaluation, ClickScore, EvalConfig, Evaluated, Pipeline, Timings,
+    CaseEvaluation, CaseResult, ClickScore, EvalConfig, Pipeline, Timings,
     records::{EvaluationDirectory, Existing, FORMAT_VERSION, Identity, write_json},
     report,
     scores::{Failure, Scores},
@@ -115,7 +115,7 @@ pub fn run(args: &EvalArgs, global: &GlobalArgs) -> anyhow::Result<()> {
         }
         (evaluated, failures) = (finished, failed);
     }
-    let timings = Timings::of(evaluated.iter().map(Evaluated::case_timings).collect());
+    let timings = Timings::of(evaluated.iter().map(CaseResult::case_timings).collect());
     let evaluations: Vec<CaseEvaluation> =
         evaluated.into_iter().map(|evaluated| evaluated.evaluation).collect();
     let scores = Scores {
@@ -181,7 +181,7 @@ impl<'a> OutputDirectory<'a> {
     }
 
     /// What is recorded of `cases`, by this and other jobs: those with scores and those that failed.
-    fn records(&self, cases: &[&Case]) -> anyhow::Result<(Vec<Evaluated>, Vec<Failure>)> {
+    fn records(&self, cases: &[&Case]) -> anyhow::Result<(Vec<CaseResult>, Vec<Failure>)> {
         let (mut evaluations, mut failures) = (Vec::new(), Vec::new());
         for case in cases {
             match self.directory.record(case.id.as_str())? {
@@ -214,8 +214,8 @@ fn evaluate(
     pipeline: &Pipeline<'_>,
     cases: &[&Case],
     out: Option<&OutputDirectory<'_>>,
-) -> anyhow::Result<(Vec<Evaluated>, Vec<Failure>)> {
-    let mut outcomes: Vec<Option<Result<Evaluated, Failure>>> = Vec::with_capacity(cases.len());
+) -> anyhow::Result<(Vec<CaseResult>, Vec<Failure>)> {
+    let mut outcomes: Vec<Option<Result<CaseResult, Failure>>> = Vec::with_capacity(cases.len());
     for case in cases {
         let record = match out {
             Some(out) => out.directory.record(case.id.as_str())?,

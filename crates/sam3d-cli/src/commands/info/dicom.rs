@@ -5,7 +5,10 @@ use std::{
 
 use sam3d_io::{
     IoError, ReadLimits,
-    dicom::{Census, Segmentation, SeriesSummary, StoredAs, StructureSet, Survey, personal_fields, survey},
+    dicom::{
+        DirectoryContent, Segmentation, SeriesSummary, StoredAs, StructureSet, Survey, personal_fields,
+        survey,
+    },
 };
 use serde::Serialize;
 
@@ -79,7 +82,7 @@ impl DirectoryReport {
         let Survey { series, passed_over } = survey(path)?;
         let series = series.iter().map(|series| SeriesReport::new(series, phi)).collect::<Result<_, _>>()?;
         let passed_over =
-            if passed_over == Census::default() { String::new() } else { passed_over.to_string() };
+            if passed_over == DirectoryContent::default() { String::new() } else { passed_over.to_string() };
         Ok(Self { path: path.to_owned(), series, passed_over })
     }
 }

@@ -44,7 +44,7 @@ impl Serialize for Printed<'_> {
 impl fmt::Display for Printed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for line in &self.study.lines {
-            let metric = |pooled: &Option<sam3d_eval::study::Pooled>| match pooled {
+            let metric = |pooled: &Option<sam3d_eval::study::PooledMetric>| match pooled {
                 Some(pooled) => {
                     let [mean, low, high] = [pooled.cases.mean, pooled.interval.low, pooled.interval.high]
                         .map(|share| 100.0 * share);

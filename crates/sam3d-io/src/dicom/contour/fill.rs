@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::{
     MaskOptions,
-    gaps::Bridge,
+    gaps::InterpolatedGap,
     lattice::{Lattice, length},
     nesting::{Region, regions},
     planes::{Frame, Outline, Stack},
@@ -35,7 +35,7 @@ enum Content {
         height: f64,
         regions: Vec<Region>,
     },
-    Bridge(Bridge),
+    InterpolatedGap(InterpolatedGap),
 }
 
 /// Sets the voxels of `mask` (`[D, H, W]`) inside the stack, and returns whether the stack meets the lattice.
@@ -69,7 +69,7 @@ pub(super) fn fill_stack(
                             range.clone().filter(|index| buffers.row[*index] == 1).for_each(&mut set);
                         }
                     }
-                    Content::Bridge(bridge) => {
+                    Content::InterpolatedGap(bridge) => {
                         range.filter(|index| bridge.holds(&row, *index as f64)).for_each(&mut set);
                     }
                 }
@@ -116,7 +116,8 @@ fn slabs(stack: &Stack, lattice: &Lattice, options: MaskOptions) -> Vec<Slab> {
                 + if stack.is_gap(plane, next) { TIE * usual } else { -TIE * usual };
             let both = plane.united.iter().chain(&plane.exclusive).chain(&next.united).chain(&next.exclusive);
             let [m, t] = index_bounds(both, frame, plane.position, [high, next_low], lattice);
-            let content = Content::Bridge(Bridge::new([plane, next], frame, lattice, spacing_mm));
+            let content =
+                Content::InterpolatedGap(InterpolatedGap::new([plane, next], frame, lattice, spacing_mm));
             slabs.push(Slab { low: high, high: next_low, content, m, t });
         }
     }

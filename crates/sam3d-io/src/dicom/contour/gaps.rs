@@ -13,12 +13,12 @@ use super::{
 const MARGIN: f64 = 2.0;
 
 /// Between two planes: the signed distances to their outlines are interpolated, and what is positive is inside.
-pub(super) struct Bridge {
+pub(super) struct InterpolatedGap {
     heights: [f64; 2],
     distances: [SignedDistance; 2],
 }
 
-impl Bridge {
+impl InterpolatedGap {
     pub(super) fn new(planes: [&Plane; 2], frame: &Frame, lattice: &Lattice, spacing_mm: [f64; 2]) -> Self {
         let outlines = planes.iter().flat_map(|plane| plane.united.iter().chain(&plane.exclusive));
         let area = Area::around(outlines, [lattice.shape[frame.s], lattice.shape[frame.t]]);

@@ -1,5 +1,5 @@
-//! Bottlenecks of few parameters beside SAM's layers: the spatial adapter of this method, and three that the paper compares
-//! it with. Readings of what their papers leave open are with each.
+//! Bottlenecks with few parameters beside SAM's layers: the spatial adapter of this method, and three that the paper
+//! compares it with. Where their papers leave a detail open, the choice made here is given with each.
 
 use tch::Tensor;
 
@@ -32,7 +32,7 @@ impl Adapter {
         let hidden = self.linear1.forward(xs).relu_();
         let hidden = channels_last(&self.conv.forward(&channels_first(&hidden)).relu_());
         let change = self.linear2.forward(&hidden).relu_();
-        // The gradient of a ReLU needs its result, so only without a graph may the sum take its place.
+        // The gradient of a ReLU needs its result, so the sum may overwrite it only without a graph.
         if records_graph() { change + xs } else { add_residual(change, xs) }
     }
 }
@@ -40,9 +40,9 @@ impl Adapter {
 /// Adapter (Houlsby et al., "Parameter-efficient transfer learning for NLP", 2019): a bottleneck behind the attention and
 /// another behind the MLP of every block, each before the residual sum: `x + up(gelu(down(x)))`.
 ///
-/// Readings. The width of the bottleneck is not published for the comparison; 4/15 of the tokens' (204 of 768) gives the
-/// published number of tuned parameters. Weights start at a normal distribution of deviation 0.01, so that a block starts
-/// near what it is without them. The block's layer norms are trained, as in that paper.
+/// Choices. The width of the bottleneck is not published for the comparison; 4/15 of the tokens' (204 of 768) gives the
+/// published number of tuned parameters. Weights are drawn from a normal distribution with standard deviation 0.01, so that
+/// a block starts close to SAM's. The block's layer norms are trained, as in that paper.
 #[derive(Debug)]
 pub(crate) struct Bottleneck {
     down: Linear,
@@ -69,7 +69,7 @@ impl Bottleneck {
 /// Pro-tuning (Nie et al., "Pro-tuning: Unified prompt tuning for vision tasks", 2022): behind every block a small network
 /// makes a prompt from the block's features and adds it to them: `x + up(gelu(conv(gelu(down(x)))))`.
 ///
-/// Readings. The kernel is 3 x 3 within the slice, since the method is one for images, and the bottleneck half as wide as
+/// Choices. The kernel is 3 x 3 within the slice, since the method was made for images, and the bottleneck half as wide as
 /// the tokens: together they give the published number of tuned parameters. `up` starts at zero, so that training starts
 /// from SAM's own features. The block's layer norms stay SAM's.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ impl PromptBlock {
 /// ST-Adapter (Pan et al., "ST-Adapter: Parameter-efficient image-to-video transfer learning", 2022), with depth in the
 /// place of time: in front of every block `x + up(gelu(conv(down(x))))`, the depth-wise convolution along depth alone.
 ///
-/// Readings. The bottleneck is half as wide as the tokens and there is one adapter in each block, in front of the
+/// Choices. The bottleneck is half as wide as the tokens and there is one adapter in each block, in front of the
 /// attention: the published number of tuned parameters leaves no room for a second. The convolution starts at zero, as in
 /// that paper's code, so that a block starts as SAM's. Its layer norms stay SAM's.
 #[derive(Debug)]

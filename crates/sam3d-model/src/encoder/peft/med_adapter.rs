@@ -2,14 +2,14 @@
 //! 2023): behind every block an adapter with three branches in its bottleneck, whose sum goes through a 1 x 1 x 1
 //! convolution: depth-wise convolutions of sides 3 and 5, each within the slice and then along depth, and a filter of the
 //! volume's spectrum, `|F^-1(weight F(x) + bias)|` with a weight and a bias for each frequency along depth. In the last
-//! block of each quarter, where a feature map leaves, it is joined with what the last such adapter found.
+//! block of each quarter, where a feature map leaves, it is combined with the result of the previous such adapter.
 //!
-//! Readings. The bottleneck is half as wide as the tokens, which gives the published number of tuned parameters (that
-//! paper's own is a sixth). Batch normalisation is by the sample's own statistics, which is what it is at the published
-//! batch size of 1 in training; there are no running ones. The block's layer norms stay SAM's.
+//! Choices. The bottleneck is half as wide as the tokens, which gives the published number of tuned parameters (that
+//! paper's own is a sixth). Batch normalisation uses the sample's own statistics, as it does in training at the
+//! published batch size of 1; there are no running statistics. The block's layer norms stay SAM's.
 //!
-//! What an adapter found travels to the next ones behind the channels of the tokens, so that a block remains a function
-//! of one tensor.
+//! An adapter's result is carried to the next ones as additional channels of the tokens, so that a block remains a
+//! function of one tensor.
 
 use tch::{Kind, Tensor};
 
@@ -23,7 +23,7 @@ use crate::{
 /// The three axes of a map.
 const SPACE: [i64; 3] = [2, 3, 4];
 
-/// A bottleneck that sees neighbours at two scales and the volume as a whole.
+/// A bottleneck with convolutions at two scales and a filter over the whole volume.
 #[derive(Debug)]
 pub(crate) struct MedAdapter {
     down: Linear,
@@ -58,15 +58,15 @@ impl MedAdapter {
         }
     }
 
-    /// The tokens among what comes into a block.
+    /// The tokens in a block's input.
     ///
     /// # Shapes
-    /// `[B, G, G, G, E]` or, with what is carried, `[B, G, G, G, E + E / 2]`, to `[B, G, G, G, E]`.
+    /// `[B, G, G, G, E]` or, with carried channels, `[B, G, G, G, E + E / 2]`, to `[B, G, G, G, E]`.
     pub(super) fn tokens(&self, input: &Tensor) -> Tensor {
         input.narrow(4, 0, self.channels)
     }
 
-    /// What leaves the block of which `xs` are the tokens and `input` is what came in.
+    /// The block's output with carried channels, from its tokens `xs` and its `input`.
     ///
     /// # Shapes
     /// `xs` `[B, G, G, G, E]`; `input` as [`Self::tokens`] takes it, and so is the result.
@@ -94,7 +94,7 @@ impl MedAdapter {
     /// # Shapes
     /// `[B, C, H, W, D]`, unchanged.
     fn filtered(&self, map: &Tensor) -> Tensor {
-        // There is no spectrum of half precision.
+        // The FFT does not support half precision.
         let spectrum = full(map).fft_fftn(None::<&[i64]>, &SPACE[..], "backward");
         let filtered = spectrum * &self.frequency_weight + &self.frequency_bias;
         filtered.fft_ifftn(None::<&[i64]>, &SPACE[..], "backward").abs()
@@ -128,7 +128,7 @@ impl Branch {
     }
 }
 
-/// Joins what an adapter found with what the last one at the end of a stage did; zero before the first.
+/// Combines an adapter's result with that of the previous one at the end of a stage; zero before the first.
 #[derive(Debug)]
 struct BetweenStages {
     carry: Linear,

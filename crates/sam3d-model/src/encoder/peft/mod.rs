@@ -1,8 +1,8 @@
 //! Ways to tune SAM's image encoder with few parameters: this method's and those that the paper compares it with.
 //!
-//! Each adds small modules to every block; [`crate::Tuning`] says which, and [`crate::role`] what else of the encoder is
-//! trained. Where a paper leaves something open, the module's page says which reading was taken. The numbers of parameters
-//! are held to the published ones by a test.
+//! Each adds small modules to every block; [`crate::Tuning`] names them, and [`crate::role`] decides what else of the encoder
+//! is trained. Where a paper leaves a detail open, the module's documentation gives the choice made here. A test compares the
+//! numbers of parameters with the published ones.
 
 mod bottlenecks;
 mod med_adapter;

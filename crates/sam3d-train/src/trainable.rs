@@ -1,4 +1,4 @@
-//! A network that learns: this project's, or one it is compared with.
+//! A network in training: this project's, or one it is compared with.
 
 use std::collections::BTreeMap;
 
@@ -16,8 +16,8 @@ use crate::{
     step::{Batch, StepConfig, add_gradients},
 };
 
-/// What an optimiser and an average of weights need of a network.
-pub trait Trained {
+/// The interface that the optimiser and the average of weights need of a network.
+pub trait Trainable {
     /// The trained parameters by name. The tensors are the network's own, not copies.
     fn trained_parameters(&self) -> BTreeMap<String, Tensor>;
 
@@ -28,13 +28,13 @@ pub trait Trained {
     fn published_grad_norm(&self) -> f64;
 }
 
-/// Share of its side that a window of the comparison networks has in common with the next in the published validation.
+/// Overlap of neighbouring windows of the comparison networks in the published validation, as a fraction of their side.
 const VALIDATION_OVERLAP: f64 = 0.25;
 
 /// The modules of this project's network, in the order of [`Module::ALL`].
 const MODULES: [&str; 3] = ["image_encoder.", "prompt_encoder.", "mask_decoder."];
 
-impl Trained for Sam3d {
+impl Trainable for Sam3d {
     fn trained_parameters(&self) -> BTreeMap<String, Tensor> {
         self.trained_parameters()
     }
@@ -48,7 +48,7 @@ impl Trained for Sam3d {
     }
 }
 
-impl Trained for Baseline {
+impl Trainable for Baseline {
     fn trained_parameters(&self) -> BTreeMap<String, Tensor> {
         self.parameters()
     }
@@ -66,14 +66,14 @@ impl Trained for Baseline {
 
 /// A network in training.
 #[derive(Debug)]
-pub enum Trainee {
+pub enum TrainableNetwork {
     /// This project's.
     Sam3d(Box<Sam3d>),
     /// One it is compared with.
     Baseline(Box<Baseline>),
 }
 
-impl Trained for Trainee {
+impl Trainable for TrainableNetwork {
     fn trained_parameters(&self) -> BTreeMap<String, Tensor> {
         match self {
             Self::Sam3d(network) => network.trained_parameters(),
@@ -96,7 +96,7 @@ impl Trained for Trainee {
     }
 }
 
-impl Trainee {
+impl TrainableNetwork {
     /// Every tensor by name. The tensors are the network's own, not copies.
     pub fn tensors(&self) -> BTreeMap<String, Tensor> {
         match self {
@@ -105,7 +105,7 @@ impl Trainee {
         }
     }
 
-    /// What training changes: the trained parameters, and running statistics.
+    /// The tensors that training changes: trained parameters and running statistics.
     pub fn state(&self) -> BTreeMap<String, Tensor> {
         match self {
             Self::Sam3d(network) => network.trained_parameters(),
@@ -132,7 +132,7 @@ impl Trainee {
         }
     }
 
-    /// Where it computes.
+    /// Its device.
     pub fn device(&self) -> Device {
         match self {
             Self::Sam3d(network) => network.device(),
@@ -140,7 +140,7 @@ impl Trainee {
         }
     }
 
-    /// What products are computed in, from now on; a comparison network has no choice.
+    /// Sets the number format of products; comparison networks always use float32.
     pub(crate) fn set_precision(&mut self, precision: Precision) {
         if let Self::Sam3d(network) = self {
             network.set_precision(precision);
@@ -175,7 +175,7 @@ impl Trainee {
         })
     }
 
-    /// As [`add_gradients`]. `seed` decides what a comparison network drops at random.
+    /// As [`add_gradients`]. `seed` seeds a comparison network's dropout.
     ///
     /// # Errors
     /// [`ModelError`] if the batch does not fit the network.
@@ -189,7 +189,7 @@ impl Trainee {
         match self {
             Self::Sam3d(network) => add_gradients(network, batch, config, share),
             Self::Baseline(network) => {
-                // libtorch draws from one generator for the process; a run that goes on must draw the same.
+                // libtorch draws from one generator for the process; a resumed run must draw the same.
                 tch::manual_seed(seed as i64);
                 network.backward(&batch.image, |logits| {
                     dice_cross_entropy(logits, &batch.label, &config.loss) * share
@@ -235,8 +235,7 @@ fn window_logits(network: &Baseline, image: ArrayView3<'_, f32>) -> Result<Array
     )
 }
 
-/// The sample's prompt. What a point says of its voxel is the truth if points are `labelled`, else nothing, which is to say
-/// positive.
+/// The sample's prompt. Points carry the true label of their voxel if they are `labelled`, else all are positive.
 fn prompt(sample: &Sample, labelled: bool) -> Result<CropPrompt, TrainError> {
     let point = |index: &[usize; 3]| {
         let negative = labelled && sample.label[*index] == 0;
