@@ -22,6 +22,17 @@ pub struct Change {
     pub decoding: Duration,
 }
 
+/// What [`Session::encode_ahead`](crate::Session::encode_ahead) did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ahead {
+    /// Nothing: the crop had been encoded before.
+    Known,
+    /// It encoded the crop, in this time.
+    Encoded(Duration),
+    /// It was stopped before the end.
+    Stopped,
+}
+
 /// Progress of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {

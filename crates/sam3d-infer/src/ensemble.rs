@@ -129,17 +129,24 @@ impl Ensemble {
         self.augmentation
     }
 
-    /// Encodes a crop, `[P, P, P]`.
-    pub(crate) fn embed(&self, crop: ArrayView3<'_, f32>) -> Result<CropEmbeddings, InferError> {
+    /// Encodes a crop, `[P, P, P]`, and asks `go_on` after each block of an encoder whether to go on; `None` if not.
+    pub(crate) fn embed(
+        &self,
+        crop: ArrayView3<'_, f32>,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<Option<CropEmbeddings>, InferError> {
         let mut embeddings = Vec::new();
         for flip in self.augmentation.flips() {
             let seen = flip.crop(crop);
             let values = seen.as_slice().ok_or(InferError::Internal("layout of a crop"))?;
             for network in &self.networks {
-                embeddings.push(network.embed(values)?);
+                match network.embed_while(values, go_on)? {
+                    Some(embedding) => embeddings.push(embedding),
+                    None => return Ok(None),
+                }
             }
         }
-        Ok(CropEmbeddings(embeddings))
+        Ok(Some(CropEmbeddings(embeddings)))
     }
 
     /// The target's probability in the crop of `placement`, `[P, P, P]`.

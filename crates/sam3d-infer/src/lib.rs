@@ -10,7 +10,7 @@
 //!
 //! # How a click becomes a mask
 //! [`Session::add`] maps the click to the resampled grid, places the crop ([`placement`]), encodes it ([`Sam3d::embed`],
-//! kept for the next click), decodes all clicks so far, and keeps the probability as the session's [`Answer`].
+//! kept for the next click, or done ahead of the first: [`Session::encode_ahead`]), decodes all clicks so far, and keeps the probability as the session's [`Answer`].
 //! [`Session::mask`] resizes only the part of the file's grid that the answer covers.
 //!
 //! [`Sam3d::embed`]: sam3d_model::Sam3d::embed
@@ -33,7 +33,7 @@ mod shape;
 mod weights;
 
 pub use answer::{Answer, MaskPart};
-pub use change::{Change, Progress};
+pub use change::{Ahead, Change, Progress};
 pub use ensemble::TestTimeAugmentation;
 pub use error::InferError;
 pub use image::{Image, NativeVoxels};

@@ -53,10 +53,11 @@ impl<K: Clone + Eq + Hash, V> Lru<K, V> {
         }
     }
 
-    fn remove(&mut self, key: &K) {
-        if let Some(entry) = self.entries.remove(key) {
-            self.used_bytes -= entry.bytes;
-        }
+    /// Takes the entry of `key` out.
+    pub fn remove(&mut self, key: &K) -> Option<V> {
+        let Entry { value, bytes, .. } = self.entries.remove(key)?;
+        self.used_bytes -= bytes;
+        Some(value)
     }
 }
 

@@ -5,6 +5,7 @@ use std::{
     path::PathBuf,
     rc::Rc,
     sync::Arc,
+    time::Instant,
 };
 
 use ndarray::Array3;
@@ -19,7 +20,7 @@ use sha2::{Digest, Sha256};
 use tch::Device;
 
 use crate::{
-    Accepts, Answer, Image, InferError, Session, TestTimeAugmentation, Weights,
+    Accepts, Ahead, Answer, Image, InferError, Session, TestTimeAugmentation, Weights,
     ensemble::{CropEmbeddings, Ensemble},
     lru::Lru,
     placement::Placement,
@@ -41,7 +42,8 @@ pub struct SegmenterOptions {
     pub precision: Precision,
     /// What the network sees of a crop.
     pub augmentation: TestTimeAugmentation,
-    /// Memory for embeddings of crops, in bytes, shared by all sessions; the one in use is kept even if it is larger.
+    /// Memory for embeddings of crops, in bytes, shared by all sessions; the one in use is kept even if it is larger. A quarter
+    /// more is for those that were encoded ahead ([`Session::encode_ahead`]), one at least.
     pub embedding_bytes: usize,
 }
 
@@ -71,6 +73,8 @@ struct Inner {
     weights: Vec<Weights>,
     weights_sha256: OnceCell<Vec<String>>,
     embeddings: RefCell<Lru<(String, CropWindow), Rc<CropEmbeddings>>>,
+    /// Those that nobody has used yet, apart, so that they do not displace those in use.
+    ahead: RefCell<Lru<(String, CropWindow), Rc<CropEmbeddings>>>,
     embedding_bytes: usize,
 }
 
@@ -156,9 +160,15 @@ impl Segmenter {
         weights: Vec<Weights>,
         embedding_bytes: usize,
     ) -> Self {
-        let embeddings = RefCell::new(Lru::new(embedding_bytes));
-        let weights_sha256 = OnceCell::new();
-        Self(Rc::new(Inner { ensemble, preprocessing, weights, weights_sha256, embeddings, embedding_bytes }))
+        Self(Rc::new(Inner {
+            ensemble,
+            preprocessing,
+            weights,
+            weights_sha256: OnceCell::new(),
+            embeddings: RefCell::new(Lru::new(embedding_bytes)),
+            ahead: RefCell::new(Lru::new(embedding_bytes / 4)),
+            embedding_bytes,
+        }))
     }
 
     /// The network; the first of several.
@@ -216,8 +226,8 @@ impl Segmenter {
         Ok(self.0.weights_sha256.get_or_init(|| hashes))
     }
 
-    /// Whether embeddings are cached here, for all sessions.
-    pub(crate) fn keeps_embeddings(&self) -> bool {
+    /// Whether embeddings are kept for all sessions, within [`SegmenterOptions::embedding_bytes`]; else each session keeps its own.
+    pub fn keeps_embeddings(&self) -> bool {
         self.0.embedding_bytes > 0
     }
 
@@ -234,12 +244,54 @@ impl Segmenter {
         {
             return Ok((Rc::clone(known), false));
         }
-        let embedding = Rc::new(self.0.ensemble.embed(image.crop(window)?.view())?);
+        let ahead = key.as_ref().and_then(|key| self.0.ahead.borrow_mut().remove(key));
+        let worked = ahead.is_none();
+        let embedding = match ahead {
+            Some(ahead) => ahead,
+            None => self
+                .embed_while(image, window, &mut || true)?
+                .ok_or(InferError::Internal("an encoder that was not stopped"))?,
+        };
         if let Some(key) = key {
             let bytes = embedding.bytes();
             self.0.embeddings.borrow_mut().insert(key, Rc::clone(&embedding), bytes);
         }
-        Ok((embedding, true))
+        Ok((embedding, worked))
+    }
+
+    /// Encodes the crop `window` of `image`, which nobody needs yet, and keeps it if there is a budget. Asks `go_on` after each
+    /// block of the encoder whether to go on.
+    pub(crate) fn embed_ahead(
+        &self,
+        image: &Image,
+        window: CropWindow,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<(Ahead, Option<Rc<CropEmbeddings>>), InferError> {
+        let start = Instant::now();
+        let key = self.keeps_embeddings().then(|| (image.sha256().to_owned(), window));
+        if let Some(key) = &key
+            && (self.0.embeddings.borrow_mut().get(key).is_some()
+                || self.0.ahead.borrow_mut().get(key).is_some())
+        {
+            return Ok((Ahead::Known, None));
+        }
+        let Some(embedding) = self.embed_while(image, window, go_on)? else {
+            return Ok((Ahead::Stopped, None));
+        };
+        if let Some(key) = key {
+            let bytes = embedding.bytes();
+            self.0.ahead.borrow_mut().insert(key, Rc::clone(&embedding), bytes);
+        }
+        Ok((Ahead::Encoded(start.elapsed()), Some(embedding)))
+    }
+
+    fn embed_while(
+        &self,
+        image: &Image,
+        window: CropWindow,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<Option<Rc<CropEmbeddings>>, InferError> {
+        Ok(self.0.ensemble.embed(image.crop(window)?.view(), go_on)?.map(Rc::new))
     }
 
     /// The target's probability in the crop of `placement`, `[P, P, P]`.

@@ -1,5 +1,7 @@
 //! A session: prompts and corrections for one object in one volume, and the mask.
 
+mod crops;
+
 use std::{
     cell::RefCell,
     rc::Rc,
@@ -12,14 +14,14 @@ use sam3d_geom::{BoundingBox, Point, PointLabel};
 use sam3d_io::crop::CropWindow;
 use sam3d_model::{DenseChannel, DensePrompts};
 
+use self::crops::{Located, Placed};
 use crate::{
     Accepts, Answer, Change, Image, InferError, MaskPart, Progress, Prompt, Segmenter, SessionLog,
     correction::Places,
     ensemble::CropEmbeddings,
     grow::{self, GrowLimits},
     log::LogStep,
-    placement::{self, Placement},
-    prompt::ResolvedPrompt,
+    placement::Placement,
     shape::{Shape, ShapeKind, places},
 };
 
@@ -41,6 +43,8 @@ pub struct Session {
     done: usize,
     /// The crop that was encoded last.
     embedded: RefCell<Option<(CropWindow, Rc<CropEmbeddings>)>>,
+    /// The crop that was encoded ahead last, until a step uses it.
+    ahead: RefCell<Option<(CropWindow, Rc<CropEmbeddings>)>>,
 }
 
 #[derive(Debug)]
@@ -56,7 +60,8 @@ struct Step {
 
 impl Session {
     pub(crate) fn new(segmenter: Segmenter, image: Arc<Image>) -> Self {
-        Self { segmenter, image, steps: Vec::new(), done: 0, embedded: RefCell::new(None) }
+        let (embedded, ahead) = Default::default();
+        Self { segmenter, image, steps: Vec::new(), done: 0, embedded, ahead }
     }
 
     /// The image.
@@ -235,15 +240,9 @@ impl Session {
         };
         let frame = self.image.frame();
         let extent = frame.resampled_extent();
-        let (mut new, mut shapes) = (Vec::new(), Vec::new());
-        for prompt in &log.prompts {
-            match prompt.resolve(frame)? {
-                ResolvedPrompt::Point(point) => new.push(point),
-                ResolvedPrompt::Shape(shape) => shapes.push(shape),
-            }
-        }
-        let boxes = placement::deciding_box(&new).into_iter().chain(shapes.iter().map(|shape| shape.bounds));
-        let Some(bounds) = boxes.reduce(placement::union) else {
+        let current = index.checked_sub(1).and_then(|index| self.steps[index].placed);
+        let Located { points: new, shapes, crop } = self.locate(&log, current)?;
+        let Some(Placed { window, all, bounds }) = crop else {
             let answer = self.segmenter.segment_whole(&self.image, &mut |done, all| {
                 change.crops = all;
                 progress(Progress::Crops(done, all));
@@ -252,14 +251,11 @@ impl Session {
             let answer = Some(Arc::new(answer));
             return Ok((Step { log, points: new, shapes, placed: None, answer }, change));
         };
-        let side = self.segmenter.network().config().crop;
-        let current = index.checked_sub(1).and_then(|index| self.steps[index].placed);
-        let window = placement::window(current, bounds, side);
-        let placed = Some((window, current.map_or(bounds, |(_, earlier)| placement::union(earlier, bounds))));
+        let placed = Some((window, all));
         let masks = shapes.iter().filter(|shape| shape.kind() == ShapeKind::Mask);
         let begun = masks.map(|shape| shape.answer(frame)).reduce(|earlier, later| later.over(&earlier));
         // Around a mask to begin from there is nothing, which is as known as the mask.
-        let nothing = Answer::of_crop(window, Array3::zeros([side; 3]).view(), extent)?;
+        let nothing = Answer::of_crop(window, Array3::zeros([window.side(); 3]).view(), extent)?;
         let begun = begun.map(|mask| mask.over(&nothing));
         if let (Some(begun), true) = (&begun, new.is_empty() && log.prompts.len() == 1) {
             // A mask alone is the answer: the network corrects it when it is told what is wrong.
@@ -278,7 +274,7 @@ impl Session {
         let dense = self.dense(&drawn, previous, window)?;
         if placement.clicks.is_empty() && dense.is_empty() {
             let span = bounds.sizes().into_iter().max().unwrap_or_default();
-            return Err(InferError::ClicksTooFarApart { span, side });
+            return Err(InferError::ClicksTooFarApart { span, side: window.side() });
         }
         let embedding = self.embed(window, &mut change, progress)?;
         progress(Progress::Decoding);
@@ -354,27 +350,6 @@ impl Session {
             dense = dense.with(PreviousMask, &previous.mask_in(window))?;
         }
         Ok(dense)
-    }
-
-    fn embed(
-        &self,
-        window: CropWindow,
-        change: &mut Change,
-        progress: &mut dyn FnMut(Progress),
-    ) -> Result<Rc<CropEmbeddings>, InferError> {
-        if let Some((known, embedding)) = &*self.embedded.borrow()
-            && *known == window
-        {
-            return Ok(Rc::clone(embedding));
-        }
-        progress(Progress::Encoding);
-        let start = Instant::now();
-        let (embedding, worked) = self.segmenter.embed(&self.image, window)?;
-        change.encoding = worked.then(|| start.elapsed());
-        // With a budget it is the segmenter that decides what is kept.
-        let kept = (!self.segmenter.keeps_embeddings()).then(|| (window, Rc::clone(&embedding)));
-        *self.embedded.borrow_mut() = kept;
-        Ok(embedding)
     }
 }
 

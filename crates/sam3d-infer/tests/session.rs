@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use ndarray::Array3;
 use sam3d_geom::{Affine, Intensity, Interpolation, Orientation, PointLabel, Preprocessing, Spacing};
-use sam3d_infer::{Answer, Image, InferError, MaskRuns, Prompt, Segmenter, Session, SessionLog};
+use sam3d_infer::{
+    Ahead, Answer, Image, InferError, LogStep, MaskRuns, Prompt, Segmenter, Session, SessionLog,
+};
 use sam3d_io::{Grid, ValueType, Volume};
 use sam3d_model::ModelConfig;
 use sam3d_testkit::by_name;
@@ -114,6 +116,36 @@ fn an_image_of_whole_numbers_is_the_same_in_half_the_memory() {
     fractional.data[[1, 2, 3]] = 0.5;
     let fractional = Image::new(fractional, &preprocessing()).unwrap().compact();
     assert_eq!(fractional.bytes(), roomy.bytes());
+}
+
+/// A step finds the crop that was encoded ahead, with a budget of the segmenter's or without, and answers as it would have.
+#[test]
+fn a_crop_that_was_encoded_ahead_is_not_encoded_again() {
+    let network = || by_name_network(&ModelConfig::tiny());
+    let click = |i: usize| Prompt::click([i, 30, 20], Positive);
+    let step = |i: usize| [LogStep::of([click(i)])];
+    let mut plain = session(&segmenter(false));
+    assert!(plain.add(click(70)).unwrap().encoding.is_some());
+    for budget in [0, 1 << 30] {
+        let segmenter = Segmenter::new(network(), preprocessing(), budget);
+        let mut session = session(&segmenter);
+        let stopped = session.encode_ahead(&step(40), &mut || false).unwrap();
+        assert_eq!(stopped, Ahead::Stopped);
+        assert!(session.add(click(40)).unwrap().encoding.is_some(), "nothing is kept of what was stopped");
+        assert_eq!(session.encode_ahead(&step(40), &mut || true).unwrap(), Ahead::Known);
+        // From the second click on a step stays in its crop: nothing else would be needed for the next one.
+        assert_eq!(session.encode_ahead(&step(42), &mut || true).unwrap(), Ahead::Known);
+        session.undo().unwrap();
+        assert!(matches!(session.encode_ahead(&step(70), &mut || true).unwrap(), Ahead::Encoded(_)));
+        assert_eq!(session.encode_ahead(&step(70), &mut || true).unwrap(), Ahead::Known);
+        assert!(session.add(click(40)).unwrap().encoding.is_none(), "the crop in use is still there");
+        session.undo().unwrap();
+        assert!(session.add(click(70)).unwrap().encoding.is_none());
+        assert_eq!(answer(&mut session), answer(&mut plain));
+        assert!(session.encode_ahead(&[], &mut || true).is_ok(), "the crop of the steps so far");
+        session.reset();
+        assert!(matches!(session.encode_ahead(&[], &mut || true), Err(InferError::PromptRefused(_))));
+    }
 }
 
 #[test]

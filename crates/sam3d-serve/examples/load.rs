@@ -109,6 +109,7 @@ fn start(weights: &str, studies: &str, clients: usize, cache_mib: usize) -> Outc
         studies: Some(studies.into()),
         labels: None,
         sessions: None,
+        encode_ahead: true,
         target: "target".to_owned(),
         limits: Limits { queue: clients, ..Limits::default() },
     };

@@ -1,5 +1,6 @@
 // What happens: between the panel, the viewer and the server.
 import * as server from '/page/server.js'
+import { Ahead } from '/page/ahead.js'
 import { Objects, show, showNothing } from '/page/objects.js'
 import { Panel, windowOf } from '/page/panel.js'
 import { Viewer } from '/page/viewer.js'
@@ -28,6 +29,11 @@ let drawing = Promise.resolve()
 const viewer = new Viewer(document.getElementById('view'), document.getElementById('markers'), {
   click: (ijk, outside) => click(ijk, outside || negative),
   moved: (ijk, value) => panel.location(ijk, value),
+  aimed: () => ahead.moved(),
+})
+const ahead = new Ahead(() => {
+  const ijk = state.encodes_ahead && image && viewer.aim()
+  return ijk && { image, clicks: [...objects.active.clicks, { ijk, label: 'positive' }] }
 })
 const panel = new Panel({
   study: (id) => open(`study=${encodeURIComponent(id)}`, id),
@@ -103,6 +109,7 @@ function close() {
   if (image?.startsWith('upload=')) server.forget(uploadOf(image))
   image = undefined
   clearTimeout(thresholdTimer)
+  ahead.stop()
   objects.clear()
   viewer.close()
   panel.closed()

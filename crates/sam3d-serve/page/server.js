@@ -61,6 +61,11 @@ export async function file(path, body) {
   return (await request(path, json(body))).blob()
 }
 
+/** Lets the server encode the region of the last of `clicks` before it is made. A failure is told by the click, if it comes. */
+export function encodeAhead(image, clicks, signal) {
+  request(`/api/encode-ahead?${image}`, json({ clicks }, signal)).catch(() => {})
+}
+
 /** Calls `onLine` with every line of the answer and returns the last one. */
 export async function lines(path, body, signal, onLine) {
   const response = await request(path, json(body, signal))

@@ -16,7 +16,7 @@ const CLICK_PIXELS = 4
 const MARKER_RADIUS = 7
 
 export class Viewer {
-  /** `on` has click(ijk, negative), moved(ijk, value). */
+  /** `on` has click(ijk, negative), moved(ijk, value), aimed(). */
   constructor(canvas, markers, on) {
     this.canvas = canvas
     this.markers = markers
@@ -122,6 +122,11 @@ export class Viewer {
     return this.image && this.#voxelAt(this.niivue.scene.crosshairPos)
   }
 
+  /** The voxel where the next click is expected: under the pointer, else under the crosshair. */
+  aim() {
+    return (this.image && this.pointer && this.#voxelUnder(this.pointer)) || this.crosshair()
+  }
+
   drawMarkers() {
     this.markers.replaceChildren()
     if (!this.image) return
@@ -157,10 +162,20 @@ export class Viewer {
     return voxelAt(this.image.ijkFromWorld, this.image.shape_ijk, millimetres)
   }
 
+  /** The voxel where an event of the pointer was; `undefined` beside the image. */
+  #voxelUnder(event) {
+    const bounds = this.canvas.getBoundingClientRect()
+    const ratio = this.canvas.width / bounds.width
+    const at = [(event.clientX - bounds.left) * ratio, (event.clientY - bounds.top) * ratio]
+    const fraction = this.niivue.canvasPos2frac(at)
+    return fraction[0] < 0 ? undefined : this.#voxelAt(fraction)
+  }
+
   #moved() {
     this.drawMarkers()
     const ijk = this.crosshair()
     if (!ijk) return
+    this.on.aimed()
     const [i, j, k] = ijk
     const [width, height] = this.image.shape_ijk
     this.on.moved(ijk, this.niivue.volumes[0].img[(k * height + j) * width + i])
@@ -176,14 +191,14 @@ export class Viewer {
       press = undefined
       if (!this.image || !pressed || pressed.button !== event.button || event.button === 1 || event.shiftKey) return
       if (Math.hypot(event.clientX - pressed.x, event.clientY - pressed.y) > CLICK_PIXELS) return
-      const bounds = this.canvas.getBoundingClientRect()
-      const ratio = this.canvas.width / bounds.width
-      const at = [(event.clientX - bounds.left) * ratio, (event.clientY - bounds.top) * ratio]
-      const fraction = this.niivue.canvasPos2frac(at)
-      if (fraction[0] < 0) return
-      const ijk = this.#voxelAt(fraction)
+      const ijk = this.#voxelUnder(event)
       if (ijk) this.on.click(ijk, event.button === 2 || event.altKey)
     })
+    this.canvas.addEventListener('pointermove', (event) => {
+      this.pointer = event
+      this.on.aimed()
+    })
+    this.canvas.addEventListener('pointerleave', () => { this.pointer = undefined })
     // NiiVue has keys of its own, of which the help says nothing.
     for (const type of ['keydown', 'keyup']) {
       this.canvas.addEventListener(type, (event) => event.stopImmediatePropagation())

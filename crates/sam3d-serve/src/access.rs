@@ -161,6 +161,7 @@ mod tests {
             studies: None,
             labels: None,
             sessions: None,
+            encode_ahead: true,
             target: "target".to_owned(),
             limits: Limits::default(),
         })

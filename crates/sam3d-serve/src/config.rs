@@ -17,6 +17,8 @@ pub struct Config {
     pub labels: Option<PathBuf>,
     /// Directory for uploads, which then outlive a restart; `None` for a temporary one.
     pub sessions: Option<PathBuf>,
+    /// Whether the crop in which a page's user is about to click is encoded before the click, while nobody asks for a mask.
+    pub encode_ahead: bool,
     /// What the network finds, as viewers shall call it.
     pub target: String,
     /// Bounds on what clients can ask for.

@@ -43,10 +43,15 @@ impl Metrics {
     pub(crate) fn predicted(&self, encoding: Option<Duration>, decoding: Option<Duration>) {
         self.predictions.fetch_add(1, Ordering::Relaxed);
         if let Some(encoding) = encoding {
-            self.encodings.fetch_add(1, Ordering::Relaxed);
-            add(&self.encoding_micros, encoding);
+            self.encoded(encoding);
         }
         add(&self.decoding_micros, decoding.unwrap_or_default());
+    }
+
+    /// Counts a crop that was encoded, for an answer or ahead of one.
+    pub(crate) fn encoded(&self, time: Duration) {
+        self.encodings.fetch_add(1, Ordering::Relaxed);
+        add(&self.encoding_micros, time);
     }
 
     /// Counts a request that the network did not answer, by a fault of the server.

@@ -1,5 +1,7 @@
 //! The thread that owns the segmenter, its queue, and the sessions it remembers.
 
+mod worker;
+
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
@@ -11,14 +13,12 @@ use std::{
 
 use sam3d_geom::Preprocessing;
 use sam3d_infer::{
-    Accepts, Answer, Change, Image, InferError, LogStep, Progress, Segmenter, Session, SessionLog,
+    Accepts, Ahead, Answer, Change, Image, InferError, LogStep, Progress, Segmenter, SessionLog,
 };
 use tokio::sync::{mpsc, oneshot};
 
+use self::worker::{Waiting, Worker};
 use crate::{ServeError, refusal::Refusal};
-
-/// Memory for the answers of sessions, bytes; one session is kept however large it is.
-const SESSION_BYTES: usize = 512 << 20;
 
 /// Opens the segmenter on the thread that will own it; called again after a panic.
 pub(crate) type OpenSegmenter = dyn Fn() -> Result<Segmenter, InferError> + Send + Sync;
@@ -33,6 +33,7 @@ pub(crate) struct Answered {
 }
 
 /// A request to the network. A job whose asker has gone is not done.
+#[derive(Debug)]
 struct Job {
     image: Arc<Image>,
     steps: Vec<LogStep>,
@@ -47,6 +48,14 @@ impl Job {
         let (progress_in, progress) = mpsc::unbounded_channel();
         (Self { image, steps, progress: progress_in, reply }, Pending { ahead, progress, reply: answer })
     }
+}
+
+/// A crop to encode before anyone needs it: that of the last of `steps`. Not done once its asker has gone.
+#[derive(Debug)]
+struct CropToEncode {
+    image: Arc<Image>,
+    steps: Vec<LogStep>,
+    reply: oneshot::Sender<Result<Ahead, Refusal>>,
 }
 
 /// An answer that is on its way.
@@ -74,12 +83,15 @@ impl Pending {
 pub(crate) struct Facts {
     pub(crate) accepts: Accepts,
     pub(crate) preprocessing: Preprocessing,
+    pub(crate) keeps_embeddings: bool,
 }
 
 /// The queue to the thread that owns the segmenter.
 #[derive(Debug)]
 pub(crate) struct Model {
     jobs: mpsc::Sender<Job>,
+    /// Crops to encode while there is no job.
+    crops: mpsc::Sender<CropToEncode>,
     /// Whether the segmenter is open.
     is_open: Arc<AtomicBool>,
 }
@@ -90,7 +102,10 @@ impl Model {
         open: Arc<OpenSegmenter>,
         queue: usize,
     ) -> Result<(Self, Facts, JoinHandle<()>), ServeError> {
-        let (jobs, mut waiting) = mpsc::channel::<Job>(queue);
+        let (jobs, waiting_jobs) = mpsc::channel(queue);
+        let (crops, waiting_crops) = mpsc::channel(queue);
+        let failed = |source| ServeError::System { action: "start the network's thread", source };
+        let mut waiting = Waiting::new(waiting_jobs, waiting_crops).map_err(failed)?;
         let (ready, opened) = std::sync::mpsc::channel();
         let is_open = Arc::new(AtomicBool::new(true));
         let is_open_now = Arc::clone(&is_open);
@@ -104,7 +119,11 @@ impl Model {
                         return;
                     }
                 };
-                let facts = Facts { accepts: segmenter.accepts(), preprocessing: *segmenter.preprocessing() };
+                let facts = Facts {
+                    accepts: segmenter.accepts(),
+                    preprocessing: *segmenter.preprocessing(),
+                    keeps_embeddings: segmenter.keeps_embeddings(),
+                };
                 let _nobody_waits = ready.send(Ok(facts));
                 loop {
                     let mut worker = Worker { segmenter, sessions: Vec::new() };
@@ -125,13 +144,10 @@ impl Model {
                     is_open_now.store(true, Ordering::Release);
                 }
             })
-            .map_err(|source| ServeError::System { action: "start the network's thread", source })?;
-        let ended = || ServeError::System {
-            action: "start the network's thread",
-            source: std::io::Error::other("it ended before the weights were loaded"),
-        };
+            .map_err(failed)?;
+        let ended = || failed(std::io::Error::other("it ended before the weights were loaded"));
         let facts = opened.recv().map_err(|_| ended())??;
-        Ok((Self { jobs, is_open }, facts, thread))
+        Ok((Self { jobs, crops, is_open }, facts, thread))
     }
 
     /// Whether a request would be answered: not while the segmenter is opened again.
@@ -171,182 +187,22 @@ impl Model {
         place.send(job);
         Ok(pending)
     }
-}
 
-struct Worker {
-    segmenter: Segmenter,
-    /// Sessions that were used, the last one last.
-    sessions: Vec<Session>,
-}
-
-impl Worker {
-    fn work_on(&mut self, waiting: &mut mpsc::Receiver<Job>) {
-        while let Some(job) = waiting.blocking_recv() {
-            if job.reply.is_closed() {
-                tracing::debug!("a client went away before its turn");
-                continue;
-            }
-            let reply = Guarded(Some(job.reply));
-            let answered = self.answer(job.image, &job.steps, &job.progress);
-            reply.send(answered.map_err(|error| Refusal::of_prediction(&error)));
-        }
-    }
-
-    /// The answer to `steps`, going on with the session that has most of them behind it.
-    fn answer(
-        &mut self,
+    /// Encodes the crop of the last of `steps` once there is nothing else to do. Dropped, the future takes its request back.
+    pub(crate) async fn encode_ahead(
+        &self,
         image: Arc<Image>,
-        steps: &[LogStep],
-        progress: &mpsc::UnboundedSender<Progress>,
-    ) -> Result<Answered, InferError> {
-        let in_common = |session: &Session| {
-            let same = Arc::ptr_eq(session.image(), &image) || session.image().sha256() == image.sha256();
-            if same { session.steps().zip(steps).take_while(|(a, b)| a == b).count() } else { 0 }
-        };
-        let best = (0..self.sessions.len()).max_by_key(|index| in_common(&self.sessions[*index]));
-        let mut session = match best {
-            Some(index) if in_common(&self.sessions[index]) > 0 => self.sessions.remove(index),
-            _ => self.segmenter.session_on(image.clone()),
-        };
-        let known = in_common(&session);
-        while session.steps().len() > known {
-            session.undo()?;
-        }
-        let mut change = None;
-        for step in &steps[known..] {
-            let mut tell = |now| {
-                let _unheard = progress.send(now);
-            };
-            change = Some(session.add_step(step.clone(), &mut tell)?);
-        }
-        let answer = session.answer()?.ok_or(InferError::PromptRefused(Accepts::PROMPT_NEEDED))?;
-        let log = session.log()?;
-        tracing::debug!(?change, "answered prompts");
-        self.sessions.push(session);
-        let mut bytes: usize = self.sessions.iter().map(Session::bytes).sum();
-        while bytes > SESSION_BYTES && self.sessions.len() > 1 {
-            bytes -= self.sessions.remove(0).bytes();
-        }
-        Ok(Answered { answer, change, log })
-    }
-}
-
-/// A reply that is sent even if what it waits for panics.
-struct Guarded(Option<oneshot::Sender<Result<Answered, Refusal>>>);
-
-impl Guarded {
-    fn send(mut self, answered: Result<Answered, Refusal>) {
-        if let Some(reply) = self.0.take() {
-            // Nobody may be left to hear it.
-            let _gone = reply.send(answered);
-        }
-    }
-}
-
-impl Drop for Guarded {
-    fn drop(&mut self) {
-        if let Some(reply) = self.0.take() {
-            let _gone = reply.send(Err(Refusal::internal("compute the mask", &ServeError::NetworkPanicked)));
-        }
+        steps: Vec<LogStep>,
+    ) -> Result<Ahead, Refusal> {
+        let (reply, done) = oneshot::channel();
+        let crop = CropToEncode { image, steps, reply };
+        self.crops
+            .try_send(crop)
+            .map_err(|_| Refusal::busy("too many crops are waiting to be encoded ahead"))?;
+        done.await
+            .unwrap_or_else(|_| Err(Refusal::busy("the server is stopping, or loads its weights again")))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use axum::http::StatusCode;
-    use ndarray::Array3;
-    use sam3d_geom::{Affine, Intensity, Interpolation, Orientation, PointLabel, Spacing};
-    use sam3d_infer::Prompt;
-    use sam3d_io::{Grid, ValueType, Volume};
-    use sam3d_model::{ModelConfig, Sam3d};
-
-    use super::*;
-
-    fn preprocessing() -> Preprocessing {
-        Preprocessing {
-            intensity: Intensity::new([-50.0, 150.0], 60.0, 30.0).unwrap(),
-            spacing_mm: Spacing::new([1.0; 3]).unwrap(),
-            orientation: Orientation::Lps,
-            interpolation: Interpolation::Trilinear,
-        }
-    }
-
-    fn image() -> Arc<Image> {
-        let affine = Affine::new([[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]]).unwrap();
-        let grid = Grid::from_affine([4, 4, 4], affine).unwrap();
-        let data = Array3::zeros([4, 4, 4]);
-        let volume = Volume { data, grid, nan_voxels: 0, value_type: ValueType::Int16, rescale: None };
-        Arc::new(Image::new(volume, &preprocessing()).unwrap())
-    }
-
-    fn click() -> Vec<LogStep> {
-        vec![LogStep::of([Prompt::click([1, 2, 3], PointLabel::Positive)])]
-    }
-
-    fn segmenter() -> Result<Segmenter, InferError> {
-        let network = Sam3d::new(&ModelConfig::tiny(), tch::Device::Cpu, 0)?;
-        Ok(Segmenter::new(network, preprocessing(), 1 << 30))
-    }
-
-    #[test]
-    fn a_full_queue_refuses() {
-        let (jobs, mut waiting) = mpsc::channel(2);
-        let model = Model { jobs, is_open: Arc::default() };
-        let image = image();
-        let kept = [0, 1].map(|ahead| {
-            let pending = model.ask(Arc::clone(&image), click()).unwrap();
-            assert_eq!(pending.ahead, ahead);
-            pending
-        });
-        let refused = model.ask(Arc::clone(&image), click()).unwrap_err();
-        assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
-        assert!(refused.detail.starts_with("2 requests are waiting"), "{}", refused.detail);
-        drop(waiting.blocking_recv());
-        assert!(model.ask(image, click()).is_ok());
-        drop(kept);
-    }
-
-    #[test]
-    fn a_client_that_has_gone_is_not_answered_and_a_session_goes_on() {
-        let (jobs, mut waiting) = mpsc::channel(4);
-        let model = Model { jobs, is_open: Arc::default() };
-        let image = image();
-        drop(model.ask(Arc::clone(&image), click()).unwrap());
-        let twice: Vec<LogStep> = click().into_iter().chain(click()).collect();
-        let asked = [click(), click(), twice].map(|steps| model.ask(Arc::clone(&image), steps).unwrap());
-        drop(model);
-        let mut worker = Worker { segmenter: segmenter().unwrap(), sessions: Vec::new() };
-        worker.work_on(&mut waiting);
-        let changes = asked.map(|pending| pending.reply.blocking_recv().unwrap().unwrap().change);
-        assert!(changes[0].unwrap().encoding.is_some(), "the one that had gone was not encoded");
-        assert_eq!(changes[1], None, "answered before");
-        assert_eq!(changes[2].unwrap().encoding, None, "encoded before");
-        assert_eq!(worker.sessions.len(), 1);
-    }
-
-    #[test]
-    fn a_panic_is_answered_and_the_thread_starts_again() {
-        use std::sync::atomic::{AtomicUsize, Ordering};
-        let opened = Arc::new(AtomicUsize::new(0));
-        let count = Arc::clone(&opened);
-        let open = move || {
-            let segmenter = segmenter()?;
-            if count.fetch_add(1, Ordering::SeqCst) == 0 {
-                // A parameter of another shape, which no checkpoint can bring in, makes libtorch throw in the decoder.
-                let _no_grad = tch::no_grad_guard();
-                let parameters = segmenter.network().parameters();
-                let _ = parameters["mask_decoder.cls.3.weight"].set_requires_grad(false).resize_([1, 2, 3]);
-            }
-            Ok(segmenter)
-        };
-        let (model, facts, thread) = Model::start(Arc::new(open), 4).unwrap();
-        assert!(facts.accepts.clicks && !facts.accepts.negative_clicks);
-        let refused = model.ask(image(), click()).unwrap().reply.blocking_recv().unwrap().unwrap_err();
-        assert_eq!(refused.status, StatusCode::INTERNAL_SERVER_ERROR);
-        let answered = model.ask(image(), click()).unwrap().reply.blocking_recv().unwrap();
-        assert!(answered.is_ok(), "{answered:?}");
-        drop(model);
-        thread.join().unwrap();
-        assert_eq!(opened.load(Ordering::SeqCst), 2);
-    }
-}
+mod tests;

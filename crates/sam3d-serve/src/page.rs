@@ -26,6 +26,7 @@ files! {
     "style.css": "text/css; charset=utf-8",
     "main.js": "text/javascript; charset=utf-8",
     "server.js": "text/javascript; charset=utf-8",
+    "ahead.js": "text/javascript; charset=utf-8",
     "viewer.js": "text/javascript; charset=utf-8",
     "objects.js": "text/javascript; charset=utf-8",
     "panel.js": "text/javascript; charset=utf-8",

@@ -71,6 +71,7 @@ fn api_routes() -> Router<Shared> {
         .route("/api/volume", get(api::volume))
         .route("/api/voxels", get(api::voxels))
         .route("/api/mask", post(api::mask))
+        .route("/api/encode-ahead", post(api::encode_ahead))
         .route("/api/segmentation", post(api::segmentation).layer(DefaultBodyLimit::max(MOST_OBJECTS_BYTES)))
         .route(
             "/api/label",

@@ -89,7 +89,8 @@ impl Server {
         let workspaces = Workspaces::new(uploads.directory(), &config.limits)
             .map_err(|source| ServeError::Directory { path: uploads.directory().to_owned(), source })?;
         let limits = &config.limits;
-        let (model, Facts { accepts, preprocessing }, network) = Model::start(Arc::new(open), limits.queue)?;
+        let (model, facts, network) = Model::start(Arc::new(open), limits.queue)?;
+        let Facts { accepts, preprocessing, keeps_embeddings } = facts;
         if !accepts.clicks {
             return Err(ServeError::NoPrompts);
         }
@@ -111,6 +112,8 @@ impl Server {
             uploads,
             workspaces,
             labels,
+            // What is encoded ahead would be lost.
+            encodes_ahead: config.encode_ahead && keeps_embeddings,
             config,
         });
         Ok(Self { listener, address, shared, network })

@@ -35,6 +35,8 @@ pub(crate) struct Core {
     pub(crate) memory: Arc<Memory>,
     pub(crate) metrics: Metrics,
     pub(crate) labels: Option<Labels>,
+    /// Whether crops are encoded before a click.
+    pub(crate) encodes_ahead: bool,
 }
 
 impl Core {

@@ -87,7 +87,11 @@ pub struct ServeArgs {
     #[arg(long)]
     pub log_json: bool,
 
-    /// Memory for embeddings of earlier crops, in MiB
+    /// Do not encode the region under a resting pointer or crosshair before the click
+    #[arg(long)]
+    pub no_encode_ahead: bool,
+
+    /// Memory for embeddings of earlier crops, in MiB; a quarter more is for those encoded ahead
     #[arg(long, value_name = "MIB", default_value_t = 2048)]
     pub cache: usize,
 

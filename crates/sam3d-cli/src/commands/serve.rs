@@ -41,6 +41,7 @@ pub fn run(args: &ServeArgs, global: &GlobalArgs) -> anyhow::Result<()> {
         studies: args.studies.clone(),
         labels,
         sessions: args.sessions.clone(),
+        encode_ahead: !args.no_encode_ahead,
         target: args.name.clone(),
         limits: Limits {
             voxels: args.reading.max_voxels,

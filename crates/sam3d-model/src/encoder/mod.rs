@@ -61,17 +61,35 @@ impl ImageEncoder {
         image: &Tensor,
         observe: &mut dyn FnMut(usize, &Tensor),
     ) -> Vec<Tensor> {
+        let always = &mut |at, tokens: &Tensor| {
+            observe(at, tokens);
+            true
+        };
+        self.forward_while(image, always).unwrap_or_default()
+    }
+
+    /// Like [`Self::forward`], and asks `go_on` after the embedding (0) and after each block (i + 1) whether to go on, showing
+    /// it the tokens. `None` if it was not to.
+    pub(crate) fn forward_while(
+        &self,
+        image: &Tensor,
+        go_on: &mut dyn FnMut(usize, &Tensor) -> bool,
+    ) -> Option<Vec<Tensor>> {
         let mut tokens = self.embed.forward(image);
-        observe(0, &tokens);
+        if !go_on(0, &tokens) {
+            return None;
+        }
         let mut maps = Vec::with_capacity(self.levels.len());
         for (index, block) in self.blocks.iter().enumerate() {
             tokens = block.forward(&tokens, &self.codes);
-            observe(index + 1, &tokens);
+            if !go_on(index + 1, &tokens) {
+                return None;
+            }
             if self.levels.contains(&index) {
                 maps.push(self.neck_3d[maps.len()].forward(&tokens));
             }
         }
-        maps
+        Some(maps)
     }
 }
 

@@ -166,6 +166,21 @@ impl Sam3d {
         Ok(self.encode_maps(self.image_encoder.forward(image), image))
     }
 
+    /// Like [`encode`](Self::encode), and asks `go_on` after each block of the encoder whether to go on; `None` if not.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
+    pub fn encode_while(
+        &self,
+        image: &Tensor,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<Option<Embedding>, ModelError> {
+        self.check_image(image)?;
+        let _precision = self.precision.enter();
+        let maps = self.image_encoder.forward_while(image, &mut |_, _| go_on());
+        Ok(maps.map(|maps| self.encode_maps(maps, image)))
+    }
+
     fn check_image(&self, image: &Tensor) -> Result<(), ModelError> {
         let side = self.config.crop as i64;
         let found = image.size();
@@ -237,12 +252,30 @@ impl Sam3d {
     /// As [`Self::encode`].
     pub fn embed(&self, crop: &[f32]) -> Result<Embedding, ModelError> {
         let _no_grad = tch::no_grad_guard();
+        self.encode(&self.image_of(crop)?)
+    }
+
+    /// Like [`embed`](Self::embed), and asks `go_on` after each block of the encoder whether to go on; `None` if not.
+    ///
+    /// # Errors
+    /// As [`Self::encode`].
+    pub fn embed_while(
+        &self,
+        crop: &[f32],
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<Option<Embedding>, ModelError> {
+        let _no_grad = tch::no_grad_guard();
+        self.encode_while(&self.image_of(crop)?, go_on)
+    }
+
+    /// A crop's intensities as a batch of one.
+    fn image_of(&self, crop: &[f32]) -> Result<Tensor, ModelError> {
         let side = self.config.crop as i64;
         let expected = vec![1, 1, side, side, side];
         if crop.len() as i64 != side.pow(3) {
             return Err(ModelError::ImageShape { found: vec![crop.len() as i64], expected });
         }
-        self.encode(&Tensor::from_slice(crop).view(expected.as_slice()).to_device(self.device()))
+        Ok(Tensor::from_slice(crop).view(expected.as_slice()).to_device(self.device()))
     }
 
     /// The second half of [`predict`](Self::predict): the probability for prompts on the crop that was embedded.

@@ -1,5 +1,6 @@
 //! What the page asks for, under `/api`.
 
+mod ahead;
 mod diameters;
 mod file;
 mod image;
@@ -11,6 +12,7 @@ mod studies;
 mod voxels;
 mod workspace;
 
+pub(crate) use ahead::encode_ahead;
 pub(crate) use file::{save_label, segmentation};
 pub(crate) use image::{as_nifti, image, volume};
 pub(crate) use label_objects::{of_file, of_saved};

@@ -32,6 +32,7 @@ pub(crate) async fn state(State(server): SharedState) -> Json<Value> {
         "negative_refused": Accepts::NO_NEGATIVE_CLICKS,
         "shapes": server.rules.accepts.shapes,
         "shapes_refused": Accepts::NO_SHAPES,
+        "encodes_ahead": server.encodes_ahead,
         "most_clicks": server.rules.most,
         "upload_bytes": server.config.limits.upload_bytes,
         "uploads": server.uploads.count(),

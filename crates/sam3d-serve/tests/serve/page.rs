@@ -45,6 +45,44 @@ fn a_click_gives_the_mask_of_segment_and_the_next_one_costs_the_decoder_only() {
     assert!(other["encoding_seconds"].is_f64());
 }
 
+/// The crop under a resting crosshair is encoded once: the click there needs the decoder only, and its mask is the same.
+#[test]
+fn a_click_after_the_crosshair_rested_hits_the_kept_embedding() {
+    let served = Served::start();
+    let encodings = || {
+        let metrics = served.get("/metrics").text();
+        let line = metrics.lines().find_map(|line| line.strip_prefix("sam3d_encodings_total ")).unwrap();
+        line.parse::<u32>().unwrap()
+    };
+    let rest = |clicks: &[[usize; 3]]| {
+        let clicks: Vec<Value> = clicks.iter().map(|ijk| json!({ "ijk": ijk })).collect();
+        served.post("/api/encode-ahead?study=one", &json!({ "clicks": clicks }))
+    };
+    assert_eq!(served.get("/api/state").json()["encodes_ahead"], true);
+    assert!(rest(&[BALLS[0]]).json()["encoding_seconds"].is_f64());
+    assert!(rest(&[BALLS[0]]).json()["encoding_seconds"].is_null(), "known");
+    assert_eq!(encodings(), 1);
+    let clicked = served.post("/api/mask?study=one", &request(&[BALLS[0]])).last_line();
+    assert!(clicked["encoding_seconds"].is_null(), "{clicked}");
+    assert_eq!(mask_of_runs(&clicked), expected(&served.studies.join("one.nii.gz"), BALLS[0], THRESHOLD));
+    // The next click of the object stays in its crop; one far away would not.
+    assert!(rest(&[BALLS[0], BALLS[0].map(|index| index + 2)]).json()["encoding_seconds"].is_null());
+    assert_eq!(encodings(), 1);
+    assert!(rest(&[BALLS[0], BALLS[1]]).json()["encoding_seconds"].is_f64());
+    served.post("/api/mask?study=one", &request(&[BALLS[0], BALLS[1]])).last_line();
+    assert_eq!(encodings(), 2);
+    let outside = rest(&[[64, 0, 0]]);
+    assert!(outside.status == 400 && outside.detail().contains("i runs from 0 to 63"), "{}", outside.text());
+
+    for served in
+        [Served::with(|config| config.encode_ahead = false), Served::of(bright::config(), 0, |_| {})]
+    {
+        assert_eq!(served.get("/api/state").json()["encodes_ahead"], false);
+        let body = json!({ "clicks": [{ "ijk": BALLS[0] }] });
+        assert_eq!(served.post("/api/encode-ahead?study=one", &body).status, 404);
+    }
+}
+
 #[test]
 fn what_does_not_fit_the_memory_is_encoded_again() {
     let encoded = |served: &Served, clicks: &[[usize; 3]]| {
@@ -243,7 +281,7 @@ fn the_page_is_whole() {
         }
     }
     let files: Vec<&str> = seen.iter().map(String::as_str).collect();
-    assert_eq!(files.len(), 9, "{files:?}");
+    assert_eq!(files.len(), 10, "{files:?}");
     assert_eq!(served.get("/page/../Cargo.toml").status, 404);
     assert_eq!(served.get("/page/none.js").status, 404);
 }
