@@ -15,6 +15,7 @@ const DATA: &str = "sam3d-data";
 const METRICS: &str = "sam3d-metrics";
 const PICKLE: &str = "sam3d-pickle";
 const NNIA: &str = "sam3d-nnia";
+const DICOMWEB: &str = "sam3d-dicomweb";
 const MODEL: &str = "sam3d-model";
 const BASELINES: &str = "sam3d-baselines";
 const INFER: &str = "sam3d-infer";
@@ -60,12 +61,16 @@ fn crates_depend_only_downwards() {
     let dependencies = dependencies();
     let torch = ["tch", "torch-sys"];
     // From the bottom up; what a crate may not need are those above it, and beside it where the list says so.
-    let never: [(&str, &[&str]); 15] = [
+    let never: [(&str, &[&str]); 16] = [
         (GEOM, &[IO, METRICS, PICKLE, DATA, MODEL, BASELINES, INFER, EVAL, TRAIN, SERVE, CLI, XTASK]),
         (IO, &[METRICS, PICKLE, DATA, MODEL, BASELINES, INFER, EVAL, TRAIN, SERVE, CLI, XTASK]),
         (METRICS, &[IO, PICKLE, DATA, MODEL, BASELINES, INFER, EVAL, TRAIN, SERVE, CLI, XTASK]),
         (PICKLE, &[GEOM, IO, METRICS, DATA, MODEL, BASELINES, INFER, EVAL, TRAIN, SERVE, CLI, XTASK]),
         (NNIA, &[GEOM, IO, METRICS, PICKLE, DATA, MODEL, BASELINES, INFER, EVAL, TRAIN, SERVE, CLI, XTASK]),
+        (
+            DICOMWEB,
+            &[GEOM, IO, METRICS, PICKLE, NNIA, DATA, MODEL, BASELINES, INFER, EVAL, TRAIN, SERVE, CLI, XTASK],
+        ),
         (
             TESTKIT,
             &[GEOM, IO, METRICS, PICKLE, DATA, MODEL, BASELINES, INFER, EVAL, TRAIN, SERVE, CLI, XTASK],
@@ -80,7 +85,7 @@ fn crates_depend_only_downwards() {
         (SERVE, &[DATA, COMMANDS, BASELINES, EVAL, TRAIN, CLI, XTASK]),
         (XTASK, &[MODEL, BASELINES, INFER, EVAL, TRAIN, SERVE, CLI]),
     ];
-    let without_torch = [GEOM, IO, DATA, METRICS, PICKLE, NNIA, COMMANDS, TESTKIT, XTASK];
+    let without_torch = [GEOM, IO, DATA, METRICS, PICKLE, NNIA, DICOMWEB, COMMANDS, TESTKIT, XTASK];
 
     let rules = never
         .iter()
@@ -98,8 +103,8 @@ fn crates_depend_only_downwards() {
     let mut named: Vec<&str> = dependencies.keys().map(String::as_str).collect();
     named.sort_unstable();
     let mut known = [
-        GEOM, IO, DATA, METRICS, PICKLE, NNIA, MODEL, BASELINES, INFER, EVAL, TRAIN, SERVE, COMMANDS, CLI,
-        TESTKIT, XTASK, START,
+        GEOM, IO, DATA, METRICS, PICKLE, NNIA, DICOMWEB, MODEL, BASELINES, INFER, EVAL, TRAIN, SERVE,
+        COMMANDS, CLI, TESTKIT, XTASK, START,
     ];
     known.sort_unstable();
     assert_eq!(named, known, "a new crate needs its rule here");

@@ -78,6 +78,7 @@ fn only_programs_touch_the_process() {
         "metrics",
         "pickle",
         "nnia",
+        "dicomweb",
         "model",
         "baselines",
         "infer",

@@ -5,6 +5,7 @@ use std::{
     io::{self, Write},
 };
 
+use sam3d_dicomweb::DicomWebError;
 use sam3d_eval::EvalError;
 use sam3d_infer::InferError;
 use sam3d_io::{IoError, dicom::DicomError};
@@ -59,6 +60,7 @@ fn hint(error: &anyhow::Error) -> Option<String> {
         if let Some(TrainError::Dataset(error)) = cause.downcast_ref() {
             return sam3d_commands::hint_of_dataset(error, PROGRAM);
         }
+        let of_archive = || cause.downcast_ref().and_then(hint_of_archive);
         let of_evaluation = || cause.downcast_ref().and_then(hint_of_evaluation);
         let of_training = || cause.downcast_ref().and_then(hint_of_training);
         let of_model = || cause.downcast_ref().and_then(hint_of_model);
@@ -66,7 +68,7 @@ fn hint(error: &anyhow::Error) -> Option<String> {
         let of_dicom = || cause.downcast_ref().and_then(hint_of_dicom);
         let of_file = || cause.downcast_ref().and_then(hint_of_file).or_else(of_dicom);
         let of_network = || of_training().or_else(of_model).or_else(of_session);
-        of_evaluation().or_else(of_network).or_else(of_file).map(str::to_owned)
+        of_evaluation().or_else(of_network).or_else(of_file).or_else(of_archive).map(str::to_owned)
     };
     error.chain().find_map(of_cause).or_else(|| sam3d_commands::hint(error, PROGRAM))
 }
@@ -82,6 +84,20 @@ pub fn with_threshold(error: IoError, option: &str) -> anyhow::Error {
 fn hint_of_file(error: &IoError) -> Option<&'static str> {
     let IoError::Dicom { problem, .. } = error else { return None };
     hint_of_dicom(problem)
+}
+
+fn hint_of_archive(error: &DicomWebError) -> Option<&'static str> {
+    match error {
+        DicomWebError::AccessRefused { with_token: false, .. } => {
+            Some("give it with --dicomweb-token-file FILE")
+        }
+        DicomWebError::AddressInvalid { .. } => Some("give it with --dicomweb URL"),
+        DicomWebError::SeriesInSeveralStudies { .. } => Some("with --study UID"),
+        DicomWebError::TooLarge { what: "bytes of a series", .. } => {
+            Some("a larger cache is made with --dicomweb-cache-size MIB")
+        }
+        _ => None,
+    }
 }
 
 fn hint_of_dicom(problem: &DicomError) -> Option<&'static str> {

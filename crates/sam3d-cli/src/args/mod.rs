@@ -4,6 +4,7 @@ mod compare;
 mod convert;
 mod convert_volume;
 mod dataset_stats;
+mod dicomweb;
 mod eval;
 mod export_nnunet;
 mod fetch_sample;
@@ -31,6 +32,7 @@ pub use compare::{CompareArgs, RunArg};
 pub use convert::ConvertArgs;
 pub use convert_volume::ConvertVolumeArgs;
 pub use dataset_stats::DatasetStatsArgs;
+pub use dicomweb::DicomWebArgs;
 pub use eval::{
     EvalArgs, FirstArg, KeepMasks, MethodName, PositionArg, ProtocolArg, RunCheckpoint, Split, WindowWeights,
 };

@@ -1,6 +1,6 @@
 use std::{
     num::{NonZeroU8, NonZeroUsize},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use clap::Args;
@@ -9,7 +9,7 @@ use sam3d_io::dicom::derived::SegmentKind;
 use sam3d_model::Precision;
 
 use super::{
-    ImageReadArgs, PromptArgs, Space, WeightsArg,
+    DicomWebArgs, ImageReadArgs, PromptArgs, Space, WeightsArg,
     values::{augmentation, precision, probability},
 };
 
@@ -46,6 +46,9 @@ Examples:
   A DICOM segmentation (SEG) that a PACS stores beside the series, and a structure set (RTSTRUCT):
     sam3d segment --weights best.safetensors --image ct/ --point 112,87,40 --out mask.dcm
     sam3d segment --weights best.safetensors --image ct/ --point 112,87,40 --out gtv.rtstruct.dcm
+  A series of a DICOMweb archive, whose segmentation is stored beside it:
+    sam3d segment --dicomweb https://pacs.example/dicom-web --dicomweb-token-file token.txt \\
+      --series 1.2.840.113619.2.30 --space lps --point -31.5,12,204 --out mask.dcm --store
   A tumour larger than the crop, followed over at most 20 crops:
     sam3d segment --weights best.safetensors --image ct.nii.gz --point 112,87,40 --out mask.nii.gz \\
       --grow --max-crops 20
@@ -70,8 +73,8 @@ pub struct SegmentArgs {
     pub base: Option<PathBuf>,
 
     /// CT volume (NIfTI, NRRD, MetaImage, or a directory of DICOM slices)
-    #[arg(long, value_name = "FILE")]
-    pub image: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "dicomweb")]
+    pub image: Option<PathBuf>,
 
     /// The prompts.
     #[command(flatten)]
@@ -160,4 +163,23 @@ pub struct SegmentArgs {
     /// How the volumes are read.
     #[command(flatten)]
     pub reading: ImageReadArgs,
+
+    /// Study Instance UID, for archives that search series by study only
+    #[arg(long, value_name = "UID", requires = "dicomweb")]
+    pub study: Option<String>,
+
+    /// Store the .dcm of --out in the archive as well
+    #[arg(long, requires = "dicomweb")]
+    pub store: bool,
+
+    /// The archive of the series.
+    #[command(flatten)]
+    pub archive: DicomWebArgs,
+}
+
+impl SegmentArgs {
+    /// The image, as messages name it.
+    pub fn image_path(&self) -> &Path {
+        self.image.as_deref().unwrap_or(Path::new("image"))
+    }
 }

@@ -1,5 +1,6 @@
 //! The commands, one file or directory each.
 
+pub mod archive;
 pub mod compare;
 pub mod convert;
 pub mod convert_volume;

@@ -80,7 +80,7 @@ fn prompt(argument: &PromptArg, args: &SegmentArgs, image: &Volume) -> anyhow::R
     let option = argument.option();
     let voxel = |coordinates: [f64; 3]| {
         let voxel = args.space.voxel_ijk(option, coordinates, &image.grid);
-        voxel.with_context(|| args.image.display().to_string())
+        voxel.with_context(|| args.image_path().display().to_string())
     };
     Ok(match argument {
         PromptArg::Point(point) => Prompt::click(voxel(point.coordinates)?, point.label),
@@ -110,7 +110,7 @@ pub fn read_mask(path: &Path, args: &SegmentArgs, image: &Volume) -> anyhow::Res
     let options = LabelOptions { threshold: args.mask_threshold, ..LabelOptions::default() };
     let mask = read_label_with(path, &image.grid, args.reading.limits(), options)
         .map_err(|error| output::with_threshold(error, "--mask-threshold"))?;
-    check_same_grid((&args.image, &image.grid), (path, &mask.grid))?;
+    check_same_grid((args.image_path(), &image.grid), (path, &mask.grid))?;
     Ok(mask.data.mapv(|value| u8::from(value != 0.0)))
 }
 

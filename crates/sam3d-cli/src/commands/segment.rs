@@ -26,6 +26,7 @@ use sam3d_metrics::{IntensityStatistics, Overlap};
 use serde::Serialize;
 
 use super::{
+    archive::OpenArchive,
     mask_output::{self, Described, MaskOutput},
     prompts, segmenter, weights,
     writable::check_writable,
@@ -42,6 +43,31 @@ use crate::{
 /// # Errors
 /// If a file cannot be read or written, a point is outside the image, or the weights do not understand the prompts.
 pub fn run(args: &SegmentArgs, global: &GlobalArgs) -> anyhow::Result<()> {
+    let Some(archive) = OpenArchive::open(&args.archive)? else {
+        return segment(args, global, |_| Ok(None));
+    };
+    if args.image.is_some() {
+        bail!("give either --image or --dicomweb");
+    }
+    let output = MaskOutput::of_path(&args.out)?;
+    if args.store && matches!(output, MaskOutput::Volume(_)) {
+        bail!("--store: an archive stores .dcm and .rtstruct.dcm, not {}", args.out.display());
+    }
+    check_writable(&args.out, args.force)?;
+    let uid = args.reading.series.as_deref().context("--dicomweb needs --series UID")?;
+    let series = archive.fetch(uid, args.study.as_deref())?;
+    let args = SegmentArgs { image: Some(series.directory().to_owned()), ..args.clone() };
+    segment(&args, global, |path| {
+        args.store.then(|| archive.store(&series.record().study, path).map(|uid| uid.to_string())).transpose()
+    })
+}
+
+/// The same for an image on disk. `store` stores the mask's file elsewhere and says as what, if that is asked for.
+fn segment(
+    args: &SegmentArgs,
+    global: &GlobalArgs,
+    store: impl Fn(&Path) -> anyhow::Result<Option<String>>,
+) -> anyhow::Result<()> {
     check_writable(&args.out, args.force)?;
     let output = MaskOutput::of_path(&args.out)?;
     if let Some(path) = &args.prob_out {
@@ -53,8 +79,8 @@ pub fn run(args: &SegmentArgs, global: &GlobalArgs) -> anyhow::Result<()> {
     }
     // Fast checks first: prompts and ground truth before weights and network.
     let recorded = args.session.as_deref().map(read_log).transpose()?;
-    let source = output.source(&args.image, args.reading.series.as_deref())?;
-    let image = args.reading.read(&args.image)?;
+    let source = output.source(args.image_path(), args.reading.series.as_deref())?;
+    let image = args.reading.read(args.image_path())?;
     let steps = prompts::steps(args, &image)?;
     let truth = args.truth.as_ref().map(|path| prompts::read_mask(path, args, &image)).transpose()?;
     let options = SegmenterOptions {
@@ -74,7 +100,7 @@ pub fn run(args: &SegmentArgs, global: &GlobalArgs) -> anyhow::Result<()> {
         check_writable(&directory.join("overlay_views.png"), true)?;
     }
 
-    let mut session = segmenter.session(image).with_context(|| args.image.display().to_string())?;
+    let mut session = segmenter.session(image).with_context(|| args.image_path().display().to_string())?;
     let change = answer(args, &mut session, steps, recorded.as_ref())?;
     warn(args, &session, change);
     let part = session.mask_part(args.threshold)?;
@@ -82,7 +108,7 @@ pub fn run(args: &SegmentArgs, global: &GlobalArgs) -> anyhow::Result<()> {
     let mut mask = Array3::zeros(grid.shape_kji());
     part.paint(&mut mask, 1)?;
     let clicked = clicked(&session);
-    let report =
+    let mut report =
         Report::new(args, part.voxels(), &mask, truth.as_ref(), clicked.clone(), change.crops, &session)?;
     if report.voxels == 0 {
         tracing::warn!("the mask is empty: no voxel's probability is above {}", args.threshold);
@@ -122,6 +148,7 @@ pub fn run(args: &SegmentArgs, global: &GlobalArgs) -> anyhow::Result<()> {
         let text = session.log()?.to_json()?;
         atomic::write(path, overwrite, |file| std::io::Write::write_all(file, text.as_bytes()))?;
     }
+    report.stored = store(&args.out)?;
     output::emit(&report, global.json)
 }
 
@@ -254,6 +281,8 @@ struct Report {
     probability: Option<PathBuf>,
     overlays: Option<PathBuf>,
     session: Option<PathBuf>,
+    /// SOP Instance UID of the object that the archive has stored.
+    stored: Option<String>,
     clicks_ijk: Vec<[usize; 3]>,
     /// Crops or windows that the network saw in the last step.
     crops: usize,
@@ -290,6 +319,7 @@ impl Report {
             probability: args.prob_out.clone(),
             overlays: args.overlay.clone(),
             session: args.log.clone(),
+            stored: None,
             clicks_ijk,
             crops,
             voxels,
@@ -321,6 +351,9 @@ impl fmt::Display for Report {
         }
         if let Some(path) = &self.session {
             writeln!(f, "session      {}", path.display())?;
+        }
+        if let Some(uid) = &self.stored {
+            writeln!(f, "stored       {uid}")?;
         }
         Ok(())
     }
