@@ -109,6 +109,8 @@ fn start(weights: &str, studies: &str, clients: usize, cache_mib: usize) -> Outc
         studies: Some(studies.into()),
         labels: None,
         sessions: None,
+        archive: None,
+        algorithm: "bright.safetensors".to_owned(),
         encode_ahead: true,
         target: "target".to_owned(),
         limits: Limits { queue: clients, ..Limits::default() },

@@ -161,6 +161,8 @@ mod tests {
             studies: None,
             labels: None,
             sessions: None,
+            archive: None,
+            algorithm: "bright.safetensors".to_owned(),
             encode_ahead: true,
             target: "target".to_owned(),
             limits: Limits::default(),

@@ -1,5 +1,7 @@
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
+use crate::ArchiveConfig;
+
 /// What is served, where, and to whom.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -19,6 +21,10 @@ pub struct Config {
     pub sessions: Option<PathBuf>,
     /// Whether the crop in which a page's user is about to click is encoded before the click, while nobody asks for a mask.
     pub encode_ahead: bool,
+    /// Archive whose series are offered.
+    pub archive: Option<ArchiveConfig>,
+    /// Name of the weights, as DICOM objects name their algorithm.
+    pub algorithm: String,
     /// What the network finds, as viewers shall call it.
     pub target: String,
     /// Bounds on what clients can ask for.

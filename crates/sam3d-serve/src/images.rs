@@ -2,12 +2,11 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, Weak},
-    time::SystemTime,
 };
 
+use sam3d_dicomweb::CachedSeries;
 use sam3d_geom::Preprocessing;
 use sam3d_infer::{Image, Lru};
 use sam3d_io::{IoError, ReadLimits, Volume};
@@ -15,10 +14,12 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedSemaphorePermit};
 
 use crate::{
     Config,
+    archive::ArchiveStudies,
     memory::Memory,
     names::{Asker, Names},
     refusal::Refusal,
     series::Surveys,
+    source::Source,
     studies,
     studies::Study,
     uploads::{UploadInfo, Uploads},
@@ -45,6 +46,8 @@ pub(crate) struct Located {
     pub(crate) series: Option<String>,
     /// The file's name as its owner knows it.
     pub(crate) file_name: String,
+    /// Keeps a series of the archive on disk.
+    pub(crate) kept: Option<Arc<CachedSeries>>,
 }
 
 impl Located {
@@ -77,83 +80,16 @@ pub(crate) struct Images {
     pub(crate) names: Names,
     /// The series of the studies' directories.
     surveys: Arc<Surveys>,
+    /// Series that lie elsewhere until they are named.
+    archive: Option<ArchiveStudies>,
     /// Memory for reading.
     memory: Arc<Memory>,
     /// Volumes that are being read: who waits for one finds it prepared.
     turns: Mutex<HashMap<PathBuf, Weak<AsyncMutex<()>>>>,
 }
 
-/// A volume in the state it was read in: one that was replaced since, in whole or in part, is read again.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Source {
-    path: PathBuf,
-    series: Option<String>,
-    files: Vec<FileState>,
-}
-
-/// What changes when a file is replaced.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct FileState {
-    path: PathBuf,
-    bytes: u64,
-    modified: Option<SystemTime>,
-    /// Number of the file, and the time at which the system changed anything of it, where there are such.
-    identity: [i64; 3],
-}
-
 /// Memory for each voxel of a volume while it is read: as `f32`, as it is kept, and what a reader needs beside it.
 const VOXEL_BYTES: u64 = 9;
-
-/// Levels of directories below a series, as many as the reader of DICOM looks into.
-const LEVELS: usize = 8;
-
-impl Source {
-    /// The state of the files that may belong to the volume at `path`: of a header with a detached data file those beside
-    /// it, of a directory all.
-    fn of(path: PathBuf, series: Option<String>) -> io::Result<Self> {
-        let is_directory = fs::metadata(&path)?.is_dir();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-        let is_header = [".mhd", ".nhdr", ".hdr", ".hdr.gz"].iter().any(|ending| name.ends_with(ending));
-        let mut files = Vec::new();
-        if is_directory {
-            collect(&path, LEVELS, &mut files)?;
-        } else if let Some(parent) = path.parent().filter(|_| is_header) {
-            collect(parent, 1, &mut files)?;
-        } else {
-            files.push(FileState::of(path.clone())?);
-        }
-        files.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(Self { path, series, files })
-    }
-}
-
-impl FileState {
-    fn of(path: PathBuf) -> io::Result<Self> {
-        let metadata = fs::metadata(&path)?;
-        #[cfg(unix)]
-        let identity = {
-            use std::os::unix::fs::MetadataExt;
-            [metadata.ino() as i64, metadata.ctime(), metadata.ctime_nsec()]
-        };
-        #[cfg(not(unix))]
-        let identity = [0; 3];
-        Ok(Self { path, bytes: metadata.len(), modified: metadata.modified().ok(), identity })
-    }
-}
-
-/// The states of the files in `directory` and, down to `levels`, below.
-fn collect(directory: &Path, levels: usize, files: &mut Vec<FileState>) -> io::Result<()> {
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        if !entry.file_type()?.is_dir() {
-            // A link to nowhere is no file of the volume.
-            files.extend(FileState::of(entry.path()).ok());
-        } else if levels > 1 {
-            collect(&entry.path(), levels - 1, files)?;
-        }
-    }
-    Ok(())
-}
 
 impl Images {
     pub(crate) fn new(
@@ -168,6 +104,7 @@ impl Images {
             prepared: Mutex::new(Lru::new(config.limits.image_cache_bytes)),
             names,
             surveys: Arc::default(),
+            archive: config.archive.clone().map(ArchiveStudies::new),
             memory,
             turns: Mutex::default(),
         }
@@ -181,6 +118,26 @@ impl Images {
             .await
             .map_err(|error| Refusal::internal("list the studies", &error))?
             .map_err(|error| Refusal::internal("list the studies", &error))
+    }
+
+    /// The archive, if there is one.
+    pub(crate) fn archive(&self) -> Option<&ArchiveStudies> {
+        self.archive.as_ref()
+    }
+
+    /// The study `id`: of the directory, by its name there or its Series Instance UID; else of the archive, which then sends it.
+    async fn study(&self, id: &str, config: &Config) -> Result<Known, Refusal> {
+        let mut listed = self.listed(config).await?;
+        let has_uid = |study: &Study| study.series.as_deref() == Some(id);
+        let of_series = || listed.iter().find(|(_, study)| has_uid(study)).map(|(name, _)| name.clone());
+        let name = if listed.contains_key(id) { Some(id.to_owned()) } else { of_series() };
+        if let Some(study) = name.and_then(|name| listed.remove(&name)) {
+            return Ok(Known::of_study(study));
+        }
+        match &self.archive {
+            Some(archive) => archive.series(id).await.map(Known::of_archive),
+            None => Err(Refusal::not_found(format!("there is no study {id:?}"))),
+        }
     }
 
     /// How images are prepared.
@@ -217,8 +174,7 @@ impl Images {
         if let Some(id) = self.names.find(name, asker)? {
             return uploads.get(&id, true).map(Known::of_upload);
         }
-        let study = self.listed(config).await?.remove(name);
-        study.map(Known::of_study).ok_or_else(|| Refusal::not_found(format!("there is no study {name:?}")))
+        self.study(name, config).await
     }
 
     /// The image `name`, which then counts as used.
@@ -236,11 +192,7 @@ impl Images {
                 known.located.series = Some(uid.clone());
                 known
             }
-            ImageName::Study(id) => {
-                let study = self.listed(config).await?.remove(id);
-                let missing = || Refusal::not_found(format!("there is no study {id:?}"));
-                Known::of_study(study.ok_or_else(missing)?)
-            }
+            ImageName::Study(id) => self.study(id, config).await?,
             ImageName::Called(name, asker) => self.known(name, (config, uploads), asker).await?,
         })
     }
@@ -274,8 +226,9 @@ impl Images {
 
     /// The prepared image in the file `located`.
     pub(crate) async fn open(&self, located: Located) -> Result<Arc<Image>, Refusal> {
-        let Located { path, series, file_name } = located;
-        let source = source(path, series).await.map_err(|_| {
+        // Held until the volume is read.
+        let Located { path, series, file_name, kept: _kept } = located;
+        let source = Source::of(path, series).await.map_err(|_| {
             Refusal::not_found(format!("{file_name}: the file is no longer there, or cannot be read"))
         })?;
         if let Some(image) = self.prepared(&source) {
@@ -343,43 +296,25 @@ impl Known {
     fn of_study(study: Study) -> Self {
         let ending = studies::ending(&study.file_name);
         let Study { id, file_name, path, series, .. } = study;
-        Self { stem: id, ending, located: Located { path, series, file_name } }
+        Self { stem: id, ending, located: Located { path, series, file_name, kept: None } }
     }
 
     fn of_upload(upload: UploadInfo) -> Self {
         let ending = studies::ending(&upload.name);
         // By content: the same volume has the same labels, whoever sends it under whatever name.
         let stem = format!("upload-{}", &upload.sha256[..32]);
-        Self { stem, ending, located: Located { path: upload.path, series: None, file_name: upload.name } }
+        let located = Located { path: upload.path, series: None, file_name: upload.name, kept: None };
+        Self { stem, ending, located }
     }
-}
 
-async fn source(path: PathBuf, series: Option<String>) -> io::Result<Source> {
-    tokio::task::spawn_blocking(move || Source::of(path, series)).await.map_err(io::Error::other)?
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_part_that_was_replaced_is_noticed() {
-        let directory = tempfile::tempdir().unwrap();
-        let root = directory.path();
-        fs::create_dir_all(root.join("series/deep")).unwrap();
-        let names = ["ct.nii", "ct.mhd", "ct.raw", "series/deep/slice"];
-        names.iter().for_each(|name| fs::write(root.join(name), "old").unwrap());
-        for (image, part) in [("ct.nii", "ct.nii"), ("ct.mhd", "ct.raw"), ("series", "series/deep/slice")] {
-            let state = || Source::of(root.join(image), None).unwrap();
-            let (before, part) = (state(), root.join(part));
-            assert_eq!(before, state());
-            // Of the same size and time, as a copy that keeps the times makes it.
-            let modified = fs::metadata(&part).unwrap().modified().unwrap();
-            fs::write(root.join("new"), "new").unwrap();
-            fs::File::open(root.join("new")).unwrap().set_modified(modified).unwrap();
-            fs::rename(root.join("new"), &part).unwrap();
-            assert_ne!(before, state(), "{image}");
-        }
-        assert!(Source::of(root.join("missing"), None).is_err());
+    fn of_archive(series: Arc<CachedSeries>) -> Self {
+        let uid = series.record().series.to_string();
+        let located = Located {
+            path: series.directory().to_owned(),
+            series: Some(uid.clone()),
+            file_name: uid.clone(),
+            kept: Some(series),
+        };
+        Self { stem: uid, ending: "", located }
     }
 }

@@ -17,8 +17,10 @@
 pub mod access;
 mod answer;
 mod api;
+mod archive;
 mod clients;
 mod config;
+mod dicom_file;
 mod edits;
 mod error;
 mod form;
@@ -42,12 +44,14 @@ mod routes;
 mod series;
 mod series_upload;
 mod server;
+mod source;
 mod state;
 mod studies;
 mod truths;
 mod uploads;
 mod workspaces;
 
+pub use archive::ArchiveConfig;
 pub use config::{Config, Limits};
 pub use error::ServeError;
 pub use server::Server;

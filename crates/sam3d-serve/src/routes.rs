@@ -64,6 +64,8 @@ fn api_routes() -> Router<Shared> {
     Router::new()
         .route("/api/state", get(api::state))
         .route("/api/studies", get(api::studies))
+        .route("/api/archive", get(api::archive))
+        .route("/api/archive/store", post(api::store))
         // Uploads and workspaces count their own bytes.
         .route("/api/uploads", post(api::upload).layer(DefaultBodyLimit::disable()))
         .route("/api/uploads/{id}", delete(api::remove_upload))

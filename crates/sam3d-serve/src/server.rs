@@ -159,6 +159,9 @@ impl Server {
             }
         }
         drop(listener);
+        if let Some(archive) = self.shared.images.archive() {
+            archive.stop();
+        }
         tracing::info!("stopping: running requests may go on for {} s", grace.as_secs());
         if timeout(grace, graceful.shutdown()).await.is_err() {
             tracing::warn!("some requests were cut off");

@@ -2,7 +2,7 @@ use std::{net::IpAddr, path::PathBuf};
 
 use clap::Args;
 
-use super::{ReadArgs, WeightsArg};
+use super::{DicomWebArgs, ReadArgs, WeightsArg};
 
 const NOTES: &str = "\
 Open the printed address in a browser, or enter it in 3D Slicer, napari or MITK as the address of an
@@ -16,6 +16,8 @@ Examples:
     sam3d serve --weights best.safetensors --studies ct/
   For other computers, with a secret that every request must carry:
     sam3d serve --weights best.safetensors --host 0.0.0.0 --token-file secret.txt
+  The CT series of a DICOMweb archive, by UID and description (--phi: by patient and date):
+    sam3d serve --dicomweb https://pacs.example/dicom-web --dicomweb-token-file token.txt
   For an OHIF viewer on another server:
     sam3d serve --weights best.safetensors --studies ct/ --allow-origin http://localhost:3000";
 
@@ -98,4 +100,12 @@ pub struct ServeArgs {
     /// How the volumes are read.
     #[command(flatten)]
     pub reading: ReadArgs,
+
+    /// Show clients of the archive's series whose they are and when they were made
+    #[arg(long, requires = "dicomweb")]
+    pub phi: bool,
+
+    /// The archive whose CT series are offered.
+    #[command(flatten)]
+    pub archive: DicomWebArgs,
 }

@@ -4,11 +4,11 @@ use std::{fmt, fs, time::Duration};
 
 use anyhow::{Context, anyhow};
 use sam3d_infer::{InferError, Segmenter, SegmenterOptions};
-use sam3d_serve::{Config, Limits, ServeError, Server};
+use sam3d_serve::{ArchiveConfig, Config, Limits, ServeError, Server};
 use serde::Serialize;
 use tokio::signal;
 
-use super::{segmenter, weights};
+use super::{archive::OpenArchive, segmenter, weights};
 use crate::{
     args::{GlobalArgs, ServeArgs},
     output, runtime,
@@ -32,6 +32,7 @@ pub fn run(args: &ServeArgs, global: &GlobalArgs) -> anyhow::Result<()> {
     let options = segmenter::options(args.base.as_deref(), args.dataset.as_deref(), options)?;
     let weights = weights::resolve(args.weights.as_ref(), global)?;
     let named = weights.to_string();
+    let archive = OpenArchive::open(&args.archive)?;
     let labels = args.labels.clone().or_else(|| Some(args.studies.as_ref()?.join("labels")));
     let config = Config {
         host: args.host,
@@ -41,6 +42,13 @@ pub fn run(args: &ServeArgs, global: &GlobalArgs) -> anyhow::Result<()> {
         studies: args.studies.clone(),
         labels,
         sessions: args.sessions.clone(),
+        archive: archive.map(|OpenArchive { archive, cache }| ArchiveConfig {
+            archive,
+            cache,
+            shows_patients: args.phi,
+        }),
+        // Directories may be private.
+        algorithm: named.rsplit(['/', '\\']).next().unwrap_or_default().to_owned(),
         encode_ahead: !args.no_encode_ahead,
         target: args.name.clone(),
         limits: Limits {

@@ -14,6 +14,7 @@ mod hospital;
 mod info;
 mod measure;
 mod metrics;
+mod nnunet;
 mod orthanc;
 mod segment;
 mod segment_prompts;

@@ -18,6 +18,7 @@ use super::{
     sent,
 };
 use crate::{
+    dicom_file::ObjectFormat,
     labels::{Checked, Tag},
     mask_file::MaskFormat,
     monai::labels_missing,
@@ -29,10 +30,42 @@ use crate::{
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct FileRequest {
-    format: MaskFormat,
+    format: FileFormat,
     objects: Vec<Object>,
     #[serde(default)]
     overlap: Overlap,
+}
+
+/// A volume, or a DICOM object beside its series.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+enum FileFormat {
+    Volume(MaskFormat),
+    Object(ObjectFormat),
+}
+
+impl TryFrom<String> for FileFormat {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.as_str() {
+            ".dcm" => Ok(Self::Object(ObjectFormat::Segmentation)),
+            ".labelmap.dcm" => Ok(Self::Object(ObjectFormat::LabelMap)),
+            ".rtstruct.dcm" => Ok(Self::Object(ObjectFormat::StructureSet)),
+            ending => MaskFormat::of_ending(ending).map(Self::Volume).ok_or_else(|| {
+                format!(
+                    "format {ending:?}: expected .nii.gz, .nii, .nrrd, .seg.nrrd, .dcm, .labelmap.dcm or .rtstruct.dcm"
+                )
+            }),
+        }
+    }
+}
+
+impl FileRequest {
+    /// Whether it asks for a DICOM object.
+    pub(super) fn is_dicom(&self) -> bool {
+        matches!(self.format, FileFormat::Object(_))
+    }
 }
 
 /// `POST /api/segmentation`: a file with all objects, the first with label 1.
@@ -41,16 +74,28 @@ pub(crate) async fn segmentation(
     query: Asked<ImageQuery>,
     body: Sent<FileRequest>,
 ) -> Result<Response, Refusal> {
-    let query = asked(query)?;
-    let FileRequest { format, objects, overlap } = sent(body)?;
-    let image = query.open(&server).await?;
-    let found = Segmentation::of(objects, &server, &image).await?;
-    let bytes = encoded(found, (format, overlap), &server, image).await?.0;
+    let bytes = file(&server, &asked(query)?, sent(body)?).await?;
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),
         (header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment")),
     ];
     Ok((headers, bytes).into_response())
+}
+
+/// The bytes of the file that `request` asks for.
+pub(super) async fn file(
+    server: &Shared,
+    query: &ImageQuery,
+    request: FileRequest,
+) -> Result<Bytes, Refusal> {
+    let FileRequest { format, objects, overlap } = request;
+    let located = server.locate(&query.name()?).await?;
+    let image = query.open(server).await?;
+    let found = Segmentation::of(objects, server, &image).await?;
+    match format {
+        FileFormat::Volume(format) => Ok(encoded(found, (format, overlap), server, image).await?.0),
+        FileFormat::Object(format) => found.encode_dicom(format, located, (server, &image)).await,
+    }
 }
 
 /// A segmentation to keep.

@@ -1,6 +1,7 @@
 //! What the page asks for, under `/api`.
 
 mod ahead;
+mod archive;
 mod diameters;
 mod file;
 mod image;
@@ -13,6 +14,7 @@ mod voxels;
 mod workspace;
 
 pub(crate) use ahead::encode_ahead;
+pub(crate) use archive::{archive, store};
 pub(crate) use file::{save_label, segmentation};
 pub(crate) use image::{as_nifti, image, volume};
 pub(crate) use label_objects::{of_file, of_saved};
@@ -75,6 +77,11 @@ impl ImageQuery {
             }
             _ => Err(Refusal::bad_request("name the image by one of study and upload")),
         }
+    }
+
+    /// The study it names.
+    fn study(&self) -> Option<&str> {
+        self.study.as_deref()
     }
 
     /// The image, if it is still the one that is shown.

@@ -12,10 +12,16 @@ use sam3d_io::{
     nrrd::{self, LayeredSegment, Segment},
 };
 use serde::Deserialize;
+use tokio::task::spawn_blocking;
 
-use super::{mask::mask_sha256, object::Drawn};
+use super::{
+    mask::mask_sha256,
+    object::{Drawn, Masked},
+};
 use crate::{
+    dicom_file::{self, Description, DicomMask, ObjectFormat},
     edits::Edit,
+    images::Located,
     mask_file::{self, MaskFormat, MaskType},
     prompts::Click,
     refusal::Refusal,
@@ -27,6 +33,9 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub(super) struct Object {
     pub(super) name: String,
+    /// What the segment of a DICOM file is: tumour, lesion, or a code VALUE:SCHEME:MEANING.
+    #[serde(rename = "type")]
+    kind: Option<String>,
     /// Red, green and blue from 0 to 1.
     colour: [f32; 3],
     /// Clicks, or prompts of every kind as the session log has them.
@@ -56,6 +65,7 @@ pub(super) enum Overlap {
 pub(super) struct Segmentation {
     masks: Vec<MaskPart>,
     segments: Vec<Segment>,
+    descriptions: Vec<Description>,
 }
 
 impl Segmentation {
@@ -66,26 +76,60 @@ impl Segmentation {
         server: &Shared,
         image: &Arc<Image>,
     ) -> Result<Self, Refusal> {
-        let mut found = Self { masks: Vec::new(), segments: Vec::new() };
+        let mut found = Self { masks: Vec::new(), segments: Vec::new(), descriptions: Vec::new() };
         for object in objects {
             let label = u8::try_from(found.segments.len() + 1).map_err(|_| {
                 Refusal::bad_request("more than 255 objects do not fit a file of one byte per voxel")
             })?;
-            let Object { name, colour, clicks, prompts, edits, threshold, mask_sha256: shown } = object;
+            let Object { name, kind, colour, clicks, prompts, edits, threshold, mask_sha256: shown } = object;
+            let kind = kind.as_deref().map(str::parse).transpose().map_err(Refusal::bad_request)?;
+            let is_edited = !edits.is_empty();
             let drawn = Drawn::new((clicks, prompts, edits), threshold, (server, image))?;
             let pending = drawn.ask(server, image)?;
-            let mask = drawn.finish(server, Arc::clone(image), pending).await?.mask;
+            let Masked { mask, log, .. } = drawn.finish(server, Arc::clone(image), pending).await?;
             if shown.is_some_and(|shown| shown != mask_sha256(&mask, image.grid().shape_kji())) {
                 let detail = format!("the mask of {name} is no longer the one that is shown; click again");
                 return Err(Refusal::new(StatusCode::CONFLICT, detail));
             }
             found.masks.push(mask);
+            found.descriptions.push(Description { kind: kind.unwrap_or_default(), log, is_edited });
             found.segments.push(Segment { name, label, colour });
         }
         if found.segments.is_empty() {
             return Err(Refusal::bad_request("there is no object with a click yet"));
         }
         Ok(found)
+    }
+
+    /// The bytes of a DICOM object beside the series at `located`, in which objects may overlap.
+    pub(super) async fn encode_dicom(
+        self,
+        format: ObjectFormat,
+        located: Located,
+        (server, image): (&Shared, &Image),
+    ) -> Result<Bytes, Refusal> {
+        // Each mask is a volume of its own there, of a byte for each voxel; reading takes more.
+        let voxels: usize = image.grid().shape_ijk().iter().product();
+        let memory = server.images.memory_of((voxels * self.masks.len() / 8) as u64).await?;
+        let server = Arc::clone(server);
+        let work = move || {
+            let _memory = memory;
+            let Self { masks, segments, descriptions } = self;
+            let objects: Vec<DicomMask> = masks
+                .into_iter()
+                .zip(segments)
+                .zip(descriptions)
+                .map(|((mask, Segment { name, colour, .. }), description)| DicomMask {
+                    name,
+                    colour,
+                    mask,
+                    description,
+                })
+                .collect();
+            let directory = server.uploads.directory();
+            dicom_file::encode(directory, &located, &objects, format, &server.config.algorithm)
+        };
+        spawn_blocking(work).await.map_err(|error| Refusal::internal("write the DICOM object", &error))?
     }
 
     /// The names of the objects.
@@ -198,7 +242,7 @@ mod tests {
         let segment = |label| Segment { name: format!("object {label}"), label, colour: [0.0; 3] };
         let masks = vec![bar(0, 4), bar(3, 6), bar(4, 5), bar(6, 8), bar(2, 7)];
         let segments = (1..=5).map(segment).collect();
-        let segmentation = Segmentation { masks, segments };
+        let segmentation = Segmentation { masks, segments, descriptions: Vec::new() };
         assert_eq!(segmentation.layers(), [0, 1, 0, 0, 2]);
         assert_eq!(segmentation.overlapping(), Some((0, 1, 1)));
         assert_eq!(common_voxels(&bar(0, 4), &bar(4, 8)), 0);

@@ -9,9 +9,11 @@ use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
 use super::{Asked, asked};
+use sam3d_dicomweb::SeriesRecord;
 use sam3d_infer::Accepts;
 
 use crate::{
+    archive::ArchiveStudies,
     labels::Tag,
     names::Asker,
     received::receive,
@@ -39,6 +41,8 @@ pub(crate) async fn state(State(server): SharedState) -> Json<Value> {
         "upload_files": server.uploads.files(),
         "upload_files_bytes": server.uploads.bytes(),
         "waiting": server.model.waiting(),
+        "has_archive": server.images.archive().is_some(),
+        "fetching": server.images.archive().map(ArchiveStudies::fetching),
     }))
 }
 
@@ -49,11 +53,32 @@ pub(crate) struct Listed {
     bytes: u64,
     /// When its label was saved, in seconds since 1970.
     saved: Option<u64>,
+    /// Whether it lies in the archive until it is chosen.
+    is_archived: bool,
+}
+
+impl Listed {
+    /// A series of the archive, named by what it is, and by whose it is only if the server shows patients.
+    fn of_record(record: &SeriesRecord) -> Self {
+        let patient = record.patient.as_ref().map(|patient| {
+            format!("{} {} {}, ", patient.name.replace('^', " "), patient.id, patient.study_date)
+        });
+        let described = [&record.description, &record.study_description];
+        let described = described.into_iter().find(|text| !text.is_empty()).map_or("", String::as_str);
+        let images = record.instances.map(|count| format!(", {count} images")).unwrap_or_default();
+        let patient = patient.unwrap_or_default();
+        let name = format!("{patient}{} {described}{images} ({})", record.modality, record.series);
+        Self { id: record.series.to_string(), name, bytes: 0, saved: None, is_archived: true }
+    }
 }
 
 /// `GET /api/studies`: the volumes that are offered.
 pub(crate) async fn studies(State(server): SharedState) -> Result<Json<Vec<Listed>>, Refusal> {
     let studies = server.images.listed(&server.config).await?.into_values();
+    let archived = match server.images.archive() {
+        Some(archive) => archive.listed().await,
+        None => Vec::new(),
+    };
     let listed = move || {
         let labels = server.labels.as_ref();
         let saved = |id: &str| labels.and_then(|labels| labels.saved_at(id, Tag::Final));
@@ -62,8 +87,11 @@ pub(crate) async fn studies(State(server): SharedState) -> Result<Json<Vec<Liste
             id: study.id,
             name: study.file_name,
             bytes: study.bytes,
+            is_archived: false,
         });
-        Json(listed.collect())
+        let of_archive = archived.iter().map(Listed::of_record);
+        let of_archive = of_archive.map(|series| Listed { saved: saved(&series.id), ..series });
+        Json(listed.chain(of_archive).collect())
     };
     spawn_blocking(listed).await.map_err(|error| Refusal::internal("look for labels", &error))
 }

@@ -133,7 +133,8 @@ async fn image(
         return server.open(&ImageName::Upload(session.to_owned())).await;
     }
     if let Some(received) = form.take_file("file")? {
-        let located = Located { path: received.path(), series: None, file_name: received.name.clone() };
+        let located =
+            Located { path: received.path(), series: None, file_name: received.name.clone(), kept: None };
         return server.images.open(located).await;
     }
     match field(fields, "image") {

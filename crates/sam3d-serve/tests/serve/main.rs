@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test without its server cannot go on")]
 
+mod archive;
 mod bright;
 mod edits;
 mod faults;

@@ -81,6 +81,8 @@ impl Served {
             labels: Some(studies.join("labels")),
             studies: Some(studies.clone()),
             sessions: None,
+            archive: None,
+            algorithm: "bright.safetensors".to_owned(),
             encode_ahead: true,
             target: "tumour".to_owned(),
             limits: Limits { grace: Duration::from_secs(2), ..Limits::default() },
