@@ -15,6 +15,7 @@ mod overlap;
 mod page;
 mod prompts;
 mod series;
+mod slices;
 mod support;
 mod uploads;
 mod workspaces;
