@@ -4,6 +4,7 @@
 //! - [`args`]: command-line arguments, one file per command.
 //! - [`commands`]: the commands, one file or directory each.
 //! - [`runtime`]: device and threads, for libtorch and rayon together; [`memory`]: available and used memory.
+//! - [`waiting`]: how libtorch's threads wait, so that the program takes its fair share of a busy machine.
 //! - [`stop`]: handling of Ctrl-C and SIGTERM.
 //! - [`measurements`]: measurements of a mask in a file's own voxel indices.
 //! - [`output`]: reports as text or JSON, and errors as one line.
@@ -16,6 +17,7 @@ pub mod memory;
 pub mod output;
 pub mod runtime;
 pub mod stop;
+pub mod waiting;
 
 use args::{Cli, Command};
 

@@ -1,19 +1,29 @@
 //! Device and number of threads.
 
-use std::num::NonZeroUsize;
+use std::{num::NonZeroUsize, thread};
 
 use anyhow::{Context, bail};
 use tch::{Cuda, Device};
 
-use crate::args::DeviceArg;
+use crate::{args::DeviceArg, waiting};
 
-/// Sets the number of threads of libtorch and of rayon; without a number both use all cores. They do not run at the same
-/// time: arrays are prepared before they become tensors.
+/// Sets the number of threads of libtorch and of rayon; without a number both use the cores that the process may use, by its
+/// affinity and its control group. They do not run at the same time: arrays are prepared before they become tensors.
 ///
 /// # Errors
 /// If rayon's pool has been started already, or `threads` is too large for libtorch.
 pub fn set_threads(threads: Option<NonZeroUsize>) -> anyhow::Result<()> {
-    let Some(threads) = threads else { return Ok(()) };
+    waiting::sleep_while_waiting()?;
+    let Some(threads) = threads else {
+        // rayon counts so by itself. libtorch counts one for each core of two hardware threads, and knows no control groups.
+        if let Ok(cores) = thread::available_parallelism()
+            && let Ok(cores) = i32::try_from(cores.get())
+            && cores < tch::get_num_threads()
+        {
+            tch::set_num_threads(cores);
+        }
+        return Ok(());
+    };
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads.get())
         .build_global()

@@ -12,7 +12,7 @@ pub struct GlobalArgs {
     #[arg(long, global = true, value_name = "DEVICE", default_value = "auto")]
     pub device: DeviceArg,
 
-    /// Number of threads [default: all cores]
+    /// Number of threads [default: all cores this process may use]
     #[arg(long, global = true, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
 
