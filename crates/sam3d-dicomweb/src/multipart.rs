@@ -187,3 +187,82 @@ impl<R: Read> Multipart<R> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A connection that brings a few bytes at a time.
+    struct Dribble<'a>(&'a [u8], usize);
+
+    impl Read for Dribble<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let count = self.1.min(self.0.len()).min(buffer.len());
+            buffer[..count].copy_from_slice(&self.0[..count]);
+            self.0 = &self.0[count..];
+            Ok(count)
+        }
+    }
+
+    fn parts(body: &[u8], at_once: usize) -> Result<Vec<(String, Vec<u8>)>, MultipartFailure> {
+        let mut parts = Multipart::new(Dribble(body, at_once), "B0");
+        let mut found = Vec::new();
+        loop {
+            let mut kind = String::new();
+            let open = |given: &str| {
+                kind = given.to_owned();
+                Ok(Vec::new())
+            };
+            match parts.next_part(1000, open)? {
+                Some((content, length)) => {
+                    assert_eq!(length, content.len() as u64);
+                    found.push((kind, content));
+                }
+                None => return Ok(found),
+            }
+        }
+    }
+
+    #[test]
+    fn parts_do_not_depend_on_how_they_arrive() {
+        let body = b"before\r\n--B0\r\nContent-Type: application/dicom\r\n\r\n\r\n--B\r\n--B1\r\n\r\n--B0 \t\r\n\r\n\r\n--B0\r\n\
+            Content-Length: 1\r\ncontent-type:A/B;c=d\r\n\r\nx\r\n--B0\r\nE: f\r\n\r\n\r\n\r\n--B0--after\r\n--B0\r\n\r\n";
+        let expected: Vec<(String, Vec<u8>)> =
+            [("application/dicom", &b"\r\n--B\r\n--B1\r\n"[..]), ("", b""), ("a/b", b"x"), ("", b"\r\n")]
+                .map(|(kind, content)| (kind.to_owned(), content.to_vec()))
+                .to_vec();
+        for at_once in 1..body.len() {
+            assert_eq!(parts(body, at_once).unwrap(), expected, "{at_once} bytes at a time");
+        }
+        let last = memmem::rfind(body, b"--after").unwrap();
+        for end in 0..last + 2 {
+            let cut = parts(&body[..end], 5);
+            assert!(matches!(cut, Err(MultipartFailure::Truncated)), "cut off after {end} bytes: {cut:?}");
+        }
+    }
+
+    #[test]
+    fn a_part_is_bounded_however_it_arrives() {
+        let body = [&b"--B0\r\n\r\n"[..], &[7; 1001], b"\r\n--B0--"].concat();
+        for at_once in [1, 100, 5000] {
+            assert!(matches!(parts(&body, at_once), Err(MultipartFailure::TooLarge)));
+        }
+    }
+
+    #[test]
+    fn boundaries_are_quoted_or_not() {
+        let of = |text: &str| boundary_of(text);
+        assert_eq!(of("multipart/related; boundary=a-b").as_deref(), Some("a-b"));
+        assert_eq!(of("Multipart/Related;type=\"a;b\";Boundary=\"c;d e\"").as_deref(), Some("c;d e"));
+        for bad in [
+            "",
+            "multipart/related",
+            "multipart/mixed; boundary=a",
+            "multipart/related; boundary=",
+            "multipart/related; boundary=\"a",
+            "multipart/related; type",
+        ] {
+            assert_eq!(of(bad), None, "{bad}");
+        }
+    }
+}
