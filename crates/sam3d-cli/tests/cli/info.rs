@@ -28,13 +28,12 @@ fn text_and_json_of_a_label_map() {
     assert_eq!(json["value_type"], "uint8");
 }
 
-#[test]
-fn a_checkpoint_and_the_directory_it_is_in() {
-    let directory = tempdir().unwrap();
-    let network = Sam3d::new(&ModelConfig::tiny(), Device::Cpu, 0).unwrap();
+/// Writes a checkpoint of random weights to `path`.
+fn write_checkpoint(model: ModelConfig, path: &Path) {
+    let network = Sam3d::new(&model, Device::Cpu, 0).unwrap();
     let metadata = Metadata {
         format_version: FORMAT_VERSION,
-        model: ModelConfig::tiny(),
+        model,
         preprocessing: None,
         provenance: Provenance {
             written_by: "a test".into(),
@@ -44,7 +43,31 @@ fn a_checkpoint_and_the_directory_it_is_in() {
         },
         base: None,
     };
-    Checkpoint::write(&network, &metadata, &directory.path().join("best.safetensors")).unwrap();
+    Checkpoint::write(&network, &metadata, path).unwrap();
+}
+
+#[test]
+fn prompts_that_weights_understand_are_named() {
+    let directory = tempdir().unwrap();
+    let mut model = ModelConfig::tiny();
+    let named = |model: &ModelConfig| {
+        write_checkpoint(model.clone(), &directory.path().join("a.safetensors"));
+        let text = stdout_of(sam3d(directory.path()).args(["info", "a.safetensors"]));
+        text.lines().find_map(|line| line.strip_prefix("model          tiny, crop 64, ")).unwrap().to_owned()
+    };
+    model.prompt.as_mut().unwrap().point_labels = true;
+    assert_eq!(named(&model), "prompted by labelled clicks");
+    model.prompt.as_mut().unwrap().enable_dense_prompts();
+    assert_eq!(named(&model), "prompted by labelled clicks, masks, regions and scribbles");
+    model.prompt.as_mut().unwrap().clicks_as_scribbles = true;
+    let drawn = "prompted by labelled clicks (also drawn as scribbles), masks, regions and scribbles";
+    assert_eq!(named(&model), drawn);
+}
+
+#[test]
+fn a_checkpoint_and_the_directory_it_is_in() {
+    let directory = tempdir().unwrap();
+    write_checkpoint(ModelConfig::tiny(), &directory.path().join("best.safetensors"));
     fs::write(directory.path().join("optimiser.safetensors"), "of another kind").unwrap();
     let text = stdout_of(sam3d(directory.path()).args(["info", "best.safetensors"]));
     insta::assert_snapshot!(text);

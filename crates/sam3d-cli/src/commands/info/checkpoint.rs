@@ -95,6 +95,9 @@ impl fmt::Display for CheckpointReport {
         writeln!(f, "{}", self.path.display())?;
         let prompts = match &model.prompt {
             None => "without prompts",
+            Some(prompt) if prompt.clicks_as_scribbles => {
+                "prompted by labelled clicks (also drawn as scribbles), masks, regions and scribbles"
+            }
             Some(prompt) if prompt.dense_prompts => {
                 "prompted by labelled clicks, masks, regions and scribbles"
             }
