@@ -1,5 +1,7 @@
 //! `sam3d info` on files, and what every command says of files it cannot read.
 
+#![expect(clippy::unwrap_used, reason = "a test without its files cannot go on")]
+
 use std::{
     fs,
     io::Read,
