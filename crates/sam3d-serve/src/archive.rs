@@ -22,6 +22,8 @@ use crate::refusal::{Refusal, sentence};
 
 /// Requests to the archive at a time; others wait.
 const AT_ONCE: usize = 4;
+/// How long the list of studies waits for the archive's part.
+const LISTING: Duration = Duration::from_secs(5);
 /// How long a series counts as unchanged at the archive after it was asked.
 const UNCHANGED: Duration = Duration::from_secs(300);
 /// Series that are remembered as unchanged.
@@ -83,7 +85,7 @@ impl ArchiveStudies {
         self.ask("list the archive's series", move || archive.search(&search)).await
     }
 
-    /// The CT series for the list of studies; none, with a line in the log, if the archive does not answer.
+    /// The CT series for the list of studies; none, with a line in the log, if the archive does not answer soon.
     pub(crate) async fn listed(&self) -> Vec<SeriesRecord> {
         let search = SeriesSearch {
             modality: Some("CT".to_owned()),
@@ -91,7 +93,13 @@ impl ArchiveStudies {
             limit: MOST_LISTED,
             ..SeriesSearch::default()
         };
-        self.search(search).await.unwrap_or_default()
+        match tokio::time::timeout(LISTING, self.search(search)).await {
+            Ok(found) => found.unwrap_or_default(),
+            Err(_) => {
+                tracing::warn!("the archive did not list its series within {} s", LISTING.as_secs());
+                Vec::new()
+            }
+        }
     }
 
     /// The series that clients call `name`, on disk.
