@@ -1,76 +1,22 @@
-// Uses the page as a person does, in a real browser. Run by the test `page` of sam3d-cli, which starts the server and
-// compares what is downloaded with the command line's mask.
+// Opens, clicks, sees, undoes and downloads. The test `page` compares what is downloaded with the command line's mask.
 //
-//   node page.mjs ADDRESS BROWSER DIRECTORY SCENE
-//
-// SCENE is JSON: the study, two voxels to click, the value at the first, the threshold, a file to upload. Prints JSON: the voxels
-// that were clicked.
+// The scene: the study, two voxels to click, the value at the first, the threshold, a file to upload. Prints JSON: the voxels that were
+// clicked.
 import assert from 'node:assert/strict'
-import { join } from 'node:path'
-import { chromium } from 'playwright-core'
+import {
+  address, answered, clicks, drawn, end, idle, location, middles, moveTo, openStudy, page, saved, scene, shot, textOf, volume,
+} from './browser.mjs'
 
-const [address, executablePath, directory, text] = process.argv.slice(2)
-const scene = JSON.parse(text)
-const browser = await chromium.launch({
-  executablePath,
-  // A machine without a graphics card draws in software.
-  args: ['--no-sandbox', '--use-angle=swiftshader', '--enable-unsafe-swiftshader', '--ignore-gpu-blocklist'],
-})
-const page = await browser.newPage({ viewport: { width: 1280, height: 800 } })
-const complaints = []
-page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()))
-page.on('pageerror', (error) => complaints.push(error.message))
-page.on('request', (request) => {
-  const { protocol, href } = new URL(request.url())
-  if (protocol.startsWith('http') && !href.startsWith(address)) complaints.push(`asked elsewhere: ${href}`)
-})
-
-const textOf = (id) => page.textContent(`#${id}`)
-const idle = () => page.waitForFunction(() => document.getElementById('status').dataset.state === 'idle')
-const clicks = () => page.$$eval('#clicks li', (items) => items.map((item) => item.textContent))
-const volume = () => page.textContent('#objects li.active .volume')
-const location = async () => {
-  const [, i, j, k, value] = (await textOf('location')).match(/^(\d+), (\d+), (\d+): (-?[\d.]+) HU$/)
-  return { ijk: [i, j, k].map(Number), value: Number(value) }
-}
-
-/** Waits until the page has `count` clicks and an answer to them. */
-async function answered(count) {
-  await page.waitForFunction((wanted) => document.querySelectorAll('#clicks li').length === wanted, count)
-  await idle()
-  assert.equal(await textOf('error'), '')
-}
-
-/** Moves the crosshair to a voxel by keys. */
-async function moveTo(ijk) {
-  await page.focus('#view')
-  const keys = [['ArrowLeft', 'ArrowRight'], ['ArrowUp', 'ArrowDown'], ['PageUp', 'PageDown']]
-  for (const [axis, pair] of keys.entries()) {
-    let [key, other] = pair
-    for (let step = 0; step < 200; step += 1) {
-      const before = Math.abs((await location()).ijk[axis] - ijk[axis])
-      if (before === 0) break
-      await page.keyboard.press(key)
-      if (Math.abs((await location()).ijk[axis] - ijk[axis]) > before) [key, other] = [other, key]
-    }
-  }
-  assert.deepEqual((await location()).ijk, ijk)
-}
-
-async function download(format, name) {
-  const [file] = await Promise.all([page.waitForEvent('download'), page.click(`.download[data-format="${format}"]`)])
-  await file.saveAs(join(directory, name))
-  await idle()
-  return file.suggestedFilename()
-}
-
+const download = (format, name) => saved(`.download[data-format="${format}"]`, name)
 const isNear = (a, b) => a.every((value, axis) => Math.abs(value - b[axis]) <= 1)
 const voxelOf = (click) => click.slice(2).split(', ').map(Number)
 
 await page.goto(address)
-await page.waitForFunction(() => document.getElementById('study').options.length > 1)
-await page.selectOption('#study', scene.study)
-await page.waitForFunction(() => document.getElementById('status').textContent.startsWith('Click'))
+await openStudy(scene.study)
+// The keyboard works in the image at once.
+const start = (await location()).ijk[2]
+await page.keyboard.press('PageUp')
+assert.notEqual((await location()).ijk[2], start)
 assert.equal(await page.isVisible('#empty'), false)
 assert.equal(await page.isEnabled('.download'), false)
 
@@ -87,9 +33,9 @@ assert.deepEqual(await clicks(), [`+ ${scene.clicks[0].join(', ')}`])
 const byKey = await volume()
 assert.notEqual(byKey, '0.00 ml')
 assert.match(await textOf('status'), /ml, \d+ voxels/)
-await page.screenshot({ path: join(directory, 'clicked.png') })
-const circles = await page.$$eval('#markers circle.positive', (items) =>
-  items.map((circle) => [Number(circle.getAttribute('cx')), Number(circle.getAttribute('cy'))]))
+await drawn()
+await shot('clicked.png')
+const circles = await middles('.marks circle.positive:not(.halo)')
 assert.equal(circles.length, 3, 'the click is marked in the three planes through it')
 
 // Taken back.
@@ -98,9 +44,8 @@ await answered(0)
 assert.equal(await volume(), '0.00 ml')
 
 // By mouse, in each plane, where the marker was.
-const box = await page.locator('#view').boundingBox()
 for (const [x, y] of circles) {
-  await page.mouse.click(box.x + x, box.y + y)
+  await page.mouse.click(x, y)
   await answered(1)
   assert.ok(isNear(voxelOf((await clicks())[0]), scene.clicks[0]), `${await clicks()} for ${scene.clicks[0]}`)
   if (circles.at(-1) !== undefined && [x, y].join() !== circles.at(-1).join()) {
@@ -110,9 +55,7 @@ for (const [x, y] of circles) {
 }
 const clicked = [voxelOf((await clicks())[0])]
 assert.match(await download('.nii.gz', 'mask.nii.gz'), /_mask\.nii\.gz$/)
-const [session] = await Promise.all([page.waitForEvent('download'), page.click('#session')])
-await session.saveAs(join(directory, 'session.json'))
-assert.match(session.suggestedFilename(), /_session\.json$/)
+assert.match(await saved('#session', 'session.json'), /_session\.json$/)
 
 // A second click and back again: the mask is the one before.
 const before = await textOf('status').then(() => volume())
@@ -133,18 +76,18 @@ await page.keyboard.press('u')
 await answered(1)
 
 // Clicks outside: these weights cannot use them, and the page says so.
-await page.mouse.click(box.x + circles[0][0], box.y + circles[0][1], { button: 'right' })
+await page.mouse.click(...circles[0], { button: 'right' })
 assert.match(await textOf('error'), /negative clicks need weights/)
 assert.equal((await clicks()).length, 1)
 assert.equal(await page.isEnabled('#outside'), false)
 
 // A drag and a click with Shift move the crosshair and click nothing.
-await page.mouse.move(box.x + circles[0][0], box.y + circles[0][1])
+await page.mouse.move(...circles[0])
 await page.mouse.down()
-await page.mouse.move(box.x + circles[0][0] + 30, box.y + circles[0][1] + 10, { steps: 3 })
+await page.mouse.move(circles[0][0] + 30, circles[0][1] + 10, { steps: 3 })
 await page.mouse.up()
 await page.keyboard.down('Shift')
-await page.mouse.click(box.x + circles[0][0], box.y + circles[0][1])
+await page.mouse.click(...circles[0])
 await page.keyboard.up('Shift')
 assert.equal((await clicks()).length, 1)
 
@@ -177,7 +120,7 @@ assert.equal(await textOf('opacity-value'), '0 %')
 await page.keyboard.press('m')
 await page.keyboard.press('?')
 assert.ok(await page.isVisible('#help-dialog'))
-await page.screenshot({ path: join(directory, 'help.png') })
+await shot('help.png')
 await page.keyboard.press('Escape')
 assert.equal(await page.isVisible('#help-dialog'), false)
 
@@ -186,7 +129,16 @@ await page.setViewportSize({ width: 820, height: 1180 })
 const overflow = () => page.evaluate(() => document.scrollingElement.scrollWidth - innerWidth)
 assert.ok((await overflow()) <= 0, 'the page is wider than a tablet')
 assert.ok((await page.locator('#view').boundingBox()).height > 400)
-await page.screenshot({ path: join(directory, 'tablet.png') })
+await shot('tablet.png')
+// A telephone: nothing sticks out, and every control can be scrolled to.
+await page.setViewportSize({ width: 390, height: 844 })
+assert.ok((await overflow()) <= 0, 'the page is wider than a telephone')
+for (const control of await page.locator('header :is(select, button, .button), #tools button:visible, #panel :is(button, select, input:visible)').all()) {
+  await control.scrollIntoViewIfNeeded()
+  const { x, width } = await control.boundingBox()
+  assert.ok(x >= 0 && x + width <= 390, `${await control.evaluate((element) => element.outerHTML)} is out of reach`)
+}
+await shot('telephone.png')
 await page.setViewportSize({ width: 1280, height: 800 })
 
 // A file of one's own.
@@ -203,12 +155,12 @@ await page.keyboard.press('n')
 await page.fill('#threshold', String(scene.threshold))
 let held
 await page.route('**/api/mask*', async (route) => {
-  const { clicks } = route.request().postDataJSON()
-  if (clicks.length === 1 && !held) {
+  const { prompts } = route.request().postDataJSON()
+  if (prompts.length === 1 && !held) {
     held = true
     return
   }
-  if (clicks.length === 2) await route.fulfill({ status: 400, json: { detail: 'refused by the test' } })
+  if (prompts.length === 2) await route.fulfill({ status: 400, json: { detail: 'refused by the test' } })
   else await route.continue()
 })
 await moveTo(scene.clicks[0])
@@ -230,12 +182,9 @@ assert.ok(await page.isVisible('#empty'))
 assert.equal((await clicks()).length, 0)
 assert.equal(await textOf('location'), '')
 assert.equal(await page.isEnabled('.download'), false)
-await page.mouse.click(box.x + circles[0][0], box.y + circles[0][1])
+await page.mouse.click(...circles[0])
 assert.match(await textOf('error'), /^damaged: /, 'a click removes the error')
-await page.screenshot({ path: join(directory, 'damaged.png') })
+await shot('damaged.png')
 
 // The browser itself complains about the two answers that the test brought about.
-const expected = /the server responded with a status of 400/
-assert.deepEqual(complaints.filter((complaint) => !expected.test(complaint)), [])
-await browser.close()
-console.log(JSON.stringify({ clicked }))
+await end({ clicked }, /the server responded with a status of 400/)

@@ -1,5 +1,5 @@
 // Where pointer or crosshair rest a click is expected: the server encodes the region, so that the click need not wait for it.
-import * as server from '/page/server.js'
+import * as server from './server.js'
 
 const REST_MS = 500
 

@@ -1,101 +1,213 @@
-// What happens: between the panel, the viewer and the server.
-import * as server from '/page/server.js'
-import { Ahead } from '/page/ahead.js'
-import { Objects, show, showNothing } from '/page/objects.js'
-import { Panel, windowOf } from '/page/panel.js'
-import { Viewer } from '/page/viewer.js'
+// What happens: between the panel, the viewer, the objects and the server.
+import * as server from './server.js'
+import { Ahead } from './ahead.js'
+import { Answers } from './answers.js'
+import { dropped, packed } from './folder.js'
+import { hexadecimal, History } from './history.js'
+import { listenForKeys } from './keys.js'
+import { placeOf, showObjects, summary } from './object_list.js'
+import { askToken, byId, Panel } from './panel.js'
+import { Progress } from './progress.js'
+import { Render } from './render.js'
+import { download, downloadSessions, saveLabel } from './saving.js'
+import { clicksWith, itemOf, measured, TOOLS } from './strokes.js'
+import { Viewer } from './viewer.js'
+import { viewControls } from './view_controls.js'
+import { address, Workspace } from './workspace.js'
 
-const THRESHOLD_STEP = 0.02
-const THRESHOLD_PAUSE_MS = 150
+const [THRESHOLD_STEP, THRESHOLD_PAUSE_MS, MOST_WIDTH] = [0.02, 150, 40]
+const FIRST_WORDS = 'Click into what you want to segment'
 
 server.tokenDialog.ask = askToken
-const state = await stateOfServer()
-const objects = new Objects(state.target)
+/** What the server can do. */
+let state
 /** The image that is shown, as part of an address: `study=...` or `upload=...`, and its hash. Nothing is shown without. */
 let image
+/** The same as it is kept: study, or upload and series. */
+let named
 /** What its files are called. */
 let shortName
 /** Counts what is being opened: what was overtaken is not shown. */
 let openings = 0
-let negative = false
-let opacity = 0.5
-let masked = true
-/** How long the encoder took last, in seconds. */
-let encoderSeconds
+let tool = 'click'
+let isOutside = false
+let width = 5
+let ruler = []
 let thresholdTimer
-/** Settles when the viewer has drawn the image it is at. */
-let drawing = Promise.resolve()
+let waiting
+let isAnswerDrawn = true
 
-const viewer = new Viewer(document.getElementById('view'), document.getElementById('markers'), {
-  click: (ijk, outside) => click(ijk, outside || negative),
-  moved: (ijk, value) => panel.location(ijk, value),
-  aimed: () => ahead.moved(),
-})
-const ahead = new Ahead(() => {
-  const ijk = state.encodes_ahead && image && viewer.aim()
-  return ijk && { image, clicks: [...objects.active.clicks, { ijk, label: 'positive' }] }
-})
-const panel = new Panel({
-  study: (id) => open(`study=${encodeURIComponent(id)}`, id),
-  file: (file) => openFile(file),
-  newObject: () => newObject(),
-  select: (object) => { objects.active = object; shownObjects() },
-  rename: (object, name) => { object.name = name.trim() || object.name; shownObjects() },
-  recolour: (object, colour) => { object.colour = colour; viewer.showObjects(objects.list, objects.active) },
-  remove: (object) => { objects.remove(object); shownObjects() },
-  mode: (outside) => mode(outside),
-  undo: () => undo(),
+const parts = { masks: () => shownObjects() }
+const wanted = {
+  ...viewControls(parts),
+  study: (id) => open({ study: id }),
+  files: (name, files) => openFiles(name, files),
+  drop: async (transfer) => {
+    const { name, files } = await dropped(transfer)
+    if (files.length) openFiles(name, files)
+  },
+  maskFile: (file) => attempt(async () => {
+    const path = `api/label/objects?${image}&name=${encodeURIComponent(file.name)}`
+    begin(await server.send(path, file, (share) => panel.status(`Sending ${file.name}`, true, share)))
+  }),
+  savedLabel: () => attempt(async () => begin(await server.get(`api/label?${image}`))),
+  copyObject: () => {
+    const { active } = history
+    begin([{ name: `${active.name} copy`, runs: answers.runs(active) }])
+  },
+  newObject: () => change(() => history.addObjects([{}])),
+  select: (object) => change(() => history.select(object.id)),
+  change: (object, properties, merging) => change(() => history.change(object.id, properties, merging)),
+  move: (object, places) => change(() => history.move(object.id, places)),
+  remove: (object) => change(() => history.remove(object.id)),
+  removeStep: (object, at) => change(() => history.removeStep(object, at)),
+  undo: () => change(() => history.undo()),
+  redo: () => change(() => history.redo()),
+  goTo: (item) => { const place = placeOf(item); if (place) viewer.goTo(place) },
+  tool: (name) => setTool(name),
+  mode: (outside) => { isOutside = outside; setTool(tool) },
+  toggleMode: () => wanted.mode(!isOutside),
+  width: (value) => { width = Math.min(MOST_WIDTH, Math.max(1, value)); panel.width(width) },
+  widthBy: (count) => wanted.width(width + count),
   threshold: (value) => threshold(value),
-  plane: (plane) => setPlane(plane),
-  window: (number) => setWindow(number),
-  opacity: (value) => { opacity = value; masked = true; showOpacity() },
-  download: (format) => download(format),
-  session: () => downloadSessions(),
-})
-panel.negativeClicks(state.negative_clicks, state.negative_refused)
-panel.objects(objects)
-await viewer.attach().catch((error) => panel.error(`This browser cannot show images: ${error.message}`))
-await listStudies()
-
-/** What the page must know of the server, as soon as that answers. */
-async function stateOfServer() {
-  const RETRY_MS = 2000
-  for (;;) {
-    try {
-      const state = await server.get('/api/state')
-      document.getElementById('error').textContent = ''
-      return state
-    } catch (error) {
-      document.getElementById('error').textContent = error.message
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
-    }
-  }
+  thresholdBy: (steps) => threshold(history.active.threshold + steps * THRESHOLD_STEP),
+  nextMask: (direction) => {
+    if (image && !viewer.nextMask(answers.runs(history.active), direction)) panel.status(`No further slice has ${history.active.name}`)
+  },
+  clickHere: (alt) => viewer.crosshair && stroke('click', [viewer.crosshair], undefined, alt || isOutside),
+  cancel: () => { viewer.stroke = undefined; viewer.redraw() },
+  toDiameter: () => {
+    const { diameters } = answers.of(history.active)
+    viewer.goTo(diameters.longest.ends_ijk[0].map((value, axis) => (value + diameters.longest.ends_ijk[1][axis]) / 2))
+  },
+  clearRuler: () => { ruler = []; workspace.changed(); redraw() },
+  download: (format) => attempt(() => download(format, saved())),
+  session: () => panel.status(downloadSessions(saved())),
+  saveLabel: () => attempt(async () => {
+    const words = await saveLabel(saved())
+    byId('saved-label').disabled = false
+    await listStudies()
+    return words
+  }),
+  help: () => byId('help-dialog').showModal(),
 }
 
-function askToken() {
-  const dialog = document.getElementById('token-dialog')
-  const input = document.getElementById('token')
-  input.value = ''
-  dialog.showModal()
-  return new Promise((resolve) => dialog.addEventListener('close', () => resolve(input.value.trim()), { once: true }))
+const panel = new Panel(wanted)
+const viewer = new Viewer(byId('view'), {
+  tool: () => ({ name: tool, width, isOutside: TOOLS[tool].prompts && isOutside }),
+  stroke: (name, points, plane, outside) => stroke(name, points, plane, outside || (TOOLS[name].prompts && isOutside)),
+  stroking: ({ tool: name, points, pane }) => { if (name === 'ruler') panel.status(`${measured(points, viewer.image).length_mm.toFixed(1)} mm, in ${pane.name} plane`) },
+  moved: (ijk, value) => panel.location(ijk, value),
+  aimed: () => ahead.moved(),
+  windowed: (range) => wanted.windowed(range),
+  drawn: () => {
+    // For whoever measures the page: from the arrival of a mask until it is drawn.
+    if (!isAnswerDrawn) performance.measure('mask', 'answered')
+    isAnswerDrawn = true
+  },
+})
+const render = new Render(document.querySelector('[data-pane="render"] canvas'))
+Object.assign(parts, { panel, viewer, render })
+const progress = new Progress(panel)
+const history = new History('target')
+const answers = new Answers(history, {
+  shown: () => redraw(),
+  progress: (object, line) => progress.at(object.id, line),
+  settled: (object) => {
+    progress.done(object.id)
+    if (progress.isBusy || !image || !viewer.voxels?.isWhole) return
+    panel.status(answers.of(history.active).voxels ? summary(history.active, answers.of(history.active)) : FIRST_WORDS)
+  },
+  done: (object, answer) => {
+    progress.done(object.id, answer.encodingSeconds)
+    panel.status(summary(object, answer))
+    isAnswerDrawn = false
+    redraw()
+  },
+  refused: (object, error) => {
+    progress.done(object.id)
+    panel.status('Ready')
+    if (history.reject(object.id)) change(() => {})
+    else redraw()
+    panel.error(error.message)
+  },
+  lost: () => lost(),
+})
+const ahead = new Ahead(() => {
+  const ijk = state.encodes_ahead && image && tool === 'click' && !history.active.locked && viewer.aim()
+  const clicks = ijk && clicksWith(history.asked(history.active)?.prompts ?? [], ijk)
+  return clicks && { image, clicks }
+})
+const workspace = new Workspace({
+  content: () => ({ image: named, sha256: new URLSearchParams(image).get('sha256'), history: history.kept(), ruler }),
+  kept: () => panel.kept('kept', 'Kept on the server'),
+  lost: () => lost(),
+  refused: (error) => { panel.kept('none', 'Not kept'); panel.error(error.message) },
+})
+listenForKeys(wanted)
+window.addEventListener('popstate', () => location.reload())
+await start()
+
+async function start() {
+  for (;;) {
+    try {
+      state = await server.get('api/state')
+      break
+    } catch (error) {
+      panel.error(error.message)
+      await server.reachable()
+    }
+  }
+  panel.error('')
+  panel.accepts(state)
+  panel.width(width)
+  setTool('click')
+  wanted.window(0)
+  history.target = state.target
+  history.clear()
+  redraw()
+  await listStudies()
+  const asked = Object.fromEntries(new URLSearchParams(location.search))
+  if (asked.workspace) await attempt(() => goOn(asked.workspace))
+  else if (asked.study) await open({ study: asked.study })
+  else if (asked.upload) await open(asked)
+}
+
+/** Does what may be refused, and says how it went. */
+async function attempt(work) {
+  panel.error('')
+  try {
+    const words = await work()
+    if (typeof words === 'string') panel.status(words)
+    else if (byId('status').dataset.state === 'busy' && !history.objects.some((object) => answers.isPending(object))) panel.status('Ready')
+  } catch (error) {
+    panel.status('Ready')
+    panel.error(error.message)
+  }
 }
 
 async function listStudies() {
   try {
-    panel.studies(await server.get('/api/studies'))
+    panel.studies(await server.get('api/studies'))
+    if (named?.study) byId('study').value = named.study
   } catch (error) {
     panel.error(error.message)
   }
 }
 
-async function openFile(file) {
+async function openFiles(name, files) {
   const opening = ++openings
   panel.error('')
-  panel.status(`Sending ${file.name}`, true, 0)
+  panel.status(`Sending ${name}`, true, 0)
   try {
-    const { upload } = await server.upload(file, (share) => panel.status(`Sending ${file.name}`, true, share))
-    if (opening === openings) await open(`upload=${upload}`)
-    else server.forget(upload)
+    const { name: sent, content, packing } = await packed(name, files)
+    const path = `api/uploads?name=${encodeURIComponent(sent)}${packing === 'tar' ? '&packing=tar' : ''}`
+    const { upload, series = [] } = await server.send(path, content, (share) => panel.status(`Sending ${name}`, true, share))
+    if (opening !== openings) return
+    const choices = series.map(({ uid, modality, images }) => [uid, `${modality}, ${images} slices (${uid})`])
+    const chosen = series.length > 1 ? await panel.choose('Several series', `${name} holds ${series.length} series.`, choices) : undefined
+    if (series.length > 1 && !chosen) panel.status('Ready')
+    else await open(chosen ? { upload, series: chosen } : { upload })
   } catch (error) {
     if (opening !== openings) return
     panel.status('Ready')
@@ -105,300 +217,182 @@ async function openFile(file) {
 
 /** Closes what is shown: another image is on its way, and the page shows one image or none. */
 function close() {
-  for (const object of objects.list) object.request?.abort()
-  if (image?.startsWith('upload=')) server.forget(uploadOf(image))
-  image = undefined
+  workspace.keep()
+  image = named = undefined
+  ruler = []
   clearTimeout(thresholdTimer)
+  workspace.close()
+  history.clear()
+  answers.clear()
+  progress.clear()
   ahead.stop()
-  objects.clear()
   viewer.close()
+  render.close()
   panel.closed()
-  panel.objects(objects)
+  panel.kept('none')
+  redraw()
 }
 
-/** Does `work` after what was begun before, so that the viewer draws one image at a time. */
-function inTurn(work) {
-  const turn = drawing.then(work)
-  drawing = turn.catch(() => {})
-  return turn
+/** Goes on with the work that the page's address names. */
+async function goOn(id) {
+  const { content, revision } = await workspace.read(id)
+  await open(content.image, { content, revision, id })
 }
 
-function uploadOf(address) {
-  return new URLSearchParams(address).get('upload')
-}
-
-async function open(address, study) {
+async function open(asked, kept) {
   const opening = ++openings
   close()
   panel.error('')
   panel.status('Preparing the image', true)
   try {
-    const described = await server.get(`/api/image?${address}`)
-    const shown = `${address}&sha256=${described.sha256}`
-    const file = await server.bytes(`/api/volume?${shown}`)
+    const query = new URLSearchParams(asked).toString()
+    const found = await server.get(`api/image?${query}`)
     if (opening !== openings) return
-    await inTurn(async () => {
-      if (opening !== openings) return
-      await viewer.show(described, file)
-      // What was overtaken while it was drawn does not stay.
-      if (opening !== openings) viewer.close()
-    })
-    if (opening !== openings) return
-    image = shown
-    shortName = (study ?? described.name.replace(/\.(nii|nii\.gz|nrrd|mha|mhd|nhdr)$/i, '')).replaceAll('/', '_')
-    panel.opened(described.name, study)
-    setWindow(0)
-    shownObjects()
-    panel.status('Click into what you want to segment')
-    document.getElementById('view').focus()
+    if (kept && kept.content.sha256 !== found.sha256) throw new Error('the image has changed since this work was kept; choose it again')
+    image = `${query}&sha256=${found.sha256}`
+    named = asked
+    shortName = (asked.study ?? found.name.replace(/\.(nii|nii\.gz|nrrd|mha|mhd|nhdr)$/i, '')).replaceAll('/', '_')
+    answers.image = image
+    if (kept) {
+      history.restore(kept.content.history)
+      ruler = kept.content.ruler ?? []
+      workspace.goOn(kept.id, kept.revision)
+      panel.kept('kept', 'Kept on the server')
+    } else {
+      address(asked, true)
+    }
+    viewer.open(found)
+    panel.opened(found.name, asked.study, found.label_saved)
+    byId('view').focus()
+    answers.refresh()
+    await loadVoxels(opening)
   } catch (error) {
-    if (opening !== openings) return
-    close()
-    panel.status('Ready')
-    panel.error(study ? `${study}: ${error.message}` : error.message)
-  }
-}
-
-function click(ijk, outside) {
-  if (!image) return
-  if (outside && !state.negative_clicks) {
-    panel.error(`Outside is off: ${state.negative_refused}.`)
-    return
-  }
-  const object = objects.active
-  const added = { ijk, label: outside ? 'negative' : 'positive' }
-  object.clicks = [...object.clicks, added]
-  segment(object, () => { object.clicks = object.clicks.filter((click) => click !== added) })
-}
-
-/** Asks for the mask of `object`; `takeBack` undoes what led to a request that is refused. */
-async function segment(object, takeBack) {
-  object.request?.abort()
-  object.request = undefined
-  panel.error('')
-  if (!object.clicks.some((click) => click.label === 'positive')) {
-    showNothing(object)
-    shownObjects()
-    panel.status('Click into what you want to segment')
-    return
-  }
-  const request = new AbortController()
-  object.request = request
-  shownObjects()
-  const stopClock = watch(object, request)
-  const asked = { clicks: object.clicks, threshold: object.threshold }
-  try {
-    const last = await server.lines(`/api/mask?${image}`, asked, request.signal, (line) => stopClock.stage(line))
-    if (last.stage === 'failed') throw new Error(last.detail)
-    if (object.request !== request) return
-    encoderSeconds = last.encoding_seconds ?? encoderSeconds
-    object.request = undefined
-    show(object, asked, last)
-    shownObjects()
-    panel.status(summary(object, last))
-  } catch (error) {
-    if (error.name === 'AbortError' || object.request !== request) return
-    object.request = undefined
-    await refused(object, takeBack)
-    panel.error(error.message)
-  } finally {
-    stopClock()
-  }
-}
-
-/** Brings an object whose request was refused back to what it can show. */
-async function refused(object, takeBack) {
-  const { answered } = object
-  if (takeBack) {
-    takeBack()
-    // An earlier click may have been waiting for its answer when this one came: it is asked for now.
-    const isShown = answered ? sameClicks(object.clicks, answered.clicks) : object.clicks.length === 0
-    if (!isShown) {
-      await segment(object)
+    if (opening !== openings || error.name === 'AbortError') return
+    if (error instanceof server.Unreachable && image) {
+      lost()
       return
     }
-  } else {
-    object.clicks = answered?.clicks ?? []
-    object.threshold = answered?.threshold ?? object.threshold
+    close()
+    panel.status('Ready')
+    panel.error(asked.study ? `${asked.study}: ${error.message}` : error.message)
   }
-  shownObjects()
+}
+
+async function loadVoxels(opening) {
+  const isQuiet = () => !history.objects.some((object) => answers.isPending(object))
+  await viewer.load(image, (share) => {
+    if (share < 1 && isQuiet()) panel.status('Loading the image', true, share)
+    wanted.rangeGrew()
+  })
+  if (opening !== openings) return
+  viewer.goTo(viewer.crosshair)
+  if (isQuiet() && byId('status').dataset.state === 'busy') panel.status(FIRST_WORDS)
+  if (render.isOn) await wanted.show3d()
+}
+
+/** The server does not answer: what was asked is asked again when it does. */
+async function lost() {
+  if (waiting) return
+  waiting = true
+  const opening = openings
+  panel.status('The server does not answer; trying again', true)
+  panel.kept('lost', 'Not kept yet: the server does not answer')
+  await server.reachable()
+  waiting = false
+  if (opening !== openings || !image) return
   panel.status('Ready')
+  answers.again()
+  workspace.changed()
+  if (!viewer.voxels.isWhole) loadVoxels(opening).catch(() => lost())
 }
 
-function sameClicks(some, others) {
-  return some.length === others.length && some.every((click, at) => click === others[at])
+/** Changes the objects, asks for what follows from it, and keeps it. */
+function change(work) {
+  if (image) panel.error('')
+  work()
+  if (!image) return redraw()
+  answers.refresh()
+  workspace.changed()
 }
 
-/** Shows how far a request is, until the returned function is called. */
-function watch(object, request) {
-  const start = performance.now()
-  let stage = { stage: 'waiting', ahead: 0 }
-  const show = () => {
-    if (object.request !== request) return
-    const seconds = (performance.now() - start) / 1000
-    const words = {
-      waiting: stage.ahead ? `Waiting, ${stage.ahead} before this` : 'Waiting for the network',
-      encoding: `Encoding this region, ${seconds.toFixed(0)} s`,
-      decoding: 'Computing the mask',
-    }
-    // What is known of the encoder's time is what it took last.
-    const share = stage.stage === 'encoding' && encoderSeconds ? Math.min(seconds / encoderSeconds, 0.95) : undefined
-    panel.status(words[stage.stage] ?? '', true, share)
+/** What a stroke of a tool means. */
+function stroke(name, points, plane, outside) {
+  if (!image) return
+  panel.error('')
+  if (name === 'ruler') {
+    ruler = [...ruler, measured(points, viewer.image)]
+    workspace.changed()
+    redraw()
+    return
   }
-  const timer = setInterval(show, 200)
-  show()
-  const stop = () => clearInterval(timer)
-  stop.stage = (line) => {
-    if (line.stage === 'done' || line.stage === 'failed') return
-    stage = line
-    show()
-  }
-  return stop
+  const { active } = history
+  const prompts = history.asked(active)?.prompts.length ?? 0
+  const object = { ...active, runs: answers.runs(active), prompts }
+  const { item, refused } = itemOf(name, points, { image: viewer.image, plane, width, outside, object, accepts: state })
+  if (refused) panel.error(refused)
+  if (!item) return
+  if (TOOLS[name].edits) answers.preview(active, item)
+  change(() => history.add(item))
 }
 
-function summary(object, { voxels, volume_ml: ml, outside, missed }) {
-  if (voxels === 0) return 'Nothing found above the threshold: lower it, or click elsewhere'
-  const unused = outside ? `; ${outside} clicks too far away were not used` : ''
-  const places = missed.map((at) => object.clicks[at].ijk.join(', '))
-  const contradicted = places.length ? `; the mask contradicts the click at ${places.join(' and at ')}` : ''
-  return `${object.name}: ${ml.toFixed(2)} ml, ${voxels} voxels${unused}${contradicted}`
-}
-
-function undo() {
-  const object = objects.active
-  if (object.clicks.length === 0) return
-  const before = object.clicks
-  object.clicks = before.slice(0, -1)
-  segment(object, () => { object.clicks = before })
-}
-
-function newObject() {
-  objects.add()
-  shownObjects()
+/** New objects that begin from masks: as a prompt, where the weights can correct it, or as if painted. */
+function begin(masks) {
+  const { shape_ijk: shape } = viewer.image
+  const first = (runs) => (state.shapes ? { mask: { shape_ijk: shape, runs } } : { paint: runs })
+  change(() => history.addObjects(masks.map(({ name, colour, runs }) => ({
+    name: name ?? undefined, colour: colour ? hexadecimal(colour) : undefined, items: [first(runs)],
+  }))))
 }
 
 function threshold(value) {
-  const object = objects.active
-  object.threshold = Number(Math.min(0.98, Math.max(0.02, value)).toFixed(2))
-  panel.objects(objects)
+  const rounded = Number(Math.min(0.98, Math.max(0.02, value)).toFixed(2))
+  const { active } = history
+  if (active.locked) return
+  history.change(active.id, { threshold: rounded }, 'threshold')
+  showObjects(history, answers, wanted)
   clearTimeout(thresholdTimer)
-  if (object.clicks.length > 0) thresholdTimer = setTimeout(() => segment(object), THRESHOLD_PAUSE_MS)
+  thresholdTimer = setTimeout(() => change(() => {}), THRESHOLD_PAUSE_MS)
 }
 
-function mode(outside) {
-  negative = outside && state.negative_clicks
-  panel.mode(negative)
-}
-
-function setPlane(plane) {
-  viewer.setPlane(plane)
-  panel.plane(plane)
-}
-
-function setWindow(number) {
-  viewer.setWindow(windowOf(number))
-  panel.window(number)
-}
-
-function showOpacity() {
-  viewer.setOpacity(masked ? opacity : 0)
-  panel.opacity(masked ? opacity : 0)
+function setTool(name) {
+  if (TOOLS[name].shapes && !state.shapes) {
+    panel.error(`${TOOLS[name].title} is off: ${state.shapes_refused}.`)
+    return
+  }
+  tool = name
+  isOutside &&= state.negative_clicks || state.shapes
+  panel.tool(tool, isOutside)
+  wanted.cancel()
 }
 
 function shownObjects() {
-  panel.objects(objects)
-  viewer.showObjects(objects.list, objects.active)
+  return history.objects.filter(({ visible }) => visible).map((object) => ({ ...object, runs: answers.runs(object) }))
 }
 
-/** Gives a file to the user. */
-function save(content, name) {
-  const link = document.createElement('a')
-  link.href = URL.createObjectURL(content)
-  link.download = name
-  link.click()
-  setTimeout(() => URL.revokeObjectURL(link.href), 10000)
+function saved() {
+  return { image, name: shortName, history, answers, panel }
 }
 
-/** Saves the session of each object that is shown. */
-function downloadSessions() {
-  const sessions = objects.sessions()
-  for (const [at, { name, log }] of sessions.entries()) {
-    // Two objects may have one name.
-    const part = sessions.length > 1 ? `_${at + 1}_${name.replace(/[^\w-]+/g, '_')}` : ''
-    save(new Blob([JSON.stringify(log, null, 2)], { type: 'application/json' }), `${shortName}${part}_session.json`)
-  }
-  panel.status(sessions.length > 1 ? `${sessions.length} sessions downloaded` : 'Session downloaded')
-}
-
-/** Says which objects lie under later ones, whose label their common voxels have in the file. */
-function covered() {
-  const visible = viewer.visibleVoxels(objects.list)
-  const under = objects.list.flatMap(({ name, voxels }, at) => {
-    const hidden = voxels - visible[at]
-    return hidden > 0 ? [`${hidden} of ${voxels} voxels of ${name}`] : []
+/** Shows what there is. */
+function redraw() {
+  showObjects(history, answers, wanted)
+  const { active } = history
+  const hasAny = history.objects.some((object) => answers.of(object).voxels > 0)
+  panel.can({
+    save: hasAny && history.objects.every((object) => answers.isCurrent(object)),
+    undo: history.canUndo,
+    redo: history.canRedo,
+    copy: answers.runs(active).length > 0,
   })
-  return under.length ? `; ${under.join(', ')} lie under later objects and have their label` : ''
+  const objects = shownObjects()
+  viewer.setObjects(objects)
+  render.setObjects(objects)
+  const { missed, prompts, diameters } = answers.of(active)
+  const asked = history.asked(active)?.prompts ?? []
+  viewer.setMarks({
+    prompts: asked,
+    missed: missed.map((at) => asked.indexOf(prompts[at])),
+    diameters: active.visible ? diameters : undefined,
+    ruler,
+  })
 }
-
-async function download(format) {
-  panel.error('')
-  panel.status('Writing the file', true)
-  try {
-    const content = await server.file(`/api/segmentation?${image}`, { format, objects: objects.sent() })
-    save(content, `${shortName}_mask${format}`)
-    panel.status(`Downloaded${covered()}`)
-  } catch (error) {
-    panel.status('Ready')
-    panel.error(error.message)
-  }
-}
-
-const KEYS = {
-  n: newObject,
-  u: undo,
-  x: () => mode(!negative),
-  m: () => { masked = !masked; showOpacity() },
-  v: () => setPlane('all'),
-  a: () => setPlane('axial'),
-  c: () => setPlane('coronal'),
-  s: () => setPlane('sagittal'),
-  d: () => setPlane('render'),
-  '[': () => threshold(objects.active.threshold - THRESHOLD_STEP),
-  ']': () => threshold(objects.active.threshold + THRESHOLD_STEP),
-  '?': () => document.getElementById('help-dialog').showModal(),
-  PageUp: () => viewer.step(0, 0, 1),
-  PageDown: () => viewer.step(0, 0, -1),
-}
-/** Keys that belong to the image while it has the focus, and to whatever else has it otherwise. */
-const IMAGE_KEYS = {
-  // In radiological convention the patient's right is on the left.
-  ArrowLeft: () => viewer.step(1, 0, 0),
-  ArrowRight: () => viewer.step(-1, 0, 0),
-  ArrowUp: () => viewer.step(0, 1, 0),
-  ArrowDown: () => viewer.step(0, -1, 0),
-  Enter: (event) => {
-    const ijk = viewer.crosshair()
-    if (ijk) click(ijk, event.altKey || negative)
-  },
-}
-
-document.addEventListener('keydown', (event) => {
-  const { target, key } = event
-  if (document.querySelector('dialog[open]') || target.matches('input[type="text"], select')) return
-  if ((event.ctrlKey || event.metaKey) && key.toLowerCase() === 'z') {
-    event.preventDefault()
-    undo()
-    return
-  }
-  if (event.ctrlKey || event.metaKey) return
-  const onImage = target === document.getElementById('view')
-  const letter = key.length === 1 ? key.toLowerCase() : key
-  const action = (onImage && IMAGE_KEYS[key]) || KEYS[letter] || (/^[1-7]$/.test(key) && (() => setWindow(Number(key) - 1)))
-  if (!action) return
-  event.preventDefault()
-  action(event)
-}, { capture: true })
-
-window.addEventListener('pagehide', () => {
-  if (image?.startsWith('upload=')) server.forget(uploadOf(image))
-})

@@ -1,4 +1,5 @@
-// The panel beside the image: shows what is, tells what is wanted.
+// The controls around the image: they show what is, and tell what is wanted.
+import { TOOLS } from './strokes.js'
 
 /** Window presets: name, level and width in Hounsfield units. */
 const WINDOWS = [
@@ -10,8 +11,9 @@ const WINDOWS = [
   ['Brain', 40, 80],
   ['Full range'],
 ]
+const CUSTOM = 'custom'
 
-const byId = (id) => document.getElementById(id)
+export const byId = (id) => document.getElementById(id)
 
 /** The lowest and highest value of a preset; undefined for the full range. */
 export function windowOf(number) {
@@ -19,56 +21,118 @@ export function windowOf(number) {
   return level === undefined ? undefined : [level - width / 2, level + width / 2]
 }
 
+/** Calls `handler` for a click on each of the elements. */
+function onClick(handlers) {
+  for (const [id, handler] of Object.entries(handlers)) byId(id).addEventListener('click', () => handler())
+}
+
 export class Panel {
-  /** `on` has study, file, newObject, select, rename, recolour, remove, mode, undo, threshold, plane, window, opacity, download, session. */
+  /** `on` has a function for each thing that can be wanted. */
   constructor(on) {
     this.on = on
     byId('window').replaceChildren(...WINDOWS.map(([name, level, width], at) => {
       const range = level === undefined ? '' : ` (${level} / ${width})`
       return new Option(`${at + 1}  ${name}${range}`, String(at))
+    }), new Option('As set below', CUSTOM))
+    byId('tool-buttons').replaceChildren(...Object.entries(TOOLS).map(([name, { title, key }]) => {
+      const button = document.createElement('button')
+      Object.assign(button, { type: 'button', textContent: title, title: `${title} (${key})` })
+      button.dataset.tool = name
+      button.setAttribute('role', 'radio')
+      button.addEventListener('click', () => on.tool(name))
+      return button
     }))
     byId('study').addEventListener('change', (event) => event.target.value && on.study(event.target.value))
-    byId('open').addEventListener('change', (event) => {
-      if (event.target.files[0]) on.file(event.target.files[0])
-      event.target.value = ''
+    this.#files('open', (files) => on.files(files[0].name, files))
+    this.#files('folder', (files) => on.files(files[0].webkitRelativePath.split('/')[0], files))
+    this.#files('mask-file', (files) => on.maskFile(files[0]))
+    onClick({
+      'new-object': on.newObject,
+      'copy-object': on.copyObject,
+      'saved-label': on.savedLabel,
+      inside: () => on.mode(false),
+      outside: () => on.mode(true),
+      undo: on.undo,
+      redo: on.redo,
+      'to-diameter': on.toDiameter,
+      'clear-ruler': on.clearRuler,
+      'zoom-in': () => on.zoom(1.25),
+      'zoom-out': () => on.zoom(0.8),
+      'zoom-reset': () => on.zoom(undefined),
+      'next-mask': () => on.nextMask(1),
+      'previous-mask': () => on.nextMask(-1),
+      'show-3d': on.show3d,
+      'save-label': on.saveLabel,
+      session: on.session,
+      help: () => byId('help-dialog').showModal(),
     })
-    byId('new-object').addEventListener('click', () => on.newObject())
-    byId('inside').addEventListener('click', () => on.mode(false))
-    byId('outside').addEventListener('click', () => on.mode(true))
-    byId('undo').addEventListener('click', () => on.undo())
     byId('threshold').addEventListener('input', (event) => on.threshold(Number(event.target.value)))
-    byId('planes').addEventListener('click', (event) => {
-      if (event.target.dataset.plane) on.plane(event.target.dataset.plane)
-    })
-    byId('window').addEventListener('change', (event) => on.window(Number(event.target.value)))
+    byId('width').addEventListener('input', (event) => on.width(Number(event.target.value)))
+    byId('planes').addEventListener('click', (event) => event.target.dataset.plane && on.plane(event.target.dataset.plane))
+    byId('window').addEventListener('change', (event) => event.target.value !== CUSTOM && on.window(Number(event.target.value)))
+    for (const id of ['level', 'width-hu']) {
+      byId(id).addEventListener('change', () => {
+        const [level, width] = [Number(byId('level').value), Number(byId('width-hu').value)]
+        if (Number.isFinite(level) && width > 0) on.windowed([level - width / 2, level + width / 2])
+      })
+    }
     byId('opacity').addEventListener('input', (event) => on.opacity(Number(event.target.value)))
     for (const button of document.querySelectorAll('.download')) {
       button.addEventListener('click', () => on.download(button.dataset.format))
     }
-    byId('session').addEventListener('click', () => on.session())
-    byId('help').addEventListener('click', () => byId('help-dialog').showModal())
-    this.#listenForFiles()
+    this.#listenForDrops()
   }
 
-  /** The studies to choose from. */
+  /** The studies to choose from; one with a saved label says so. */
   studies(list) {
     const study = byId('study')
+    const { value } = study
     study.replaceChildren(new Option(list.length ? 'Choose a study' : 'No studies listed', ''))
-    for (const { id } of list) study.add(new Option(id, id))
+    for (const { id, name, saved, is_archived: isArchived } of list) {
+      // A series of an archive has a number for a name; what it is tells more.
+      const text = isArchived ? name : id
+      study.add(new Option(saved ? `${text} ✓ saved ${when(saved)}` : text, id))
+    }
     study.disabled = list.length === 0
+    study.value = value
   }
 
-  /** Whether clicks outside the target can be used; if not, why. */
-  negativeClicks(possible, reason) {
-    byId('outside').disabled = !possible
-    byId('negative-note').hidden = possible
-    byId('negative-note').textContent = possible ? '' : `Outside is off: ${reason}.`
+  /** What the weights cannot use, and why. */
+  accepts({ negative_clicks: negative, negative_refused: noNegative, shapes, shapes_refused: noShapes, keeps_labels: keeps }) {
+    byId('outside').disabled = !negative && !shapes
+    for (const button of document.querySelectorAll('[data-tool]')) {
+      if (TOOLS[button.dataset.tool].shapes && !shapes) {
+        button.disabled = true
+        button.title = noShapes
+      }
+    }
+    const notes = [negative ? '' : `Outside is off: ${noNegative}.`, shapes ? '' : `Box, lasso and scribble are off: ${noShapes}.`]
+    byId('refused-note').textContent = notes.filter(Boolean).join(' ')
+    byId('refused-note').hidden = negative && shapes
+    this.keepsLabels = keeps
+    byId('save-label').disabled = true
   }
 
-  opened(name, study) {
+  tool(name, isOutside) {
+    for (const button of document.querySelectorAll('[data-tool]')) {
+      button.setAttribute('aria-checked', String(button.dataset.tool === name))
+    }
+    byId('width-label').classList.toggle('unused', !TOOLS[name].width)
+    byId('inside').setAttribute('aria-pressed', String(!isOutside))
+    byId('outside').setAttribute('aria-pressed', String(isOutside))
+    byId('view').dataset.tool = name
+  }
+
+  width(width) {
+    byId('width').value = String(width)
+    byId('width-value').textContent = String(width)
+  }
+
+  opened(name, study, saved) {
     byId('empty').hidden = true
     byId('study').value = study ?? ''
     document.title = `${study ?? name} - sam3d`
+    byId('saved-label').disabled = !saved
   }
 
   /** Nothing is shown: neither an image nor the name of one. */
@@ -76,16 +140,13 @@ export class Panel {
     byId('empty').hidden = false
     byId('study').value = ''
     byId('location').textContent = ''
+    byId('saved-label').disabled = true
     document.title = 'sam3d'
   }
 
   location(ijk, value) {
-    byId('location').textContent = `${ijk.join(', ')}: ${Number(value.toFixed(1))} HU`
-  }
-
-  mode(negative) {
-    byId('inside').setAttribute('aria-pressed', String(!negative))
-    byId('outside').setAttribute('aria-pressed', String(negative))
+    const hu = value === undefined ? '' : `: ${Number(value.toFixed(1))} HU`
+    byId('location').textContent = `${ijk.join(', ')}${hu}`
   }
 
   plane(plane) {
@@ -94,8 +155,11 @@ export class Panel {
     }
   }
 
-  window(number) {
-    byId('window').value = String(number)
+  /** The range of values that is shown, and the preset it is of, if any. */
+  window([low, high], number) {
+    byId('window').value = number === undefined ? CUSTOM : String(number)
+    byId('level').value = String(Math.round((low + high) / 2))
+    byId('width-hu').value = String(Math.round(high - low))
   }
 
   opacity(opacity) {
@@ -108,6 +172,8 @@ export class Panel {
     const status = byId('status')
     if (status.textContent !== text) status.textContent = text
     status.dataset.state = busy ? 'busy' : 'idle'
+    /** The last words that were not of something under way. */
+    if (!busy) this.said = text
     const progress = byId('progress')
     progress.hidden = !busy
     if (share === undefined) progress.removeAttribute('value')
@@ -118,52 +184,42 @@ export class Panel {
     byId('error').textContent = text
   }
 
-  objects(objects) {
-    const { list, active } = objects
-    byId('objects').replaceChildren(...list.map((object) => this.#row(object, object === active)))
-    byId('clicks').replaceChildren(...active.clicks.map(({ ijk, label }) => {
-      const item = document.createElement('li')
-      item.textContent = `${label === 'positive' ? '+' : '−'} ${ijk.join(', ')}`
-      return item
-    }))
-    byId('undo').disabled = active.clicks.length === 0
-    byId('threshold').value = String(active.threshold)
-    byId('threshold-value').textContent = active.threshold.toFixed(2)
-    // What is shown can be saved; while an answer is awaited, something else is about to be shown.
-    const ready = list.some((object) => object.answered) && list.every((object) => !object.request)
-    for (const button of document.querySelectorAll('.download, #session')) button.disabled = !ready
+  /** Whether the server keeps what was done: `kept`, `lost` or `none`. */
+  kept(state, text = '') {
+    byId('kept').dataset.state = state
+    byId('kept').textContent = text
   }
 
-  #row(object, active) {
-    const row = document.createElement('li')
-    row.classList.toggle('active', active)
-    const input = (type, label, value, event, handler) => {
-      const element = document.createElement('input')
-      element.type = type
-      element.value = value
-      element.setAttribute('aria-label', label)
-      element.addEventListener(event, () => handler(element.value))
-      return element
-    }
-    const radio = input('radio', `Click into ${object.name}`, String(object.id), 'change', () => this.on.select(object))
-    radio.name = 'active'
-    radio.checked = active
-    const colour = input('color', `Colour of ${object.name}`, object.colour, 'input', (value) => this.on.recolour(object, value))
-    const name = input('text', 'Name', object.name, 'change', (value) => this.on.rename(object, value))
-    name.maxLength = 60
-    const volume = document.createElement('span')
-    volume.className = 'volume'
-    volume.textContent = `${object.volumeMl.toFixed(2)} ml`
-    const remove = document.createElement('button')
-    remove.type = 'button'
-    remove.textContent = '×'
-    remove.setAttribute('aria-label', `Remove ${object.name}`)
-    remove.addEventListener('click', () => this.on.remove(object))
-    row.append(radio, colour, name, volume, remove)
-    return row
+  /** Whether what is shown can be saved, undone and redone. */
+  can({ save, undo, redo, copy }) {
+    for (const button of document.querySelectorAll('.download, #session')) button.disabled = !save
+    byId('save-label').disabled = !save || !this.keepsLabels
+    byId('undo').disabled = !undo
+    byId('redo').disabled = !redo
+    byId('copy-object').disabled = !copy
   }
 
-  #listenForFiles() {
+  /** Asks which of `choices`, each `[value, text]`; undefined if none. */
+  choose(title, text, choices) {
+    const dialog = byId('choice-dialog')
+    byId('choice-title').textContent = title
+    byId('choice-text').textContent = text
+    byId('choices').replaceChildren(...[...choices, ['', 'Cancel']].map(([value, words]) =>
+      Object.assign(document.createElement('button'), { value, textContent: words })))
+    dialog.returnValue = ''
+    dialog.showModal()
+    return new Promise((resolve) => dialog.addEventListener('close', () => resolve(dialog.returnValue || undefined), { once: true }))
+  }
+
+  #files(id, handler) {
+    byId(id).addEventListener('change', (event) => {
+      const files = [...event.target.files]
+      event.target.value = ''
+      if (files.length) handler(files)
+    })
+  }
+
+  #listenForDrops() {
     const stage = byId('stage')
     const over = (event, inside) => {
       event.preventDefault()
@@ -173,8 +229,20 @@ export class Panel {
     document.addEventListener('dragleave', (event) => over(event, false))
     document.addEventListener('drop', (event) => {
       over(event, false)
-      const file = event.dataTransfer?.files[0]
-      if (file) this.on.file(file)
+      if (event.dataTransfer?.files.length) this.on.drop(event.dataTransfer)
     })
   }
+}
+
+/** Asks for the token. */
+export function askToken() {
+  const dialog = byId('token-dialog')
+  const input = byId('token')
+  input.value = ''
+  dialog.showModal()
+  return new Promise((resolve) => dialog.addEventListener('close', () => resolve(input.value.trim()), { once: true }))
+}
+
+function when(seconds) {
+  return new Date(seconds * 1000).toLocaleString([], { dateStyle: 'short', timeStyle: 'short' })
 }

@@ -1,207 +1,349 @@
-// The image, the masks over it, and where the pointer is: what the page needs of NiiVue.
-import { Niivue, SLICE_TYPE, DRAG_MODE, SHOW_RENDER } from '/page/vendor/niivue.js'
-import { apply, countLabels, emptyLabels, inverse, paint, voxelAt } from '/page/geometry.js'
-import { rgb } from '/page/objects.js'
+// The image in three planes and in 3D: drawing, the crosshair, and what the pointer does.
+import { PLANES, planesOf, voxelAt } from './geometry.js'
+import { Marks } from './marks.js'
+import { PlaneView } from './plane_view.js'
+import { slicesOf } from './runs.js'
+import { Voxels } from './voxels.js'
 
-const PLANES = {
-  all: SLICE_TYPE.MULTIPLANAR,
-  axial: SLICE_TYPE.AXIAL,
-  coronal: SLICE_TYPE.CORONAL,
-  sagittal: SLICE_TYPE.SAGITTAL,
-  render: SLICE_TYPE.RENDER,
-}
-/** A pointer that moved further between press and release dragged. */
+/** A pointer that moved further between press and release dragged, in pixels of the screen. */
 const CLICK_PIXELS = 4
-/** Markers further than this from a plane are not on it, in voxels of the finest axis. */
-const MARKER_RADIUS = 7
+const WHEEL_ZOOM = 1.0015
+/** Pixels that a wheel turns for one slice. */
+const WHEEL_SLICE = 40
+
+const NO_MARKS = { prompts: [], missed: [], diameters: undefined, ruler: [] }
 
 export class Viewer {
-  /** `on` has click(ijk, negative), moved(ijk, value), aimed(). */
-  constructor(canvas, markers, on) {
-    this.canvas = canvas
-    this.markers = markers
+  /**
+   * `on` has stroke(tool, points, plane, outside), stroking(points, plane), moved(ijk, value), aimed(), windowed(window), drawn(), and
+   * tool(), which gives `{ name, width, draws }`.
+   */
+  constructor(root, on) {
+    this.root = root
     this.on = on
-    this.image = undefined
-    this.clicks = []
+    this.layout = 'all'
     this.opacity = 0.5
-    this.niivue = new Niivue({
-      dragAndDropEnabled: false,
-      dragMode: DRAG_MODE.windowing,
-      multiplanarShowRender: SHOW_RENDER.ALWAYS,
-      multiplanarForceRender: true,
-      isRadiologicalConvention: true,
-      sagittalNoseLeft: true,
-      show3Dcrosshair: true,
-      crosshairColor: [0.42, 0.72, 1, 0.7],
-      crosshairWidth: 0.4,
-      crosshairGap: 12,
-      fontColor: [0.8, 0.85, 0.9, 1],
-      showLegend: false,
-      isNearestInterpolation: false,
-      isForceMouseClickToVoxelCenters: true,
-      logLevel: 'error',
-      loadingText: '',
+    this.window = [-160, 240]
+    this.marks = NO_MARKS
+    this.objects = []
+    this.panes = PLANES.map((name) => {
+      const element = root.querySelector(`[data-pane="${name}"]`)
+      const pane = { name, element, canvas: element.querySelector('canvas'), svg: element.querySelector('svg') }
+      pane.slider = element.querySelector('input[type="range"]')
+      pane.number = element.querySelector('input[type="number"]')
+      for (const input of [pane.slider, pane.number]) {
+        input.addEventListener('input', () => input.value !== '' && this.#slice(pane, Number(input.value)))
+      }
+      this.#listen(pane)
+      return pane
     })
-    this.niivue.onLocationChange = () => this.#moved()
-    this.#listen()
-    this.#takesPointer(false)
-  }
-
-  async attach() {
-    await this.niivue.attachToCanvas(this.canvas)
-    new ResizeObserver(() => this.drawMarkers()).observe(this.canvas)
-  }
-
-  /** Shows a plain NIfTI file whose geometry is `image`. */
-  async show(image, file) {
+    this.#fit()
+    new ResizeObserver(() => this.#fit()).observe(root)
     this.close()
-    await this.niivue.loadFromArrayBuffer(file, 'image.nii')
-    const voxels = image.shape_ijk.reduce((product, size) => product * size, 1)
-    await this.niivue.loadFromArrayBuffer(emptyLabels(file, voxels), 'labels.nii')
-    this.image = { ...image, ijkFromWorld: inverse(image.world_from_ijk) }
-    this.niivue.setOpacity(1, this.opacity)
-    this.showObjects([], undefined)
-    this.#moved()
-    this.#takesPointer(true)
+  }
+
+  /** Shows `image`, whose voxels arrive later. */
+  open(image) {
+    this.close()
+    this.image = image
+    this.voxels = new Voxels(image)
+    planesOf(image).forEach((plane, at) => {
+      const pane = this.panes[at]
+      pane.view = new PlaneView(plane, pane.canvas)
+      pane.over = new Marks(pane.svg, pane.view)
+      pane.slider.max = pane.number.max = plane.slices - 1
+    })
+    this.crosshair = image.shape_ijk.map((size) => size >> 1)
+    this.focused = this.panes[0]
+    this.root.classList.add('open')
+    this.redraw()
+  }
+
+  /** Loads the voxels; `arrived(share)` is told how far it is. */
+  async load(address, arrived) {
+    const { voxels } = this
+    this.loading = new AbortController()
+    await voxels.load(address, this.loading.signal, (share) => {
+      if (voxels !== this.voxels) return
+      if (this.isFullRange) this.window = voxels.range
+      this.redraw()
+      arrived(share)
+    })
   }
 
   close() {
-    this.#takesPointer(false)
-    this.image = undefined
-    this.clicks = []
-    for (const volume of [...this.niivue.volumes]) this.niivue.removeVolume(volume)
-    this.drawMarkers()
+    this.loading?.abort()
+    this.image = this.voxels = this.crosshair = this.stroke = undefined
+    this.objects = []
+    this.marks = NO_MARKS
+    for (const pane of this.panes) {
+      pane.view = pane.over = undefined
+      pane.svg.replaceChildren()
+      pane.canvas.getContext('2d').clearRect(0, 0, pane.canvas.width, pane.canvas.height)
+    }
+    this.root.classList.remove('open')
   }
 
-  /** Paints the masks of `objects` and marks the clicks of `active`. */
-  showObjects(objects, active) {
-    this.clicks = active?.clicks ?? []
-    this.drawMarkers()
-    if (!this.image) return
-    const overlay = this.niivue.volumes[1]
-    overlay.img.fill(0)
-    objects.forEach((object, at) => paint(overlay.img, object.runs, at + 1))
-    const colours = [[0, 0, 0], ...objects.map((object) => rgb(object.colour))]
-    const channel = (at) => colours.map((colour) => colour[at])
-    overlay.setColormapLabel({ R: channel(0), G: channel(1), B: channel(2), I: colours.map((_, at) => at) })
-    this.niivue.updateGLVolume()
+  /** Shows the masks of `objects`, each `{ runs, colour, outlined }`. */
+  setObjects(objects) {
+    this.objects = objects
+    this.redraw()
   }
 
-  /** How many voxels of each object are not under a later one, as they are painted and saved. */
-  visibleVoxels(objects) {
-    return this.image ? countLabels(this.niivue.volumes[1].img, objects.length) : objects.map(() => 0)
+  /** Shows marks, as `Marks.draw` takes them. */
+  setMarks(marks) {
+    this.marks = { ...NO_MARKS, ...marks }
+    this.redraw()
   }
 
   setOpacity(opacity) {
     this.opacity = opacity
-    if (this.image) this.niivue.setOpacity(1, opacity)
+    this.redraw()
   }
 
-  /** Lowest and highest value that are told apart, in Hounsfield units; the range of the image without. */
+  /** The lowest and highest value that are told apart; undefined for the range of the image. */
   setWindow(window) {
-    const volume = this.niivue.volumes[0]
-    if (!volume) return
-    const [low, high] = window ?? [volume.global_min, volume.global_max]
-    volume.cal_min = low
-    volume.cal_max = high
-    this.niivue.updateGLVolume()
+    this.isFullRange = window === undefined
+    this.window = window ?? this.voxels?.range ?? this.window
+    this.redraw()
   }
 
-  setPlane(plane) {
-    this.niivue.setSliceType(PLANES[plane])
-    this.drawMarkers()
+  setLayout(layout) {
+    this.layout = layout
+    this.root.dataset.layout = layout
+    const pane = this.panes.find(({ name }) => name === layout)
+    if (pane) this.focused = pane
+    this.#fit()
   }
 
-  /** Moves the crosshair by voxels along right, anterior and superior. */
+  /** Moves the crosshair by voxels towards right, anterior and superior. */
   step(right, anterior, superior) {
-    if (this.image) this.niivue.moveCrosshairInVox(right, anterior, superior)
+    if (!this.image) return
+    const ijk = [...this.crosshair]
+    ;[superior, anterior, right].forEach((count, at) => {
+      const { across, step } = this.panes[at].view.plane
+      ijk[across] += count * step
+    })
+    this.goTo(ijk)
   }
 
-  /** The voxel under the crosshair. */
-  crosshair() {
-    return this.image && this.#voxelAt(this.niivue.scene.crosshairPos)
+  /** Moves one slice on in the plane that was used last. */
+  nextSlice(count) {
+    this.step(...{ axial: [0, 0, count], coronal: [0, count, 0], sagittal: [count, 0, 0] }[this.focused?.name ?? 'axial'])
+  }
+
+  /** Moves to the next slice, in the plane that was used last, that has a mask; returns whether there is one. */
+  nextMask(runs, direction) {
+    const plane = this.focused?.view?.plane
+    if (!plane) return true
+    const found = slicesOf(runs, this.image.shape_ijk, plane.across)
+    const step = direction * plane.step
+    for (let at = this.crosshair[plane.across] + step; at >= 0 && at < found.length; at += step) {
+      if (!found[at]) continue
+      this.goTo(this.crosshair.map((value, axis) => (axis === plane.across ? at : value)))
+      return true
+    }
+    return false
+  }
+
+  /** Moves the crosshair to a voxel. */
+  goTo(ijk) {
+    if (!this.image) return
+    this.crosshair = ijk.map((value, axis) => Math.min(this.image.shape_ijk[axis] - 1, Math.max(0, Math.round(value))))
+    this.redraw()
+    this.on.moved(this.crosshair, this.voxels.value(this.crosshair))
+    this.on.aimed()
   }
 
   /** The voxel where the next click is expected: under the pointer, else under the crosshair. */
   aim() {
-    return (this.image && this.pointer && this.#voxelUnder(this.pointer)) || this.crosshair()
+    if (!this.image) return undefined
+    const pointed = this.pointed && voxelAt(this.image.shape_ijk, this.pointed.pane.view.pointAt(this.#place(this.pointed.pane, this.pointed.event)))
+    return pointed ?? this.crosshair
   }
 
-  drawMarkers() {
-    this.markers.replaceChildren()
+  zoom(factor) {
+    for (const { view } of this.panes) {
+      if (factor === undefined) Object.assign(view ?? {}, { zoom: 1, shift: [0, 0] })
+      else view?.zoomBy(factor)
+    }
+    this.redraw()
+  }
+
+  /** Draws at the next frame. */
+  redraw() {
+    if (this.frame) return
+    this.frame = requestAnimationFrame(() => {
+      this.frame = undefined
+      this.#draw()
+    })
+  }
+
+  #draw() {
     if (!this.image) return
-    const ratio = this.canvas.width / this.canvas.clientWidth
-    for (const click of this.clicks) {
-      const millimetres = apply(this.image.world_from_ijk, click.ijk)
-      const fraction = this.niivue.mm2frac(millimetres, 0, true)
-      for (const plane of [SLICE_TYPE.AXIAL, SLICE_TYPE.CORONAL, SLICE_TYPE.SAGITTAL]) {
-        const found = this.niivue.frac2canvasPosWithTile(fraction, plane)
-        if (found) this.#mark(found.pos.map((value) => value / ratio), click.label)
-      }
+    for (const pane of this.panes) {
+      const { view, over } = pane
+      view.index = this.crosshair[view.plane.across]
+      // A field that says so already keeps what is selected in it.
+      for (const input of [pane.slider, pane.number]) if (input.value !== String(view.index)) input.value = view.index
+      if (pane.element.offsetParent === null) continue
+      view.draw(this.voxels, this.window, this.objects, this.opacity, true)
+      const { stroke } = this
+      const drawn = stroke?.pane === pane && stroke.kind ? stroke : undefined
+      over.draw({ ...this.marks, drawn, crosshair: this.crosshair })
     }
+    this.root.dataset.drawn = String(Number(this.root.dataset.drawn ?? 0) + 1)
+    this.on.drawn()
   }
 
-  /** Without an image NiiVue fails at what the pointer does. */
-  #takesPointer(takes) {
-    this.canvas.style.pointerEvents = takes ? '' : 'none'
-  }
-
-  #mark([x, y], label) {
-    for (const name of ['halo', label]) {
-      const circle = document.createElementNS('http://www.w3.org/2000/svg', 'circle')
-      circle.setAttribute('cx', x)
-      circle.setAttribute('cy', y)
-      circle.setAttribute('r', MARKER_RADIUS)
-      circle.setAttribute('class', name)
-      this.markers.append(circle)
+  #fit() {
+    for (const { canvas } of this.panes) {
+      canvas.width = Math.max(1, Math.round(canvas.clientWidth * devicePixelRatio))
+      canvas.height = Math.max(1, Math.round(canvas.clientHeight * devicePixelRatio))
     }
+    this.redraw()
   }
 
-  #voxelAt(fraction) {
-    const millimetres = this.niivue.frac2mm(fraction, 0, true)
-    return voxelAt(this.image.ijkFromWorld, this.image.shape_ijk, millimetres)
+  #slice(pane, index) {
+    if (!this.image || !Number.isFinite(index)) return
+    this.focused = pane
+    const ijk = [...this.crosshair]
+    ijk[pane.view.plane.across] = index
+    this.goTo(ijk)
   }
 
-  /** The voxel where an event of the pointer was; `undefined` beside the image. */
-  #voxelUnder(event) {
-    const bounds = this.canvas.getBoundingClientRect()
-    const ratio = this.canvas.width / bounds.width
-    const at = [(event.clientX - bounds.left) * ratio, (event.clientY - bounds.top) * ratio]
-    const fraction = this.niivue.canvasPos2frac(at)
-    return fraction[0] < 0 ? undefined : this.#voxelAt(fraction)
+  #place(pane, event) {
+    const bounds = pane.canvas.getBoundingClientRect()
+    return [event.clientX - bounds.left, event.clientY - bounds.top].map((value) => value * devicePixelRatio)
   }
 
-  #moved() {
-    this.drawMarkers()
-    const ijk = this.crosshair()
-    if (!ijk) return
-    this.on.aimed()
-    const [i, j, k] = ijk
-    const [width, height] = this.image.shape_ijk
-    this.on.moved(ijk, this.niivue.volumes[0].img[(k * height + j) * width + i])
-  }
-
-  #listen() {
-    let press
-    this.canvas.addEventListener('pointerdown', (event) => {
-      press = { x: event.clientX, y: event.clientY, button: event.button }
+  #listen(pane) {
+    const { element, canvas } = pane
+    const pointers = new Map()
+    canvas.addEventListener('contextmenu', (event) => event.preventDefault())
+    canvas.addEventListener('pointerdown', (event) => {
+      if (!this.image) return
+      canvas.setPointerCapture(event.pointerId)
+      this.focused = pane
+      pointers.set(event.pointerId, event)
+      if (pointers.size === 2) this.stroke = { pane, does: 'pinch' }
+      else this.#press(pane, event)
+      this.redraw()
     })
-    this.canvas.addEventListener('pointerup', (event) => {
-      const pressed = press
-      press = undefined
-      if (!this.image || !pressed || pressed.button !== event.button || event.button === 1 || event.shiftKey) return
-      if (Math.hypot(event.clientX - pressed.x, event.clientY - pressed.y) > CLICK_PIXELS) return
-      const ijk = this.#voxelUnder(event)
-      if (ijk) this.on.click(ijk, event.button === 2 || event.altKey)
-    })
-    this.canvas.addEventListener('pointermove', (event) => {
-      this.pointer = event
+    canvas.addEventListener('pointermove', (event) => {
+      if (!this.image) return
+      this.pointed = { pane, event }
       this.on.aimed()
+      const before = pointers.get(event.pointerId)
+      if (before) pointers.set(event.pointerId, event)
+      if (before && this.stroke?.does === 'pinch') this.#pinch(pane, pointers, before, event)
+      else if (before && this.stroke) this.#drag(event, before)
+      else if (!before) this.#hover(pane, event)
     })
-    this.canvas.addEventListener('pointerleave', () => { this.pointer = undefined })
-    // NiiVue has keys of its own, of which the help says nothing.
-    for (const type of ['keydown', 'keyup']) {
-      this.canvas.addEventListener(type, (event) => event.stopImmediatePropagation())
+    const end = (event, isWhole) => {
+      pointers.delete(event.pointerId)
+      const { stroke } = this
+      if (!stroke || stroke.pane !== pane) return
+      if (stroke.does === 'pinch' && pointers.size > 0) return
+      this.stroke = undefined
+      if (isWhole && this.image) this.#release(stroke, event)
+      this.redraw()
     }
+    canvas.addEventListener('pointerup', (event) => end(event, true))
+    canvas.addEventListener('pointercancel', (event) => end(event, false))
+    canvas.addEventListener('pointerleave', () => {
+      this.pointed = undefined
+      if (this.stroke?.isHovering) this.stroke = undefined
+      this.redraw()
+    })
+    let turned = 0
+    element.addEventListener('wheel', (event) => {
+      if (!this.image) return
+      event.preventDefault()
+      this.focused = pane
+      if (event.ctrlKey || event.metaKey) {
+        pane.view.zoomBy(WHEEL_ZOOM ** -event.deltaY, this.#place(pane, event))
+        this.redraw()
+        return
+      }
+      turned += event.deltaY
+      const count = Math.trunc(turned / WHEEL_SLICE)
+      turned -= count * WHEEL_SLICE
+      if (count !== 0) this.nextSlice(-count)
+    }, { passive: false })
+  }
+
+  #press(pane, event) {
+    const tool = this.on.tool()
+    const point = pane.view.pointAt(this.#place(pane, event))
+    const stroke = { pane, points: [point], start: event, width: tool.width, outside: event.altKey || event.button === 2 }
+    if (event.button === 1 || (tool.name === 'pan' && event.button === 0)) stroke.does = 'pan'
+    else if (event.shiftKey && event.button === 0) stroke.does = 'crosshair'
+    else if (event.button === 2) stroke.does = 'window'
+    else if (tool.name === 'click') stroke.does = 'click'
+    else {
+      stroke.does = 'draw'
+      stroke.tool = tool.name
+      stroke.kind = { brush: 'brush', eraser: 'brush', ruler: 'scribble' }[tool.name] ?? tool.name
+      stroke.outside ||= tool.isOutside
+    }
+    this.stroke = stroke
+    if (stroke.does === 'crosshair') this.goTo(point)
+    if (stroke.does === 'draw') this.on.stroking(stroke)
+  }
+
+  #drag(event, before) {
+    const { stroke } = this
+    const [x, y] = [event.clientX - before.clientX, event.clientY - before.clientY]
+    stroke.isDrag ||= Math.hypot(event.clientX - stroke.start.clientX, event.clientY - stroke.start.clientY) > CLICK_PIXELS
+    const point = stroke.pane.view.pointAt(this.#place(stroke.pane, event))
+    if (stroke.does === 'pan') stroke.pane.view.moveBy(x * devicePixelRatio, y * devicePixelRatio)
+    else if (stroke.does === 'draw') {
+      if (stroke.tool === 'ruler' || stroke.tool === 'box') stroke.points.length = 1
+      stroke.points.push(point)
+      this.on.stroking(stroke)
+    } else if (!stroke.isDrag) return
+    else if (stroke.does === 'window') this.#dragWindow(x, y)
+    else this.goTo(point)
+    this.redraw()
+  }
+
+  #dragWindow(x, y) {
+    const [low, high] = this.window
+    const width = Math.max(1, (high - low) * 1.005 ** x)
+    const level = (low + high) / 2 - y * Math.max(0.5, (high - low) / 400)
+    this.on.windowed([level - width / 2, level + width / 2])
+  }
+
+  #release(stroke, event) {
+    const { does, isDrag, pane } = stroke
+    if (does === 'draw') {
+      this.on.stroke(stroke.tool, stroke.points, pane.view.plane, stroke.outside)
+      return
+    }
+    const isClick = does === 'click' || (does === 'window' && this.on.tool().name === 'click')
+    if (!isClick || isDrag) return
+    const point = pane.view.pointAt(this.#place(pane, event))
+    if (!voxelAt(this.image.shape_ijk, point)) return
+    this.goTo(point)
+    this.on.stroke('click', [point], pane.view.plane, stroke.outside)
+  }
+
+  #hover(pane, event) {
+    const tool = this.on.tool()
+    const isBrush = tool.name === 'brush' || tool.name === 'eraser'
+    if (!isBrush || this.stroke?.isHovering === false) return
+    const point = pane.view.pointAt(this.#place(pane, event))
+    this.stroke = { pane, kind: 'brush', points: [point], width: tool.width, outside: tool.name === 'eraser', isHovering: true }
+    this.redraw()
+  }
+
+  #pinch(pane, pointers, before, event) {
+    const [other] = [...pointers.values()].filter(({ pointerId }) => pointerId !== event.pointerId)
+    const apart = (a) => Math.max(1, Math.hypot(a.clientX - other.clientX, a.clientY - other.clientY))
+    const middle = { clientX: (event.clientX + other.clientX) / 2, clientY: (event.clientY + other.clientY) / 2 }
+    pane.view.zoomBy(apart(event) / apart(before), this.#place(pane, middle))
+    pane.view.moveBy(((event.clientX - before.clientX) / 2) * devicePixelRatio, ((event.clientY - before.clientY) / 2) * devicePixelRatio)
+    this.redraw()
   }
 }

@@ -52,7 +52,8 @@ impl Place {
     /// `sam3d serve` on a free port, with `more` arguments.
     pub(crate) fn serve(&self, more: &[&str]) -> Program {
         let mut child = command(self.0.path())
-            .args(["serve", "--weights", "weights.safetensors", "--studies", "studies", "--port", "0"])
+            .args(["serve", "--weights", "weights.safetensors", "--studies", "studies"])
+            .args(if more.contains(&"--port") { &[][..] } else { &["--port", "0"] })
             .args(more)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

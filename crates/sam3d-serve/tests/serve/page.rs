@@ -270,7 +270,13 @@ fn the_page_is_whole() {
     let mut seen = std::collections::BTreeSet::new();
     while let Some(text) = waiting.pop() {
         assert!(!text.contains("http://localhost") && !text.contains("cdn"), "{text}");
-        for name in text.split(['"', '\'']).filter_map(|part| part.strip_prefix("/page/")) {
+        // Every address is relative, so that the page works below any path.
+        assert!(
+            !text.contains("'/page/") && !text.contains("\"/page/") && !text.contains("'/api/"),
+            "{text}"
+        );
+        let parts = text.split(['"', '\'']);
+        for name in parts.filter_map(|part| part.strip_prefix("page/").or_else(|| part.strip_prefix("./"))) {
             if seen.insert(name.to_owned()) {
                 let reply = served.get(&format!("/page/{name}"));
                 assert_eq!(reply.status, 200, "{name}");
@@ -281,7 +287,7 @@ fn the_page_is_whole() {
         }
     }
     let files: Vec<&str> = seen.iter().map(String::as_str).collect();
-    assert_eq!(files.len(), 10, "{files:?}");
+    assert_eq!(files.len(), 24, "{files:?}");
     assert_eq!(served.get("/page/../Cargo.toml").status, 404);
     assert_eq!(served.get("/page/none.js").status, 404);
 }
