@@ -45,7 +45,7 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<()> {
     step::run("tests", &mut tests)?;
     packages()?;
     dist::trial_of_debug_build()?;
-    python::run_if_possible()?;
+    python::run_if_possible(arguments.full)?;
     if arguments.full {
         several_processes()?;
     }

@@ -1,11 +1,12 @@
 //! Where the workspace is, and cargo run inside it.
 
 use std::{
-    env,
+    env, fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
+use anyhow::{Context, Result};
 use sam3d_commands::Program;
 
 /// The workspace's root directory.
@@ -22,6 +23,16 @@ pub(crate) fn program() -> Program {
 /// The link to libtorch that `.cargo/config.toml` names.
 pub(crate) fn libtorch_link() -> PathBuf {
     root().join(".libtorch")
+}
+
+/// The directory of libtorch that is in use, without links: that of `LIBTORCH`, else the linked one.
+///
+/// # Errors
+/// If there is none.
+pub(crate) fn libtorch() -> Result<PathBuf> {
+    let named = env::var_os("LIBTORCH").filter(|value| !value.is_empty()).map(PathBuf::from);
+    let path = named.unwrap_or_else(libtorch_link);
+    fs::canonicalize(&path).with_context(|| format!("cannot find libtorch at {}", path.display()))
 }
 
 /// The directory of build results, as cargo chooses it.

@@ -16,7 +16,7 @@ mod licences;
 mod stage;
 
 use std::{
-    env, fs,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -48,7 +48,7 @@ pub(crate) fn run(arguments: &DistArguments) -> Result<()> {
     setup::run(&SetupArguments::default())?;
     let out = arguments.out.clone().unwrap_or_else(|| workspace::target_directory().join("dist-archive"));
     let out = std::path::absolute(&out).with_context(|| format!("{}", out.display()))?;
-    let libtorch = libtorch()?;
+    let libtorch = workspace::libtorch()?;
     if arguments.trial {
         return trial(&out, &libtorch);
     }
@@ -91,13 +91,6 @@ fn trial(out: &Path, libtorch: &Path) -> Result<()> {
 /// Name of the archive and of the directory in it.
 fn name() -> String {
     format!("sam3d-{}-x86_64-linux", env!("CARGO_PKG_VERSION"))
-}
-
-/// The directory of libtorch, without links.
-fn libtorch() -> Result<PathBuf> {
-    let named = env::var_os("LIBTORCH").filter(|value| !value.is_empty()).map(PathBuf::from);
-    let path = named.unwrap_or_else(workspace::libtorch_link);
-    fs::canonicalize(&path).with_context(|| format!("cannot find libtorch at {}", path.display()))
 }
 
 /// A tree with a program in `bin` that is linked to `lib/libpart.so`, and looks for it in `run_path`.
