@@ -37,7 +37,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "DIR")]
     pub studies: Option<PathBuf>,
 
-    /// Directory for labels that viewers save [default: labels in --studies]
+    /// Directory for labels that viewers save [default: labels in --studies, if that can be written to]
     #[arg(long, value_name = "DIR")]
     pub labels: Option<PathBuf>,
 

@@ -16,7 +16,7 @@ use crate::{
 /// Digits of a SHA-256 that are shown in the text.
 const SHOWN_DIGITS: usize = 12;
 
-/// Lists built-in weights and those in the cache.
+/// Lists built-in weights and those in the cache, if there is one.
 ///
 /// # Errors
 /// If the cache cannot be read.
@@ -33,7 +33,15 @@ pub fn run(_args: &ModelsArgs, global: &GlobalArgs) -> anyhow::Result<()> {
             card: weights.read_alone()?.card,
         });
     }
-    for cached in weights::hub()?.cached()? {
+    // Built-in weights need no cache, which a system without a home directory may not have.
+    let cached = match weights::hub() {
+        Ok(hub) => hub.cached()?,
+        Err(error) => {
+            tracing::warn!("only built-in weights are listed: {error:#}");
+            Vec::new()
+        }
+    };
+    for cached in cached {
         let bytes = fs::metadata(&cached.path).map(|file| file.len());
         models.push(Model {
             name: cached.address.to_string(),

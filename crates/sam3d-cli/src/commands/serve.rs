@@ -1,6 +1,6 @@
 //! `sam3d serve`: segmentation over HTTP until Ctrl-C or SIGTERM.
 
-use std::{fmt, fs, time::Duration};
+use std::{fmt, fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context, anyhow};
 use sam3d_infer::{InferError, Segmenter, SegmenterOptions};
@@ -33,14 +33,13 @@ pub fn run(args: &ServeArgs, global: &GlobalArgs) -> anyhow::Result<()> {
     let weights = weights::resolve(args.weights.as_ref(), global)?;
     let named = weights.to_string();
     let archive = OpenArchive::open(&args.archive)?;
-    let labels = args.labels.clone().or_else(|| Some(args.studies.as_ref()?.join("labels")));
     let config = Config {
         host: args.host,
         port: args.port,
         token,
         allowed_origins: args.allow_origins.clone(),
         studies: args.studies.clone(),
-        labels,
+        labels: labels(args),
         sessions: args.sessions.clone(),
         archive: archive.map(|OpenArchive { archive, cache }| ArchiveConfig {
             archive,
@@ -81,6 +80,27 @@ pub fn run(args: &ServeArgs, global: &GlobalArgs) -> anyhow::Result<()> {
         output::emit(&Report { address: format!("http://{}/", server.address()) }, global.json)?;
         server.run(stop).await.map_err(anyhow::Error::from)
     })
+}
+
+/// Where labels are saved: the directory that is named, else `labels` in the studies. Studies that cannot be written to are
+/// served all the same, and nothing is saved then.
+fn labels(args: &ServeArgs) -> Option<PathBuf> {
+    if args.labels.is_some() {
+        return args.labels.clone();
+    }
+    let studies = args.studies.as_ref()?;
+    let directory = studies.join("labels");
+    // Studies that are missing are the server's own error.
+    if studies.is_dir()
+        && let Err(error) = fs::create_dir_all(&directory).and_then(|()| tempfile::tempfile_in(&directory))
+    {
+        tracing::warn!(
+            "labels are not saved: {} cannot be written to ({error}); name another directory with --labels",
+            directory.display()
+        );
+        return None;
+    }
+    Some(directory)
 }
 
 /// The token, from the command line or a file.

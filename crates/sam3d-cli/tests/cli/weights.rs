@@ -108,6 +108,20 @@ fn without_weights_the_built_in_ones_are_used() {
 }
 
 #[test]
+fn built_in_weights_are_listed_where_there_is_no_cache() {
+    let place = tempdir().unwrap();
+    let mut models = sam3d(place.path());
+    for variable in ["HOME", "SAM3D_CACHE", "XDG_CACHE_HOME"] {
+        models.env_remove(variable);
+    }
+    let output = models.args(["models", "--json"]).assert().success().get_output().clone();
+    let listed: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(listed.len(), sam3d_infer::BUILT_IN.len());
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert!(log.contains("only built-in weights are listed") && log.contains("SAM3D_CACHE"), "{log}");
+}
+
+#[test]
 fn a_checkpoint_carries_its_card_at_half_the_size() {
     let place = tempdir().unwrap();
     write_files(place.path());

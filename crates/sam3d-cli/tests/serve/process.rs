@@ -53,6 +53,32 @@ fn log_lines_are_json() {
     assert!(!log.contains("study=one"), "{log}");
 }
 
+/// Studies may be mounted read-only: they are served, and the log and the server say that nothing is saved.
+#[test]
+fn studies_without_room_for_labels_are_served() {
+    let place = Place::new();
+    // In the way of the directory, as a read-only file system is; permissions would not stop root.
+    std::fs::write(place.path("studies/labels"), "a file").unwrap();
+    let mut program = place.serve(&[]);
+    let ask = |path: &str| {
+        let mut reply = ureq::get(format!("{}{path}", program.address)).call().unwrap();
+        let text = reply.body_mut().read_to_string().unwrap();
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()
+    };
+    assert_eq!(ask("api/state")["keeps_labels"], false);
+    assert_eq!(ask("api/studies").as_array().unwrap().len(), 2);
+    program.child.kill().unwrap();
+    let mut log = String::new();
+    program.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    assert!(log.contains("labels are not saved") && log.contains("--labels"), "{log}");
+    // A directory that was asked for by name has to be usable.
+    let mut serve = command(&place.path(""));
+    serve.args(["serve", "--weights", "weights.safetensors", "--port", "0", "--studies", "studies"]);
+    let output = serve.args(["--labels", "studies/labels"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("studies/labels"), "{output:?}");
+}
+
 #[test]
 fn what_cannot_be_served_is_one_line() {
     let place = Place::new();
