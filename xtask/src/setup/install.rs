@@ -18,11 +18,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use zip::ZipArchive;
 
-use super::{
-    Flavour, TORCH_VERSION, lock,
-    tools::Tools,
-    wheels::{self, PINNED},
-};
+use super::{Flavour, TORCH_VERSION, lock, platform::Platform, tools::Tools, wheels};
 
 /// The file in which torch-sys looks for libtorch's version.
 pub(super) const BUILD_VERSION: &str = "build-version";
@@ -33,47 +29,37 @@ const STAMP: &str = "installed.txt";
 /// Start of the names of unfinished installations.
 const STAGING: &str = ".unfinished-";
 
-/// torch's own libraries for the CPU, and what they are linked to.
-const CPU_LIBRARIES: [&str; 5] = [
-    "torch/lib/libtorch_cpu.so",
-    "torch/lib/libc10.so",
-    "torch/lib/libgomp.so.1",
-    "nvidia/cu13/lib/libcupti.so.13",
-    "nvidia/cu13/lib/libcudart.so.13",
-];
-
-/// Made here for the CPU: the original only pulls in the CUDA libraries.
-const UMBRELLA_LIBRARY: &str = "torch/lib/libtorch.so";
-
 /// Whether the directory `installation` is a complete installation of this version.
-pub(super) fn is_complete(installation: &Path, flavour: Flavour) -> bool {
-    let stamped = fs::read_to_string(installation.join(STAMP)).is_ok_and(|text| text == stamp(flavour));
-    stamped && required(flavour).all(|file| installation.join(file).is_file())
+pub(super) fn is_complete(installation: &Path, platform: &Platform, flavour: Flavour) -> bool {
+    let text = fs::read_to_string(installation.join(STAMP));
+    let stamped = text.is_ok_and(|text| text == stamp(platform, flavour));
+    stamped && platform.required(flavour).all(|file| installation.join(file).is_file())
 }
 
 /// Installs into `target`, unless it is complete. Only one process at a time works in `target`'s parent directory.
 ///
 /// # Errors
 /// If the download, the disk or a tool fails; `target` is then as it was.
-pub(super) fn ensure(target: &Path, flavour: Flavour, tools: &Tools) -> Result<()> {
+pub(super) fn ensure(target: &Path, platform: &Platform, flavour: Flavour, tools: &Tools) -> Result<()> {
     // Asked without the lock first: a cache that others share may be read-only.
-    if is_complete(target, flavour) {
+    if is_complete(target, platform, flavour) {
         return Ok(());
     }
     let cache = target.parent().context("the installation needs a parent directory")?;
     let _lock = lock::acquire(cache)?;
-    if is_complete(target, flavour) {
+    if is_complete(target, platform, flavour) {
         return Ok(());
     }
     println!("installing libtorch {TORCH_VERSION} ({}) into {}", flavour.name(), target.display());
-    let fetch = |directory: &Path| wheels::download(tools, flavour, directory);
+    let fetch = |directory: &Path| wheels::download(tools, platform, flavour, directory);
     let compile = |library: &Path| compile_empty_library(tools, library);
-    install(target, flavour, fetch, compile)
+    install(target, platform, flavour, fetch, compile)
 }
 
 /// Builds the installation beside `target` from the wheels that `fetch` puts into a directory, then renames it.
 fn install(
     target: &Path,
+    platform: &Platform,
     flavour: Flavour,
     fetch: impl FnOnce(&Path) -> Result<Vec<PathBuf>>,
     compile_empty: impl FnOnce(&Path) -> Result<()>,
@@ -89,18 +75,18 @@ fn install(
     let wheels = fetch(downloads.path())?;
     let built = staging()?;
     for wheel in &wheels {
-        extract(wheel, built.path(), flavour)
+        extract(wheel, built.path(), platform, flavour)
             .with_context(|| format!("cannot unpack {}", wheel.display()))?;
     }
-    if flavour == Flavour::Cpu {
-        compile_empty(&built.path().join(UMBRELLA_LIBRARY))?;
+    if let (Flavour::Cpu, Some(umbrella)) = (flavour, platform.umbrella) {
+        compile_empty(&built.path().join(umbrella))?;
     }
-    if let Some(missing) = required(flavour).find(|file| !built.path().join(file).is_file()) {
+    if let Some(missing) = platform.required(flavour).find(|file| !built.path().join(file).is_file()) {
         bail!("the downloaded packages have no {missing}: they are not the ones this was made for");
     }
     let version = format!("{TORCH_VERSION}+{}\n", flavour.name());
     write(&built.path().join("torch").join(BUILD_VERSION), &version)?;
-    write(&built.path().join(STAMP), &stamp(flavour))?;
+    write(&built.path().join(STAMP), &stamp(platform, flavour))?;
 
     // What is in the way is an installation that is not complete: it is moved aside, so that it goes in one step too.
     let aside = staging()?;
@@ -111,28 +97,20 @@ fn install(
     Ok(())
 }
 
-fn stamp(flavour: Flavour) -> String {
+fn stamp(platform: &Platform, flavour: Flavour) -> String {
     let mut text = format!("libtorch {TORCH_VERSION} {}\n", flavour.name());
-    for wheel in PINNED {
+    for wheel in platform.wheels {
         text.push_str(&format!("{} {} sha256:{}\n", wheel.project, wheel.version, wheel.sha256));
     }
     text
 }
 
-fn required(flavour: Flavour) -> impl Iterator<Item = &'static str> {
-    let cuda = (flavour == Flavour::Cuda).then_some("torch/lib/libtorch_cuda.so");
-    CPU_LIBRARIES
-        .into_iter()
-        .chain([UMBRELLA_LIBRARY, "torch/include/torch/csrc/api/include/torch/torch.h"])
-        .chain(cuda)
-}
-
 /// Whether the file `name` of a wheel belongs into an installation.
-fn is_kept(name: &str, flavour: Flavour) -> bool {
+fn is_kept(name: &str, platform: &Platform, flavour: Flavour) -> bool {
     let licence = name.contains(".dist-info/licenses/");
     let always = licence || name.starts_with("torch/include/") || name == "torch/version.py";
     match flavour {
-        Flavour::Cpu => always || CPU_LIBRARIES.contains(&name),
+        Flavour::Cpu => always || platform.cpu_libraries.contains(&name),
         Flavour::Cuda => {
             let library = name.rsplit('/').next().is_some_and(|file| file.contains(".so"));
             let linked =
@@ -142,12 +120,12 @@ fn is_kept(name: &str, flavour: Flavour) -> bool {
     }
 }
 
-fn extract(wheel: &Path, into: &Path, flavour: Flavour) -> Result<()> {
+fn extract(wheel: &Path, into: &Path, platform: &Platform, flavour: Flavour) -> Result<()> {
     let mut archive = ZipArchive::new(io::BufReader::new(File::open(wheel)?))?;
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index)?;
         let name = entry.name()?.into_owned();
-        if entry.is_dir() || !is_kept(&name, flavour) {
+        if entry.is_dir() || !is_kept(&name, platform, flavour) {
             continue;
         }
         let path = into.join(entry.enclosed_name().with_context(|| format!("unsafe path {name:?}"))?);

@@ -4,12 +4,12 @@ use std::{fs, io, path::Path, time::SystemTime};
 
 use anyhow::{Context, Result, bail};
 
-use super::{Flavour, install};
+use super::{Flavour, install, platform::Platform};
 
 /// Whether `link` leads to a complete installation of the pinned version. Costs a handful of file look-ups.
-pub(super) fn leads_to(link: &Path, flavour: Flavour) -> bool {
+pub(super) fn leads_to(link: &Path, platform: &Platform, flavour: Flavour) -> bool {
     let Ok(torch) = fs::canonicalize(link) else { return false };
-    torch.parent().is_some_and(|installation| install::is_complete(installation, flavour))
+    torch.parent().is_some_and(|installation| install::is_complete(installation, platform, flavour))
 }
 
 /// Points `link` at the directory `torch`, replacing an earlier link in one step.
@@ -43,14 +43,20 @@ fn symlink(target: &Path, link: &Path) -> io::Result<()> {
     std::os::unix::fs::symlink(target, link)
 }
 
-#[cfg(not(unix))]
+/// Windows lets a user make links in developer mode.
+#[cfg(windows)]
+fn symlink(target: &Path, link: &Path) -> io::Result<()> {
+    std::os::windows::fs::symlink_dir(target, link)
+}
+
+#[cfg(not(any(unix, windows)))]
 fn symlink(_target: &Path, _link: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::platform::LINUX_X86_64, *};
 
     fn directory_with_version(name: &str, root: &Path) -> std::path::PathBuf {
         let torch = root.join(name);
@@ -87,8 +93,8 @@ mod tests {
     fn a_dangling_link_leads_nowhere() {
         let root = tempfile::tempdir().unwrap();
         let link = root.path().join(".libtorch");
-        assert!(!leads_to(&link, Flavour::Cpu));
+        assert!(!leads_to(&link, &LINUX_X86_64, Flavour::Cpu));
         symlink(&root.path().join("gone"), &link).unwrap();
-        assert!(!leads_to(&link, Flavour::Cpu));
+        assert!(!leads_to(&link, &LINUX_X86_64, Flavour::Cpu));
     }
 }

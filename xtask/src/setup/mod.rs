@@ -7,6 +7,7 @@ mod install;
 mod link;
 mod lock;
 mod own;
+mod platform;
 mod tools;
 mod wheels;
 
@@ -15,6 +16,7 @@ use std::{env, time::Instant};
 use anyhow::{Result, bail};
 use clap::Args;
 
+use self::platform::Platform;
 use crate::workspace;
 
 /// The version tch 0.26.0 is made for.
@@ -56,16 +58,19 @@ pub(crate) fn run(arguments: &SetupArguments) -> Result<()> {
         return Ok(());
     }
 
-    // Either flavour serves the other tasks: only `--cuda` asks for a certain one.
-    let accepted: &[Flavour] = if arguments.cuda { &[Flavour::Cuda] } else { &[Flavour::Cpu, Flavour::Cuda] };
-    if let Some(flavour) = accepted.iter().find(|flavour| link::leads_to(&link, **flavour)) {
-        println!("libtorch: {} is in place, version {TORCH_VERSION}+{}", link.display(), flavour.name());
-        return Ok(());
-    }
-    if !cfg!(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu")) {
+    let Some(platform) = Platform::current() else {
         bail!(
             "no ready-made libtorch exists for this platform: install libtorch {TORCH_VERSION} and set LIBTORCH to its directory"
         );
+    };
+    if arguments.cuda && platform.cuda_library.is_none() {
+        bail!("no ready-made libtorch with CUDA exists for this platform: leave out --cuda");
+    }
+    // Either flavour serves the other tasks: only `--cuda` asks for a certain one.
+    let accepted: &[Flavour] = if arguments.cuda { &[Flavour::Cuda] } else { &[Flavour::Cpu, Flavour::Cuda] };
+    if let Some(flavour) = accepted.iter().find(|flavour| link::leads_to(&link, platform, **flavour)) {
+        println!("libtorch: {} is in place, version {TORCH_VERSION}+{}", link.display(), flavour.name());
+        return Ok(());
     }
 
     let flavour = if arguments.cuda { Flavour::Cuda } else { Flavour::Cpu };
@@ -73,7 +78,7 @@ pub(crate) fn run(arguments: &SetupArguments) -> Result<()> {
     let target = cache.join(format!("libtorch-{TORCH_VERSION}-{}", flavour.name()));
     let tools = tools::find()?;
     let start = Instant::now();
-    install::ensure(&target, flavour, &tools)?;
+    install::ensure(&target, platform, flavour, &tools)?;
     link::point(&link, &target.join("torch"))?;
     println!(
         "libtorch {TORCH_VERSION} ({}) is in {} and linked as {} ({:.1} s)",

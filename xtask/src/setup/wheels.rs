@@ -9,67 +9,34 @@ use std::{
 use anyhow::{Context, Result, bail};
 use sam3d_geom::sha256_of_file;
 
-use super::{Flavour, tools::Tools};
+use super::{
+    Flavour,
+    platform::{Platform, Wheel},
+    tools::Tools,
+};
 
-/// One pinned package.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Wheel {
-    /// Name in the index.
-    pub(super) project: &'static str,
-    /// Exact version.
-    pub(super) version: &'static str,
-    /// SHA-256 of the wheel for Python 3.11 on x86_64 Linux, in hexadecimal.
-    pub(super) sha256: &'static str,
-}
+/// The wheel of one fixed Python, whatever Python runs pip.
+const FOR_PYTHON: [&str; 7] =
+    ["--only-binary=:all:", "--implementation", "cp", "--python-version", "3.11", "--abi", "cp311"];
 
-/// torch and the two of NVIDIA's packages whose libraries its CPU half is linked to.
-pub(super) const PINNED: [Wheel; 3] = [
-    Wheel {
-        project: "torch",
-        version: super::TORCH_VERSION,
-        sha256: "60fcdcb2f3876e21146cb4524ef06397d727ca9ad5f020818547e25075fe3cb7",
-    },
-    Wheel {
-        project: "nvidia-cuda-cupti",
-        version: "13.0.85",
-        sha256: "4eb01c08e859bf924d222250d2e8f8b8ff6d3db4721288cf35d14252a4d933c8",
-    },
-    Wheel {
-        project: "nvidia-cuda-runtime",
-        version: "13.0.96",
-        sha256: "7f82250d7782aa23b6cfe765ecc7db554bd3c2870c43f3d1821f1d18aebf0548",
-    },
-];
-
-/// The wheel of one fixed Python and platform, whatever Python runs pip. The packages name three manylinux levels.
-const FOR_PYTHON: [&str; 13] = [
-    "--only-binary=:all:",
-    "--implementation",
-    "cp",
-    "--python-version",
-    "3.11",
-    "--abi",
-    "cp311",
-    "--platform",
-    "manylinux_2_28_x86_64",
-    "--platform",
-    "manylinux_2_25_x86_64",
-    "--platform",
-    "manylinux2014_x86_64",
-];
-
-/// Downloads the packages of `flavour` into `directory` with pip, and returns the wheels.
+/// Downloads the packages of `flavour` for `platform` into `directory` with pip, and returns the wheels.
 ///
 /// # Errors
 /// If pip is missing or fails, or a pinned package is not the one it should be.
-pub(super) fn download(tools: &Tools, flavour: Flavour, directory: &Path) -> Result<Vec<PathBuf>> {
+pub(super) fn download(
+    tools: &Tools,
+    platform: &Platform,
+    flavour: Flavour,
+    directory: &Path,
+) -> Result<Vec<PathBuf>> {
     let mut pip = tools.pip()?;
     pip.args(["download", "--no-input", "--disable-pip-version-check", "--no-cache-dir"]).args(FOR_PYTHON);
+    pip.args(platform.tags.iter().flat_map(|tag| ["--platform", tag]));
     if flavour == Flavour::Cpu {
         pip.arg("--no-deps");
     }
     pip.arg("--dest").arg(directory);
-    pip.args(PINNED.map(|wheel| format!("{}=={}", wheel.project, wheel.version)));
+    pip.args(platform.wheels.iter().map(|wheel| format!("{}=={}", wheel.project, wheel.version)));
     // pip unpacks and downloads in its own temporary directory first, which may be a small one in memory.
     pip.env("TMPDIR", directory).stdin(Stdio::null()).stderr(Stdio::piped());
     let output = pip.spawn().and_then(|child| child.wait_with_output()).context("cannot start pip")?;
@@ -79,7 +46,7 @@ pub(super) fn download(tools: &Tools, flavour: Flavour, directory: &Path) -> Res
         let reason = lines.next().unwrap_or("no message");
         bail!("pip could not download libtorch: {}", reason.trim_start_matches("ERROR: "));
     }
-    verify(&PINNED, directory)?;
+    verify(platform.wheels, directory)?;
     wheels_in(directory)
 }
 
