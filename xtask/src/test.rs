@@ -11,6 +11,9 @@ use crate::{
     step, workspace,
 };
 
+/// Members of the workspace that are not for a registry.
+const UNPUBLISHED: [&str; 3] = ["xtask", "xtask-start", "sam3d-testkit"];
+
 /// Arguments of `cargo xtask test`.
 #[derive(Debug, Args)]
 pub(crate) struct TestArguments {
@@ -47,6 +50,7 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<()> {
     dist::trial_of_debug_build()?;
     python::run_if_possible(arguments.full)?;
     if arguments.full {
+        publication()?;
         several_processes()?;
     }
     Ok(())
@@ -64,10 +68,14 @@ fn fuzz_targets() -> Result<()> {
 fn packages() -> Result<()> {
     let mut package = workspace::cargo();
     package.args(["package", "--locked", "--workspace", "--no-verify", "--allow-dirty", "--quiet"]);
-    step::run(
-        "packages",
-        package.args(["--exclude", "xtask", "--exclude", "xtask-start", "--exclude", "sam3d-testkit"]),
-    )
+    step::run("packages", package.args(UNPUBLISHED.map(|name| ["--exclude", name]).as_flattened()))
+}
+
+/// Every crate that is to be published compiles from what is packed, against the other packed ones; nothing is uploaded.
+fn publication() -> Result<()> {
+    let mut publish = workspace::cargo();
+    publish.args(["publish", "--dry-run", "--locked", "--workspace", "--allow-dirty", "--quiet"]);
+    step::run("publication", publish.args(UNPUBLISHED.map(|name| ["--exclude", name]).as_flattened()))
 }
 
 /// Licences and advisories of the dependencies, where cargo-deny is installed.
