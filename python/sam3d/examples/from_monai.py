@@ -36,13 +36,13 @@ seconds = time.perf_counter() - start
 print(f"{len(samples)} samples in {seconds:.2f} s, {np.mean([sample.label.any() for sample in samples]):.0%} with target")
 
 try:
-    import torch
+    from torch import from_numpy, stack
 except ImportError:
     print("torch's own Python part is not installed: the batch stays an array")
     batch = np.stack([sample.image for sample in samples[:2]])[:, None]
 else:
     # No copy for each sample; stack copies once into the batch.
-    batch = torch.stack([torch.from_numpy(sample.image) for sample in samples[:2]])[:, None]
+    batch = stack([from_numpy(sample.image) for sample in samples[:2]])[:, None]
 assert tuple(batch.shape) == (2, 1, 48, 48, 48)
 
 # %% The segmenter
