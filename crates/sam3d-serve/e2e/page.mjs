@@ -133,7 +133,7 @@ await shot('tablet.png')
 // A telephone: nothing sticks out, and every control can be scrolled to.
 await page.setViewportSize({ width: 390, height: 844 })
 assert.ok((await overflow()) <= 0, 'the page is wider than a telephone')
-for (const control of await page.locator('header :is(select, button, .button), #tools button:visible, #panel :is(button, select, input:visible)').all()) {
+for (const control of await page.locator('header :is(select, button, .button), #tools button:visible, #panel :is(button:visible, select, input:visible)').all()) {
   await control.scrollIntoViewIfNeeded()
   const { x, width } = await control.boundingBox()
   assert.ok(x >= 0 && x + width <= 390, `${await control.evaluate((element) => element.outerHTML)} is out of reach`)

@@ -199,6 +199,43 @@ for (const [input, source, slices] of [['#folder', scene.folder, 8], ['#open', s
   assert.ok((await location()).value > 100)
 }
 
+// A series of an archive: how far it has been fetched is told, and the objects are stored beside it. The answers are the archive's as the
+// server gives them; the server itself is tried with archives elsewhere.
+await page.route('**/api/studies', async (route) => {
+  const list = await (await route.fetch()).json()
+  await route.fulfill({ json: list.map((study) => (study.id === scene.study ? { ...study, name: 'CT Thorax', is_archived: true } : study)) })
+})
+await page.goto(address)
+await page.waitForFunction(() => document.getElementById('study').textContent.includes('CT Thorax'))
+await page.route('**/api/state', (route) => route.fulfill({ json: { fetching: [{ series: scene.study, instances: 3, expected: 12, bytes: 5 << 20 }] } }))
+let isFetched
+const fetched = new Promise((resolve) => { isFetched = resolve })
+await page.route('**/api/image?*', (route) => fetched.then(() => route.continue()))
+await page.selectOption('#study', scene.study)
+await page.waitForFunction(() => document.getElementById('status').textContent === 'Fetching the series: 3 of 12 images, 5 MiB')
+assert.equal(await page.$eval('#progress', (element) => element.value), 0.25)
+isFetched()
+await page.waitForFunction(() => document.getElementById('status').textContent.startsWith('Click'))
+await page.unroute('**/api/state')
+await page.fill('#threshold', String(scene.threshold))
+await moveTo(scene.ball)
+await page.keyboard.press('Enter')
+await answered(1)
+let stored
+await page.route('**/api/archive/store?*', (route) => {
+  stored = { query: new URL(route.request().url()).searchParams, body: route.request().postDataJSON() }
+  return route.fulfill({ json: { stored: '1.2.3' } })
+})
+await page.click('#store')
+await page.waitForFunction(() => document.getElementById('status').textContent === 'Stored in the archive: 1 object')
+assert.equal(stored.query.get('study'), scene.study)
+assert.equal(stored.body.format, '.dcm')
+assert.equal(stored.body.objects.length, 1)
+await page.unrouteAll()
+await page.goto(address)
+await openStudy(scene.study)
+assert.ok(await page.isHidden('#store'), 'a study of the server is in no archive')
+
 // Behind a proxy that knows the server under another path.
 const prefix = '/radiology/sam3d/'
 const target = new URL(address)
@@ -224,7 +261,8 @@ await moveTo(scene.ball)
 await page.keyboard.press('Enter')
 await answered(1)
 assert.equal(await voxels(), clicked)
-await page.waitForFunction(() => new URLSearchParams(window.location.search).has('workspace'))
+await page.waitForFunction(() => document.getElementById('kept').dataset.state === 'kept')
+assert.ok(await page.evaluate(() => new URLSearchParams(window.location.search).has('workspace')))
 await page.reload()
 await answered(1)
 await page.waitForFunction((count) => document.getElementById('measurements').textContent.includes(`${count} voxels`), clicked)

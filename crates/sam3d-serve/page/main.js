@@ -7,9 +7,9 @@ import { hexadecimal, History } from './history.js'
 import { listenForKeys } from './keys.js'
 import { placeOf, showObjects, summary } from './object_list.js'
 import { askToken, byId, Panel } from './panel.js'
-import { Progress } from './progress.js'
+import { Progress, whileFetched } from './progress.js'
 import { Render } from './render.js'
-import { download, downloadSessions, saveLabel } from './saving.js'
+import { download, downloadSessions, saveLabel, store } from './saving.js'
 import { clicksWith, itemOf, measured, TOOLS } from './strokes.js'
 import { Viewer } from './viewer.js'
 import { viewControls } from './view_controls.js'
@@ -83,6 +83,7 @@ const wanted = {
   clearRuler: () => { ruler = []; workspace.changed(); redraw() },
   download: (format) => attempt(() => download(format, saved())),
   session: () => panel.status(downloadSessions(saved())),
+  store: () => attempt(() => store(saved())),
   saveLabel: () => attempt(async () => {
     const words = await saveLabel(saved())
     byId('saved-label').disabled = false
@@ -140,7 +141,7 @@ const ahead = new Ahead(() => {
 })
 const workspace = new Workspace({
   content: () => ({ image: named, sha256: new URLSearchParams(image).get('sha256'), history: history.kept(), ruler }),
-  kept: () => panel.kept('kept', 'Kept on the server'),
+  kept: (isKept) => (isKept ? panel.kept('kept', 'Kept on the server') : waiting || panel.kept('keeping', 'Keeping')),
   lost: () => lost(),
   refused: (error) => { panel.kept('none', 'Not kept'); panel.error(error.message) },
 })
@@ -246,7 +247,8 @@ async function open(asked, kept) {
   panel.status('Preparing the image', true)
   try {
     const query = new URLSearchParams(asked).toString()
-    const found = await server.get(`api/image?${query}`)
+    const fetched = (words, share) => opening === openings && panel.status(words, true, share)
+    const found = await whileFetched(asked.study, server.get(`api/image?${query}`), fetched)
     if (opening !== openings) return
     if (kept && kept.content.sha256 !== found.sha256) throw new Error('the image has changed since this work was kept; choose it again')
     image = `${query}&sha256=${found.sha256}`

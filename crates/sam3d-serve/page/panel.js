@@ -64,6 +64,7 @@ export class Panel {
       'show-3d': on.show3d,
       'save-label': on.saveLabel,
       session: on.session,
+      store: on.store,
       help: () => byId('help-dialog').showModal(),
     })
     byId('threshold').addEventListener('input', (event) => on.threshold(Number(event.target.value)))
@@ -95,6 +96,7 @@ export class Panel {
     }
     study.disabled = list.length === 0
     study.value = value
+    this.archived = new Set(list.filter(({ is_archived: isArchived }) => isArchived).map(({ id }) => id))
   }
 
   /** What the weights cannot use, and why. */
@@ -133,6 +135,7 @@ export class Panel {
     byId('study').value = study ?? ''
     document.title = `${study ?? name} - sam3d`
     byId('saved-label').disabled = !saved
+    byId('store-row').hidden = !this.archived?.has(study)
   }
 
   /** Nothing is shown: neither an image nor the name of one. */
@@ -192,7 +195,7 @@ export class Panel {
 
   /** Whether what is shown can be saved, undone and redone. */
   can({ save, undo, redo, copy }) {
-    for (const button of document.querySelectorAll('.download, #session')) button.disabled = !save
+    for (const button of document.querySelectorAll('.download, #session, #store')) button.disabled = !save
     byId('save-label').disabled = !save || !this.keepsLabels
     byId('undo').disabled = !undo
     byId('redo').disabled = !redo

@@ -1,4 +1,31 @@
-// How far a request for a mask is, in words.
+// How far a request for a mask is, and a series that the archive sends, in words.
+import { get } from './server.js'
+
+const LOOK_EVERY_MS = 1000
+
+/** Tells `say` how far the archive's series `study` has been fetched, until `answer` comes; returns the answer. */
+export async function whileFetched(study, answer, say) {
+  let isWaiting = true
+  const look = async () => {
+    for (;;) {
+      await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS))
+      const { fetching } = isWaiting ? await get('api/state') : {}
+      if (!isWaiting || !fetching) return
+      const found = fetching.find(({ series }) => series === study)
+      if (!found) continue
+      const { instances, expected, bytes } = found
+      const images = expected ? `${instances} of ${expected}` : instances
+      say(`Fetching the series: ${images} images, ${(bytes / 2 ** 20).toFixed(0)} MiB`, expected ? Math.min(instances / expected, 1) : undefined)
+    }
+  }
+  // A look that fails says nothing: the answer tells what went wrong.
+  if (study) look().catch(() => {})
+  try {
+    return await answer
+  } finally {
+    isWaiting = false
+  }
+}
 
 export class Progress {
   constructor(panel) {

@@ -49,6 +49,13 @@ export async function download(format, { image, name, history, answers, panel })
   return `Downloaded: ${counted(history, answers)}`
 }
 
+/** Stores all objects as a DICOM segmentation beside the series, in the archive. Returns what to say of it. */
+export async function store({ image, history, answers, panel }) {
+  panel.status('Storing the segmentation in the archive', true)
+  await server.post(`api/archive/store?${image}`, { format: '.dcm', objects: answers.sent() })
+  return `Stored in the archive: ${counted(history, answers)}`
+}
+
 /** Keeps all objects as the label of the image, on the server. Returns what to say of it. */
 export async function saveLabel({ image, history, answers, panel }) {
   panel.status('Saving the label', true)

@@ -99,6 +99,8 @@ export async function post(path, body) {
 export async function put(path, body, revision) {
   const options = json(body)
   options.headers['If-Match'] = revision
+  // Sent to its end when the page is left meanwhile, which browsers allow up to 64 KiB.
+  options.keepalive = options.body.length < 60000
   return (await request(path, { ...options, method: 'PUT' })).headers.get('etag')
 }
 

@@ -4,9 +4,11 @@ import * as server from './server.js'
 const PAUSE_MS = 250
 
 export class Workspace {
-  /** `on` has content(), kept(), lost(), refused(error). */
+  /** `on` has content(), kept(whether all is kept), lost(), refused(error). */
   constructor(on) {
     this.on = on
+    // The page is left before the pause is over.
+    addEventListener('pagehide', () => this.id && this.keep())
     this.close()
   }
 
@@ -35,6 +37,7 @@ export class Workspace {
   /** Keeps what there is now, in a moment. */
   changed() {
     this.isDirty = true
+    if (!this.isRefused) this.on.kept(false)
     clearTimeout(this.timer)
     this.timer = setTimeout(() => this.keep(), PAUSE_MS)
   }
@@ -57,7 +60,7 @@ export class Workspace {
           address({ workspace })
         }
       }
-      if (opened === this.opened) this.on.kept()
+      if (opened === this.opened && !this.isDirty) this.on.kept(true)
     } catch (error) {
       if (opened !== this.opened) return
       this.isDirty = true
