@@ -1,35 +1,18 @@
 //! Directories in nnU-Net's format: exported, prepared again and trained on, without a description in TOML.
 
-#![expect(clippy::unwrap_used, reason = "a test without its files cannot go on")]
+use std::fs;
 
-use std::{fs, path::Path};
-
-use sam3d_data::{
-    dataset::{Dataset, PreparedDataset, Splits, find_cases},
-    phantom,
-    splits::Split,
-};
+use sam3d_data::dataset::PreparedDataset;
 use serde_json::Value;
 use tempfile::tempdir;
 
-use crate::support::{failure_of, sam3d, stdout_of};
-
-/// Three phantoms, of which two are trained and validated on.
-fn prepared(directory: &Path) {
-    phantom::write_demo(directory, 0, 3).unwrap();
-    let dataset = Dataset::named("demo").unwrap();
-    let cases = find_cases(&dataset, directory).unwrap();
-    let id = |index: usize| vec![cases[index].id.clone()];
-    let split = Split { train: id(0), validation: id(1), test: id(2) };
-    let splits = Splits { seed: 0, folds: vec![split] };
-    PreparedDataset { dataset, cases, splits }.write(directory).unwrap();
-}
+use crate::support::{failure_of, prepare_demo, sam3d, stdout_of};
 
 #[test]
 fn a_directory_is_exported_prepared_and_trained_on() {
     let place = tempdir().unwrap();
     let root = place.path();
-    prepared(&root.join("data/demo"));
+    prepare_demo(&root.join("data/demo"));
     let run = |arguments: &[&str]| stdout_of(sam3d(root).args(arguments));
     run(&["export-nnunet", "--data", "data/demo", "--out", "Dataset001_Demo"]);
     let description: Value =

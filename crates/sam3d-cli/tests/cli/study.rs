@@ -12,17 +12,13 @@ use std::{
 
 use assert_cmd::cargo::cargo_bin;
 use ndarray::Array3;
-use sam3d_data::{
-    dataset::{Dataset, PreparedDataset, Splits, find_cases},
-    splits::Split,
-};
 use sam3d_geom::Affine;
 use sam3d_io::{Grid, atomic::Overwrite, nifti};
 use serde_json::Value;
 use tempfile::tempdir;
 
 use crate::{
-    support::{failure_of, sam3d, stdout_of},
+    support::{failure_of, sam3d, split_in_three, stdout_of},
     train::resume::CONFIG,
 };
 
@@ -44,12 +40,7 @@ fn prepare(directory: &Path) {
         nifti::write(&place.join("image.nii.gz"), image.view(), &grid, Overwrite::Replace).unwrap();
         nifti::write(&place.join("label.nii.gz"), label.view(), &grid, Overwrite::Replace).unwrap();
     }
-    let dataset = Dataset::named("demo").unwrap();
-    let cases = find_cases(&dataset, directory).unwrap();
-    let id = |index: usize| vec![cases[index].id.clone()];
-    let split = Split { train: id(0), validation: id(1), test: id(2) };
-    let splits = Splits { seed: 0, folds: vec![split] };
-    PreparedDataset { dataset, cases, splits }.write(directory).unwrap();
+    split_in_three(directory);
 }
 
 const STUDY: [&str; 15] = [

@@ -6,6 +6,11 @@ use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
 use ndarray::Array3;
+use sam3d_data::{
+    dataset::{Dataset, PreparedDataset, Splits, find_cases},
+    phantom,
+    splits::Split,
+};
 use sam3d_geom::Affine;
 use sam3d_io::{Grid, atomic::Overwrite, nifti};
 
@@ -49,4 +54,20 @@ pub(crate) fn write_box(
     let path = directory.join(name);
     nifti::write(&path, mask.view(), grid, Overwrite::Replace).unwrap();
     path
+}
+
+/// Makes a prepared data set of the three demo cases in `directory`: one to train on, one to validate, one to test.
+pub(crate) fn split_in_three(directory: &Path) {
+    let dataset = Dataset::named("demo").unwrap();
+    let cases = find_cases(&dataset, directory).unwrap();
+    let id = |index: usize| vec![cases[index].id.clone()];
+    let split = Split { train: id(0), validation: id(1), test: id(2) };
+    let splits = Splits { seed: 0, folds: vec![split] };
+    PreparedDataset { dataset, cases, splits }.write(directory).unwrap();
+}
+
+/// Three phantoms, prepared as by [`split_in_three`].
+pub(crate) fn prepare_demo(directory: &Path) {
+    phantom::write_demo(directory, 0, 3).unwrap();
+    split_in_three(directory);
 }

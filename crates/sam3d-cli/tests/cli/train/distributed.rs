@@ -11,8 +11,8 @@ use assert_cmd::cargo::cargo_bin;
 use serde_json::Value;
 use tempfile::tempdir;
 
-use super::{prepare, resume::CONFIG};
-use crate::support::{sam3d, stdout_of};
+use super::resume::CONFIG;
+use crate::support::{prepare_demo, sam3d, stdout_of};
 
 /// The losses of all steps and the validation losses of all epochs.
 fn curve(run: &Path) -> Vec<f64> {
@@ -49,7 +49,7 @@ fn two_processes_do_what_one_does_and_end_together() {
     }
     let place = tempdir().unwrap();
     let place = place.path();
-    prepare(&place.join("data/demo"));
+    prepare_demo(&place.join("data/demo"));
     fs::write(place.join("small.toml"), CONFIG).unwrap();
     let one = ["train", "--config", "small.toml", "--threads", "1", "--out"];
     stdout_of(sam3d(place).args(one).arg("one"));

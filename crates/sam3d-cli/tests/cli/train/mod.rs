@@ -8,27 +8,11 @@ mod variants;
 
 use std::{fs, path::Path};
 
-use sam3d_data::{
-    dataset::{Dataset, PreparedDataset, Splits, find_cases},
-    phantom,
-    splits::Split,
-};
 use sam3d_testkit::golden_path;
 use serde_json::Value;
 use tempfile::tempdir;
 
-use crate::support::{failure_of, sam3d, stdout_of};
-
-/// Three phantoms: one to train on, one to validate, one to test.
-fn prepare(directory: &Path) {
-    phantom::write_demo(directory, 0, 3).unwrap();
-    let dataset = Dataset::named("demo").unwrap();
-    let cases = find_cases(&dataset, directory).unwrap();
-    let id = |index: usize| vec![cases[index].id.clone()];
-    let split = Split { train: id(0), validation: id(1), test: id(2) };
-    let splits = Splits { seed: 0, folds: vec![split] };
-    PreparedDataset { dataset, cases, splits }.write(directory).unwrap();
-}
+use crate::support::{failure_of, prepare_demo, sam3d, stdout_of};
 
 /// Settings under which an epoch takes seconds.
 const QUICK: [&str; 4] = [
@@ -47,7 +31,7 @@ fn losses(run: &Path) -> Vec<f64> {
 #[test]
 fn a_run_is_resumed_as_if_nothing_had_happened_and_evaluated() {
     let place = tempdir().unwrap();
-    prepare(&place.path().join("data/demo"));
+    prepare_demo(&place.path().join("data/demo"));
     let train = |out: &str, extra: &[&str]| {
         let mut command = sam3d(place.path());
         command.args(["train", "--json", "--seed", "5", "--out", out]).args(QUICK).args(extra);
@@ -94,7 +78,7 @@ fn a_run_is_resumed_as_if_nothing_had_happened_and_evaluated() {
 #[test]
 fn a_dry_run_says_what_a_run_would_take_and_leaves_nothing() {
     let place = tempdir().unwrap();
-    prepare(&place.path().join("data/demo"));
+    prepare_demo(&place.path().join("data/demo"));
     let dry =
         |extra: &[&str]| stdout_of(sam3d(place.path()).args(["train", "--dry-run"]).args(QUICK).args(extra));
     let text = dry(&[]);

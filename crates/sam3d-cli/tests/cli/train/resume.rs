@@ -12,8 +12,7 @@ use sam3d_model::TensorFile;
 use serde_json::Value;
 use tempfile::tempdir;
 
-use super::prepare;
-use crate::support::stdout_of;
+use crate::support::{prepare_demo, stdout_of};
 
 /// A network that takes a step in tenths of a second, saved after every other step of the six of an epoch.
 pub(crate) const CONFIG: &str = r#"
@@ -109,7 +108,7 @@ fn litter(run: &Path) -> Vec<PathBuf> {
 fn a_run_killed_anywhere_stopped_or_out_of_disk_goes_on_bit_for_bit() {
     let place = tempdir().unwrap();
     let place = place.path();
-    prepare(&place.join("data/demo"));
+    prepare_demo(&place.join("data/demo"));
     fs::write(place.join("small.toml"), CONFIG).unwrap();
     let start = ["--config", "small.toml", "--out"];
     let begin = |out: &'static str| [&start[..], &[out]].concat();

@@ -6,13 +6,13 @@ use sam3d_testkit::golden_path;
 use serde_json::Value;
 use tempfile::tempdir;
 
-use super::{QUICK, prepare};
-use crate::support::{sam3d, stdout_of};
+use super::QUICK;
+use crate::support::{prepare_demo, sam3d, stdout_of};
 
 #[test]
 fn a_prompt_free_network_with_another_tuning_is_trained_and_scored() {
     let place = tempdir().unwrap();
-    prepare(&place.path().join("data/demo"));
+    prepare_demo(&place.path().join("data/demo"));
     let mut train = sam3d(place.path());
     train
         .args(["train", "--out", "run", "--model", "tiny", "--pretrained"])
